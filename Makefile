@@ -1,0 +1,74 @@
+# Every command here is a thin wrapper: `make -n TARGET` prints what it runs.
+
+PYTHON ?= python3
+
+# Handed to the kit through the environment, so that no value is ever read as shell.
+export TOPOLOGY MODEL SUITE PASSES PROTOCOL RUNTIME BUNDLE OUT
+
+SETUP := $(PYTHON) -m kit.bootstrap
+KIT := .kit/venv/bin/kit
+DEV := .kit/dev/bin
+
+# `$${X:+--x "$$X"}`: the option, quoted, only if the variable is set and not empty.
+CELL := $${TOPOLOGY:+--topology "$$TOPOLOGY"} $${MODEL:+--model "$$MODEL"} \
+	$${SUITE:+--suite "$$SUITE"} $${PASSES:+--passes "$$PASSES"} $${PROTOCOL:+--protocol "$$PROTOCOL"}
+BUNDLES := if [ -n "$$BUNDLE" ]; then set -- "$$BUNDLE"; else set -- results/local/*; fi
+
+.DEFAULT_GOAL := help
+.PHONY: help bench plan verify report test lint lock clean distclean
+
+help:
+	@echo 'make bench      measure, verify and report; sets up everything it needs'
+	@echo 'make plan       show what `make bench` would do, and start nothing'
+	@echo 'make verify     judge bundles: BUNDLE=DIR, or all of results/local'
+	@echo 'make report     HTML and pictures: BUNDLE=DIR or all of results/local, OUT=results/report'
+	@echo 'make test       prove the project; sets up everything it needs'
+	@echo 'make lint       ruff, mypy --strict, yamllint'
+	@echo 'make lock       recompile docker/*.lock from docker/*.in'
+	@echo 'make clean      remove caches and reports; keep bundles and environments'
+	@echo 'make distclean  remove the environments too'
+	@echo
+	@echo 'Variables: TOPOLOGY MODEL SUITE PASSES PROTOCOL RUNTIME for bench (all but RUNTIME for plan),'
+	@echo '           PYTHON=python3.12 to set up with another Python of 3.11 to 3.13.'
+	@echo 'Example:   make bench TOPOLOGY=cpu-tp2 MODEL=moe-mini PASSES=3'
+	@echo
+	@echo 'make turns every failure into exit code 2; for exact ones call $(KIT) itself.'
+
+bench:
+	@$(SETUP) kit engine
+	@$(KIT) bench $(CELL) $${RUNTIME:+--runtime "$$RUNTIME"}
+
+plan:
+	@$(SETUP) kit
+	@$(KIT) plan $(CELL)
+
+verify:
+	@$(SETUP) kit
+	@$(BUNDLES); $(KIT) verify "$$@"
+
+report:
+	@$(SETUP) kit
+	@$(BUNDLES); $(KIT) report "$$@" -o "$${OUT:-results/report}"
+
+test:
+	@$(SETUP) kit dev engine
+	$(DEV)/python -m pytest
+
+lint:
+	@$(SETUP) dev
+	$(DEV)/ruff check .
+	$(DEV)/ruff format --check .
+	$(DEV)/mypy --strict kit
+	$(DEV)/yamllint --strict compose
+
+lock:
+	@$(SETUP) lock
+
+clean:
+	rm -rf .kit/*.partial .kit/uv-cache .kit/setup.log results/report
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find kit tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo 'left: results/local (what you measured), .kit (environments, models; `make distclean`)'
+
+distclean: clean
+	rm -rf .kit

@@ -1,0 +1,128 @@
+"""The command line of the set-up: which environments, in what order, and with what exit code."""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from kit.bootstrap import hardware, system
+from kit.bootstrap.environments import ENGINE, ENVIRONMENTS, Environment, make
+from kit.bootstrap.errors import SetupError
+from kit.bootstrap.installer import provide_uv
+from kit.bootstrap.layout import Layout, checkout
+from kit.bootstrap.locks import compile_locks
+from kit.bootstrap.mutex import exclusive
+from kit.bootstrap.progress import say, step
+from kit.bootstrap.system import Need, engine_needs, kit_needs
+from kit.bootstrap.tool import LoggedTool, ToolError
+from kit.errors import ExitCode
+
+LOCK = "lock"
+INSTALLER_DISK_MB = 150
+
+
+def run(arguments: Sequence[str]) -> ExitCode:
+    """Make what the arguments name; return the exit code. Errors go to standard error."""
+    names = _parse(arguments)
+    try:
+        _dispatch(names, checkout())
+    except SetupError as e:
+        print(e, file=sys.stderr)
+        return ExitCode.MACHINE_LACKS
+    except OSError as e:
+        print(_unwritable(e), file=sys.stderr)
+        return ExitCode.MACHINE_LACKS
+    except KeyboardInterrupt:
+        print("set-up: interrupted; run the same command again to go on", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    return ExitCode.DONE
+
+
+def _parse(arguments: Sequence[str]) -> tuple[str, ...]:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m kit.bootstrap",
+        description="Make the kit's environments under .kit/, or bring them up to date.",
+        epilog="Exit codes: 0 done, 2 usage, 4 the machine lacks something, 130 interrupted.",
+    )
+    parser.add_argument(
+        "name",
+        nargs="+",
+        choices=(*ENVIRONMENTS, LOCK),
+        help="kit: what a user runs. dev: tests and linters. engine: vLLM on CPU. "
+        "lock: recompile docker/*.lock.",
+    )
+    return tuple(dict.fromkeys(parser.parse_args(arguments).name))
+
+
+def _dispatch(names: Sequence[str], layout: Layout) -> None:
+    layout.state.mkdir(exist_ok=True)
+    with exclusive(layout.mutex):
+        if LOCK in names:
+            recompile(layout)
+        set_up([ENVIRONMENTS[name] for name in names if name != LOCK], layout)
+        shutil.rmtree(layout.cache, ignore_errors=True)
+
+
+def set_up(wanted: Sequence[Environment], layout: Layout) -> None:
+    """Make those environments that are not current.
+
+    Raises:
+        SetupError: the machine lacks something.
+    """
+    tool = LoggedTool(log=layout.log)
+    stale = [it for it in wanted if not it.is_current(layout)]
+    if ENGINE in wanted:
+        hardware.require_cpu(*hardware.this_cpu())
+    if stale:
+        layout.log.unlink(missing_ok=True)
+        needed_mb = INSTALLER_DISK_MB + sum(it.disk_mb for it in stale)
+        hardware.require_space(layout.state, needed_mb)
+    system.provide(needs(wanted, stale), tool, system.apt_words())
+    if stale:
+        provide_uv(layout, tool)
+    for environment in stale:
+        make(environment, layout, tool)
+    if wanted:
+        say(f"ready: {', '.join(it.name for it in wanted)}")
+
+
+def needs(wanted: Sequence[Environment], stale: Sequence[Environment]) -> tuple[Need, ...]:
+    """Return all that the machine itself must have, so that one command can bring it."""
+    to_make = kit_needs() if stale else ()
+    # Also when the engine is current: vLLM compiles each time that it starts.
+    to_serve = engine_needs() if ENGINE in wanted else ()
+    return (*to_make, *to_serve)
+
+
+def recompile(layout: Layout) -> None:
+    """Recompile every lock.
+
+    Raises:
+        SetupError: uv found no solution, or no registry.
+    """
+    tool = LoggedTool(log=layout.log)
+    system.provide(kit_needs(), tool, system.apt_words())
+    provide_uv(layout, tool)
+    try:
+        with step("compiling docker/*.lock"):
+            compile_locks(layout, tool)
+    except ToolError as e:
+        _no_lock(e)
+
+
+def _no_lock(e: ToolError) -> NoReturn:
+    raise SetupError(
+        failed="uv could not lock the requirements in docker/*.in",
+        cause="versions that exclude each other, or no connection to a package index",
+        next_step="make lock   (once that is mended)",
+        output=str(e),
+    ) from e
+
+
+def _unwritable(e: OSError) -> SetupError:
+    return SetupError(
+        failed=f"{e.filename or 'the set-up'}: {e.strerror or e}",
+        cause="the set-up writes to .kit/ in the checkout, and it could not",
+        next_step="ls -ld . .kit; df -h .",
+    )

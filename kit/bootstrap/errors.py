@@ -1,0 +1,18 @@
+"""What can stop the set-up. Every case is "the machine lacks something"."""
+
+from kit.errors import MachineError
+
+
+class SetupError(MachineError):
+    """A set-up that cannot go on."""
+
+    def __init__(self, *, failed: str, cause: str, next_step: str, output: str = "") -> None:
+        super().__init__(failed, cause, next_step)
+        self.output = output
+        """The last lines of the tool that failed, if one did."""
+
+    def __str__(self) -> str:
+        lines = [f"error: {self.what}", f"  cause: {self.why}", f"  next: {self.next_step}"]
+        if self.output:
+            lines += ["  last lines of output:", *(f"    {it}" for it in self.output.splitlines())]
+        return "\n".join(lines)

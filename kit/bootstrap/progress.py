@@ -1,0 +1,20 @@
+"""One plain line per step on standard error, with the time it took. No colour, no cursor tricks."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def say(line: str) -> None:
+    """Print one line for the human who waits."""
+    print(f"set-up: {line}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def step(what: str) -> Iterator[None]:
+    """Print `what` now and, if it succeeds, once more with the seconds it took."""
+    say(f"{what} ...")
+    start_s = time.monotonic()
+    yield
+    say(f"{what}: done in {time.monotonic() - start_s:.1f} s")

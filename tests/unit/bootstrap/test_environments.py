@@ -1,0 +1,102 @@
+"""An environment is whole or not there."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from kit.bootstrap import environments
+from kit.bootstrap.environments import KIT, make, site_packages
+from kit.bootstrap.errors import SetupError
+from kit.bootstrap.layout import Layout
+from kit.bootstrap.tool import ToolError
+
+
+class FakeUv:
+    """A `RunTool` that makes an environment's skeleton, and fails to fill it if told so."""
+
+    def __init__(self, failure: str | None = None) -> None:
+        self.failure = failure
+        self.commands: list[list[str]] = []
+
+    def __call__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> str:
+        words = [str(word) for word in command]
+        self.commands.append(words)
+        if "venv" in words:
+            directory = Path(words[-1])
+            (directory / "bin").mkdir(parents=True)
+            (directory / "bin" / "python").touch()
+            site_packages(directory).mkdir(parents=True)
+        elif self.failure:
+            raise ToolError(self.failure)
+        return ""
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "kit.lock").write_text("click==8.1\n")
+    (tmp_path / ".kit").mkdir()
+    return Layout(root=tmp_path)
+
+
+def test_what_was_made_is_current_until_its_lock_changes(layout: Layout) -> None:
+    make(KIT, layout, FakeUv())
+
+    assert KIT.is_current(layout)
+    assert [path.name for path in layout.state.iterdir()] == ["venv"]
+    layout.lock("kit").write_text("click==8.2\n")
+    assert not KIT.is_current(layout)
+
+
+def test_packages_are_installed_by_hash_from_the_lock_and_from_wheels_only(layout: Layout) -> None:
+    uv = FakeUv()
+
+    make(KIT, layout, uv)
+
+    sync = uv.commands[1]
+    assert sync[-1] == str(layout.lock("kit"))
+    assert {"--require-hashes", "--no-build"} <= set(sync)
+
+
+def test_a_failure_leaves_nothing_that_passes_for_whole_and_shows_the_reason(
+    layout: Layout,
+) -> None:
+    with pytest.raises(SetupError) as caught:
+        make(KIT, layout, FakeUv(failure="dns error"))
+
+    assert not KIT.path(layout).exists()
+    assert caught.value.output == "dns error"
+    assert caught.value.next_step.startswith("python3 -m kit.bootstrap kit")
+
+
+def test_remains_of_an_interrupted_set_up_are_replaced(layout: Layout) -> None:
+    remains = layout.state / "venv.partial" / "junk"
+    remains.mkdir(parents=True)
+
+    make(KIT, layout, FakeUv())
+
+    assert KIT.is_current(layout)
+    assert not (KIT.path(layout) / "junk").exists()
+
+
+def test_the_checkout_is_linked_by_a_relative_path_and_a_script(layout: Layout) -> None:
+    make(KIT, layout, FakeUv())
+
+    packages = site_packages(KIT.path(layout))
+    linked = packages / (packages / "kit.pth").read_text().strip()
+    assert linked.resolve() == layout.root.resolve()
+    assert os.access(KIT.path(layout) / "bin" / "kit", os.X_OK)
+
+
+def test_every_source_that_shapes_an_environment_exists() -> None:
+    for environment in environments.ENVIRONMENTS.values():
+        for name in environment.sources:
+            assert (environments.HERE / name).is_file()
