@@ -1,0 +1,243 @@
+"""A bundle: a BagIt bag (RFC 8493) that holds everything observed of one cell.
+
+Pure: payload bytes in, the bag's files out, and back. `sha256sum -c manifest-sha256.txt` checks a
+bag with no tool of ours. Tag files have one spelling, derived from the payload, so a verifier
+compares them with their own re-serialisation. Nothing derived from records is stored.
+"""
+
+import hashlib
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+import msgspec
+
+from kit import canonical
+from kit.plan import Plan
+from kit.record import Record
+
+SCHEMA_VERSION = 1
+"""Format history. 1: first version."""
+
+DOCUMENT = "data/bundle.json"
+RECORDS = "data/records.jsonl"
+SERVER_LOG = "data/server.log.gz"
+MANIFEST = "manifest-sha256.txt"
+TAG_MANIFEST = "tagmanifest-sha256.txt"
+BAG_INFO = "bag-info.txt"
+BAGIT = "bagit.txt"
+BAGIT_TEXT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+TAG_FILES = (BAGIT, BAG_INFO, MANIFEST)
+
+METRICS = re.compile(
+    r"data/metrics/(?P<phase>warmup|measured|stream)-(?P<number>0|[1-9][0-9]{0,3})"
+    r"-(?P<moment>before|after)\.prom\.gz"
+)
+
+FILE_LIMIT_BYTES = 256 * 2**20
+INFLATED_LIMIT_BYTES = 256 * 2**20
+
+
+class Status(Enum):
+    """Whether the run went to its end; a partial bundle holds all that was recorded before."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+
+
+class Runtime(Enum):
+    """Who started the server: the kit as a process, or somebody else."""
+
+    PROCESS = "process"
+    ENDPOINT = "endpoint"
+
+
+class _Part(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A piece of `bundle.json`."""
+
+
+class Failure(_Part, frozen=True, kw_only=True):
+    """Where a run stopped short, and a code for why."""
+
+    stage: str
+    code: str
+
+
+class Clock(_Part, frozen=True, kw_only=True):
+    """A monotonic and UTC pair at both ends of the run; monotonic time starts at 0."""
+
+    start_utc: str
+    end_utc: str
+    end_s: float
+
+
+class ModelFile(_Part, frozen=True, kw_only=True):
+    """One file that the engine was given as part of its model."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class EngineIdentity(_Part, frozen=True, kw_only=True):
+    """What served. `version` is the server's own word; the rest is known of our own engine only."""
+
+    version: str | None = None
+    build: str | None = None
+    lock_sha256: str | None = None
+    cores: tuple[int, ...] | None = None
+    model_files: tuple[ModelFile, ...] | None = None
+
+
+class Load(_Part, frozen=True, kw_only=True):
+    """How busy the host was: the one-minute load average and the share of time stolen from it."""
+
+    load_average: float
+    steal_ratio: float | None = None
+
+
+class Host(_Part, frozen=True, kw_only=True):
+    """The machine, by an allow-list of facts that name nobody."""
+
+    system: str
+    kernel: str
+    machine: str
+    python: str
+    cpu_model: str | None = None
+    cpu_count: int
+    memory_bytes: int | None = None
+    governor: str | None = None
+    load_before: Load | None = None
+    load_after: Load | None = None
+
+
+class Document(_Part, frozen=True, kw_only=True):
+    """`bundle.json`. `absent` names the evidence that could not be had, each with its reason."""
+
+    schema_version: int
+    kit_version: str
+    status: Status
+    failure: Failure | None = None
+    runtime: Runtime
+    host_id: str
+    plan: Plan
+    plan_digest: str
+    clock: Clock
+    engine: EngineIdentity
+    host: Host
+    packages: dict[str, str]
+    absent: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundle:
+    """A bundle that has been read: its id, document and records."""
+
+    id: str
+    document: Document
+    records: tuple[Record, ...]
+
+
+class Oversized(ValueError):
+    """Compressed data that would inflate beyond the limit."""
+
+
+def seal(payload: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return all files of the bag with this payload (paths below `data/`).
+
+    The same input gives the same bytes.
+    """
+    manifest = manifest_of(payload)
+    info = bag_info(payload, manifest)
+    tags = {BAGIT: BAGIT_TEXT, BAG_INFO: info, MANIFEST: manifest}
+    return {**payload, **tags, TAG_MANIFEST: manifest_of(tags)}
+
+
+def payload(
+    document: Document,
+    records: tuple[Record, ...],
+    metrics: Mapping[str, bytes],
+    server_log: bytes | None,
+) -> dict[str, bytes]:
+    """Return the payload files; `metrics` maps `<phase>-<pass>-<moment>` to an exposition."""
+    files = {DOCUMENT: canonical.encode(document), RECORDS: canonical.encode_lines(records)}
+    for name, exposition in metrics.items():
+        files[f"data/metrics/{name}.prom.gz"] = compress(exposition)
+    if server_log is not None:
+        files[SERVER_LOG] = compress(server_log)
+    return files
+
+
+def read(files: Mapping[str, bytes]) -> Bundle:
+    """Return what a bag says, unchecked; raise `NotCanonical` or KeyError if it cannot be read."""
+    return Bundle(
+        id=identifier(files[MANIFEST]),
+        document=canonical.decode(files[DOCUMENT], Document),
+        records=canonical.decode_lines(files[RECORDS], Record),
+    )
+
+
+def manifest_of(files: Mapping[str, bytes]) -> bytes:
+    """Return a manifest in `sha256sum` form, sorted by path (RFC 8493, section 2.1.3)."""
+    return b"".join(
+        f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n".encode() for name in sorted(files)
+    )
+
+
+def bag_info(files: Mapping[str, bytes], manifest: bytes) -> bytes:
+    """Return `bag-info.txt` (RFC 8493, section 2.2.2), derived from the payload alone."""
+    payload_files = {name: data for name, data in files.items() if name.startswith("data/")}
+    date, version = _sealing_facts(payload_files[DOCUMENT])
+    size = sum(len(data) for data in payload_files.values())
+    return (
+        f"Bag-Software-Agent: kit {version}\n"
+        f"Bagging-Date: {date}\n"
+        f"External-Identifier: {identifier(manifest)}\n"
+        f"Payload-Oxum: {size}.{len(payload_files)}\n"
+    ).encode()
+
+
+def identifier(manifest: bytes) -> str:
+    """Return the bundle's id: a copy has the same one."""
+    return hashlib.sha256(manifest).hexdigest()
+
+
+def is_payload_name(name: str) -> bool:
+    """Tell whether a bag of this schema version may hold a payload file of this name."""
+    return name in (DOCUMENT, RECORDS, SERVER_LOG) or METRICS.fullmatch(name) is not None
+
+
+def compress(data: bytes) -> bytes:
+    """Return one gzip member without a time stamp or a name (RFC 1952)."""
+    deflate = zlib.compressobj(level=9, wbits=31)
+    return deflate.compress(data) + deflate.flush()
+
+
+def inflate(data: bytes, limit_bytes: int = INFLATED_LIMIT_BYTES) -> bytes:
+    """Return what one gzip member holds; raise ValueError for anything else, or above the limit."""
+    stream = zlib.decompressobj(wbits=31)
+    try:
+        inflated = stream.decompress(data, limit_bytes + 1)  # to zlib, 0 is no limit at all
+    except zlib.error as error:
+        raise ValueError(f"not gzip: {error}") from error
+    if len(inflated) > limit_bytes:
+        raise Oversized(f"inflates to more than {limit_bytes} bytes")
+    if not stream.eof or stream.unused_data:
+        raise ValueError("a gzip member that is cut off, or data after it")
+    return inflated
+
+
+class _SealingFacts(msgspec.Struct):
+    """The two facts of `bundle.json` that `bag-info.txt` repeats."""
+
+    clock: Clock
+    kit_version: str
+
+
+def _sealing_facts(document: bytes) -> tuple[str, str]:
+    facts = msgspec.json.decode(document, type=_SealingFacts)
+    return facts.clock.end_utc[:10], facts.kit_version

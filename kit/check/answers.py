@@ -1,0 +1,70 @@
+"""What JSON Schema does not look at: the arrays and texts of a record, and what must go together.
+
+One pass over each array, by built-in functions.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from kit.check.evidence import ROUNDING_S
+from kit.check.problem import Problem, fail
+from kit.record import Chunk, Phase, Record
+
+ARRAY_LIMIT = 1_000_000
+TEXT_LIMIT_CHARACTERS = 16 * 2**20
+TOKEN_ID_LIMIT = 2**31
+
+
+def over_limits(subject: str, record: Record) -> Iterator[Problem]:
+    """Hold the sizes of a record's arrays and text against the format's limits."""
+    sizes = (
+        ("prompt_token_ids", len(record.prompt_token_ids or ()), ARRAY_LIMIT),
+        ("token_ids", len(record.token_ids or ()), ARRAY_LIMIT),
+        ("chunks", len(record.chunks or ()), ARRAY_LIMIT),
+        ("text", len(record.text or ""), TEXT_LIMIT_CHARACTERS),
+    )
+    for name, size, limit in sizes:
+        if size > limit:
+            yield fail(subject, f"{name} holds {size}", f"at most {limit}")
+
+
+def bad_arrays(subject: str, record: Record) -> Iterator[Problem]:
+    """Look at the values in a record's arrays."""
+    for name, ids in (
+        ("prompt_token_ids", record.prompt_token_ids),
+        ("token_ids", record.token_ids),
+    ):
+        if ids and not 0 <= min(ids) <= max(ids) < TOKEN_ID_LIMIT:
+            yield fail(subject, f"{name} from {min(ids)} to {max(ids)}", "0 to 2^31 - 1")
+    if record.chunks:
+        yield from _bad_chunks(subject, record.chunks, record.wall_s)
+
+
+def incomplete(subject: str, record: Record) -> Iterator[Problem]:
+    """Tell what a record without an error lacks, or holds although it cannot."""
+    streamed = record.phase is Phase.STREAM
+    if (record.chunks is not None) != streamed:
+        wanted = "chunks" if streamed else "no chunks"
+        yield fail(subject, "chunks" if record.chunks is not None else "no chunks", wanted)
+    if record.error is not None:
+        return
+    if record.wall_s <= 0:
+        yield fail(subject, f"wall_s {record.wall_s}", "more than 0 seconds")
+    for name, value in (
+        ("prompt_tokens", record.prompt_tokens),
+        ("completion_tokens", record.completion_tokens),
+        ("finish_reason", record.finish_reason),
+    ):
+        if value is None:
+            yield fail(subject, f"no {name}", f"{name}, or the code of an error")
+
+
+def _bad_chunks(subject: str, chunks: Sequence[Chunk], wall_s: float) -> Iterator[Problem]:
+    arrivals = [arrival_s for arrival_s, _ in chunks]
+    if any(later < earlier for earlier, later in pairwise(arrivals)):
+        yield fail(subject, "a chunk that arrives before the one before it", "chunks in order")
+    if min(arrivals) < 0 or max(arrivals) > wall_s + ROUNDING_S:
+        span = f"chunks from {min(arrivals)} to {max(arrivals)} s"
+        yield fail(subject, span, f"within the response's {wall_s} s")
+    if min(tokens for _, tokens in chunks) < 0:
+        yield fail(subject, "a chunk of fewer than 0 tokens", "0 tokens or more")

@@ -1,0 +1,208 @@
+"""Tier 3, arithmetic: every number that can be counted twice is, and the two must agree.
+
+Client against itself (usage, token ids, chunks), client against server (counters, latency sum),
+and time against time.
+"""
+
+import math
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import pairwise
+
+from kit import exposition
+from kit.check.codes import Code
+from kit.check.evidence import ROUNDING_S, Counters, Evidence, Pass, subject_of
+from kit.check.finding import Finding
+from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
+from kit.record import Record
+
+CLOCK_TOLERANCE_S = 2.0
+CLOCK_TOLERANCE_RATIO = 0.001
+"""The UTC clock may be slewed in mid-run (Linux: at most 500 ppm), and both pairs of clocks are
+read one after the other."""
+
+WITNESS_SHAVED_RATIO = 0.001
+WITNESS_SHAVED_S = 0.001
+"""A client cannot be faster than its server: below that, only rounding, and the slewing of the
+UTC clock by which vLLM times a request end to end."""
+
+WITNESS_OVERHEAD_RATIO = 0.03
+WITNESS_OVERHEAD_S = 0.05
+"""What a request may spend on the way: connecting, and rendering and parsing JSON on a busy host.
+On loopback it is a few milliseconds."""
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    """Yield the findings of this tier."""
+    yield from findings(Code.ARITHMETIC_TIER, ())
+    yield from findings(Code.ARITHMETIC_COMPLETION_TOKENS, _completion_tokens(evidence))
+    yield from findings(Code.ARITHMETIC_PROMPT_TOKENS, _prompt_tokens(evidence))
+    yield from findings(Code.ARITHMETIC_CHUNKS, _chunks(evidence))
+    yield from findings(Code.ARITHMETIC_SERVER_COUNTER, _server_counters(evidence))
+    yield from findings(Code.ARITHMETIC_COUNTER_GAP, _counter_gaps(evidence))
+    yield from findings(Code.ARITHMETIC_OVERLAP, _overlaps(evidence))
+    yield from findings(Code.ARITHMETIC_SPAN, _span(evidence))
+    yield from findings(Code.ARITHMETIC_CLOCK, _clock(evidence))
+    yield from findings(Code.ARITHMETIC_TIME_WITNESS, _time_witness(evidence))
+
+
+def _completion_tokens(evidence: Evidence) -> Iterator[Problem]:
+    counted = [record for record in evidence.answered if record.token_ids is not None]
+    for record in counted:
+        if record.completion_tokens != len(record.token_ids or ()):
+            yield fail(
+                subject_of(record),
+                f"completion_tokens {record.completion_tokens}",
+                f"{len(record.token_ids or ())}, the number of token ids",
+            )
+    yield from _without_ids(len(evidence.answered) - len(counted), len(evidence.answered))
+
+
+def _prompt_tokens(evidence: Evidence) -> Iterator[Problem]:
+    counted = [record for record in evidence.answered if record.prompt_token_ids is not None]
+    for record in counted:
+        if record.prompt_tokens != len(record.prompt_token_ids or ()):
+            yield fail(
+                subject_of(record),
+                f"prompt_tokens {record.prompt_tokens}",
+                f"{len(record.prompt_token_ids or ())}, the number of prompt token ids",
+            )
+    yield from _without_ids(len(evidence.answered) - len(counted), len(evidence.answered))
+
+
+def _without_ids(missing: int, total: int) -> Iterator[Problem]:
+    if missing:
+        yield unchecked(BUNDLE, f"{missing} of {total} responses have no token ids", "token ids")
+
+
+def _chunks(evidence: Evidence) -> Iterator[Problem]:
+    """Without token ids a chunk's tokens are a guess (one for each that holds text)."""
+    for record in evidence.answered:
+        if record.chunks is None:
+            continue
+        total = sum(tokens for _, tokens in record.chunks)
+        if total != record.completion_tokens:
+            problem = fail if record.token_ids is not None else unchecked
+            yield problem(
+                subject_of(record),
+                f"chunks of {total} tokens",
+                f"{record.completion_tokens}, the completion tokens",
+            )
+
+
+def _server_counters(evidence: Evidence) -> Iterator[Problem]:
+    for one in evidence.passes:
+        if one.before is None or one.after is None:
+            if _went_through(evidence, one):
+                yield unchecked(one.name, "no server metrics around this pass", "metrics")
+            continue
+        for counter, expected in _sums(one).items():
+            moved = one.moved(counter)
+            if moved != expected:
+                observed = "cannot be told" if moved is None else f"moved by {moved:.0f}"
+                problem = fail if evidence.is_own_engine else unchecked
+                wanted = f"{expected}, the sum over the pass's records"
+                yield problem(one.name, f"{counter} {observed}", wanted)
+
+
+def _sums(one: Pass) -> dict[str, int]:
+    return {
+        exposition.GENERATION_TOKENS: sum(record.completion_tokens or 0 for record in one.records),
+        exposition.PROMPT_TOKENS: sum(record.prompt_tokens or 0 for record in one.records),
+        exposition.E2E_LATENCY_COUNT: len(one.records),
+    }
+
+
+def _went_through(evidence: Evidence, one: Pass) -> bool:
+    """Tell whether a pass has all of its responses: one cut short has no metrics after it."""
+    wanted = len(evidence.document.plan.prompts)
+    return len(one.records) >= wanted and all(record.error is None for record in one.records)
+
+
+def _counter_gaps(evidence: Evidence) -> Iterator[Problem]:
+    if not any(one.after for one in evidence.passes):
+        yield unchecked(BUNDLE, "no server metrics", "metrics around each pass")
+    for one, following in pairwise(evidence.passes):
+        if one.after is not None and following.before is not None:
+            yield from _gap(evidence, one, following, one.after, following.before)
+
+
+def _gap(
+    evidence: Evidence, one: Pass, following: Pass, after: Counters, before: Counters
+) -> Iterator[Problem]:
+    for counter in exposition.WITNESSES:
+        if after.get(counter) != before.get(counter):
+            problem = fail if evidence.is_own_engine else unchecked
+            yield problem(
+                f"{one.name} to {following.name}",
+                f"{counter} went from {after.get(counter)} to {before.get(counter)}",
+                "no change between passes",
+            )
+
+
+def _overlaps(evidence: Evidence) -> Iterator[Problem]:
+    for earlier, later in pairwise(evidence.records):
+        free_s = earlier.sent_s + earlier.wall_s
+        if later.sent_s < free_s - ROUNDING_S:
+            yield fail(
+                subject_of(later),
+                f"sent at {later.sent_s} s",
+                f"not before {free_s:.6f} s, when {subject_of(earlier)} was complete",
+            )
+
+
+def _span(evidence: Evidence) -> Iterator[Problem]:
+    end_s = evidence.document.clock.end_s
+    for record in evidence.records:
+        if record.sent_s + record.wall_s > end_s + ROUNDING_S:
+            yield fail(
+                subject_of(record),
+                f"complete at {record.sent_s + record.wall_s:.6f} s",
+                f"within the run's {end_s} s",
+            )
+
+
+def _clock(evidence: Evidence) -> Iterator[Problem]:
+    clock = evidence.document.clock
+    try:
+        start, end = datetime.fromisoformat(clock.start_utc), datetime.fromisoformat(clock.end_utc)
+    except ValueError as error:
+        yield fail(BUNDLE, clip(error), "dates and times of the UTC calendar")
+        return
+    utc_s = (end - start).total_seconds()
+    tolerance_s = CLOCK_TOLERANCE_S + CLOCK_TOLERANCE_RATIO * clock.end_s
+    if abs(utc_s - clock.end_s) > tolerance_s:
+        yield warn(
+            BUNDLE,
+            f"{utc_s:.3f} s by the UTC clock",
+            f"{clock.end_s:.3f} s, by the monotonic clock",
+        )
+
+
+def _time_witness(evidence: Evidence) -> Iterator[Problem]:
+    for one in evidence.passes:
+        server_s = one.moved(exposition.E2E_LATENCY_SUM)
+        if server_s is None or one.moved(exposition.E2E_LATENCY_COUNT) != len(one.records):
+            if _went_through(evidence, one):
+                wanted = "the server's latency sum over this pass's requests alone"
+                yield unchecked(one.name, "no such sum", wanted)
+            continue
+        yield from _hold_against(evidence, one, _wall_s(one.records), server_s)
+
+
+def _hold_against(
+    evidence: Evidence, one: Pass, wall_s: float, server_s: float
+) -> Iterator[Problem]:
+    requests = len(one.records)
+    observed = f"{wall_s:.6f} s by the client, {server_s:.6f} s by the server"
+    if wall_s < server_s * (1 - WITNESS_SHAVED_RATIO) - WITNESS_SHAVED_S * requests:
+        yield fail(one.name, observed, "no less by the client than by the server")
+    allowed_s = max(WITNESS_OVERHEAD_RATIO * server_s, WITNESS_OVERHEAD_S * requests)
+    if wall_s - server_s > allowed_s:
+        # To a server elsewhere the way may be long; only our own engine is on this host for sure.
+        problem = fail if evidence.is_own_engine else warn
+        yield problem(one.name, observed, f"at most {allowed_s:.3f} s more by the client")
+
+
+def _wall_s(records: tuple[Record, ...]) -> float:
+    return math.fsum(record.wall_s for record in records)

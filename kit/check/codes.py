@@ -1,0 +1,307 @@
+"""Every code that a finding can carry: what it holds, and what to do when it does not hold.
+
+A code is stable: it keeps its meaning for good, in every format. Its first word is its tier.
+"""
+
+from collections.abc import Iterator
+from enum import Enum
+
+from kit.check.finding import Tier
+
+
+class Code(Enum):
+    """One member a check: its id, what holds when it passes, and what to do when it does not."""
+
+    def __init__(self, id: str, holds: str, hint: str) -> None:
+        self.id = id
+        self.holds = holds
+        self.hint = hint
+
+    @property
+    def tier(self) -> Tier:
+        return Tier(self.id.partition("-")[0])
+
+    SCHEMA_VERSION = (
+        "schema-version",
+        "the bundle has the schema version that this kit reads",
+        "check the bundle with the version of the kit that made it",
+    )
+    SCHEMA_JSON = (
+        "schema-json",
+        "`bundle.json` and every line of `records.jsonl` are JSON",
+        "ask whoever made the bundle for the original; a sealed bundle is never edited",
+    )
+    SCHEMA_SHAPE = (
+        "schema-shape",
+        "`bundle.json` and every record match their JSON Schema: fields, types, ranges",
+        "compare the file with the schemas in schemas/",
+    )
+    SCHEMA_CANONICAL = (
+        "schema-canonical",
+        "JSON is spelled canonically: sorted keys, no spaces, no repeated key, shortest numbers",
+        "ask for the original: the kit writes canonical JSON, so another program wrote this",
+    )
+    SCHEMA_LIMITS = (
+        "schema-limits",
+        "sizes and counts are within the limits of the format",
+        "nothing that the kit runs comes near these limits; do not trust the bundle",
+    )
+    SCHEMA_ARRAYS = (
+        "schema-arrays",
+        "token ids are below 2^31; chunks arrive in order and before the response is complete",
+        "ask for the original: the client writes no such arrays",
+    )
+    SCHEMA_ANSWER = (
+        "schema-answer",
+        "a record without an error has usage, finish reason and text, and chunks if streamed",
+        "ask for the original: the client marks an answer that lacks these as an error",
+    )
+    INTEGRITY_BAG = (
+        "integrity-bag",
+        "the folder is a BagIt bag (RFC 8493)",
+        "name the folder that holds bagit.txt and data/",
+    )
+    INTEGRITY_ENTRY = (
+        "integrity-entry",
+        "every entry is a regular file that can be read; no links, no devices",
+        "replace the entry by the file itself, from the original",
+    )
+    INTEGRITY_NAME = (
+        "integrity-name",
+        "every file name is a plain relative path",
+        "do not unpack or copy this bundle; its names try to leave the folder",
+    )
+    INTEGRITY_FETCH = (
+        "integrity-fetch",
+        "there is no `fetch.txt`: a bundle holds all of its evidence itself",
+        "remove fetch.txt and put the files themselves into the bundle",
+    )
+    INTEGRITY_UNKNOWN_FILE = (
+        "integrity-unknown-file",
+        "every file is one that the format knows",
+        "remove the file, or ask for the original",
+    )
+    INTEGRITY_MISSING_FILE = (
+        "integrity-missing-file",
+        "every file that the manifest lists or the format requires is there",
+        "ask for the whole bundle",
+    )
+    INTEGRITY_UNLISTED_FILE = (
+        "integrity-unlisted-file",
+        "the manifest lists every payload file",
+        "ask for the original: the file was added after sealing",
+    )
+    INTEGRITY_DIGEST = (
+        "integrity-digest",
+        "every payload file has the SHA-256 that the manifest gives",
+        "ask for the original: the file was changed after sealing, or the copy is damaged",
+    )
+    INTEGRITY_MANIFEST = (
+        "integrity-manifest",
+        "the manifest is spelled as `sha256sum` would, sorted, one line a file",
+        "ask for the original: the manifest was edited",
+    )
+    INTEGRITY_TAG_FILE = (
+        "integrity-tag-file",
+        "`bagit.txt`, `bag-info.txt` and the tag manifest follow from the payload",
+        "ask for the original: a tag file was changed after sealing",
+    )
+    INTEGRITY_GZIP = (
+        "integrity-gzip",
+        "every compressed file is one gzip member that inflates within the limits",
+        "do not inflate the file with another tool before you know where it comes from",
+    )
+    INTEGRITY_PLAN_DIGEST = (
+        "integrity-plan-digest",
+        "`plan_digest` is the SHA-256 of the plan",
+        "ask for the original: the plan was edited",
+    )
+    ARITHMETIC_TIER = (
+        "arithmetic-tier",
+        "document and records could be read, so this tier looked at them",
+        "mend what the schema tier found, then check again",
+    )
+    ARITHMETIC_COMPLETION_TOKENS = (
+        "arithmetic-completion-tokens",
+        "`completion_tokens` is the number of token ids",
+        "throughput counts completion tokens: do not use these figures",
+    )
+    ARITHMETIC_PROMPT_TOKENS = (
+        "arithmetic-prompt-tokens",
+        "`prompt_tokens` is the number of prompt token ids",
+        "do not use these figures: the prompt was not the one that was counted",
+    )
+    ARITHMETIC_CHUNKS = (
+        "arithmetic-chunks",
+        "the tokens of a streamed response's chunks add up to `completion_tokens`",
+        "do not use the latencies of this bundle",
+    )
+    ARITHMETIC_SERVER_COUNTER = (
+        "arithmetic-server-counter",
+        "the server's own counters moved by what a pass's records add up to",
+        "records and server disagree: do not use these figures; measure again on an idle server",
+    )
+    ARITHMETIC_COUNTER_GAP = (
+        "arithmetic-counter-gap",
+        "the server's counters stand still between passes",
+        "something was generated that is not in the records: measure again on an idle server",
+    )
+    ARITHMETIC_OVERLAP = (
+        "arithmetic-overlap",
+        "each request of a serial suite is sent after the last response is complete",
+        "do not use these figures: times were edited, or the client was not the kit's",
+    )
+    ARITHMETIC_SPAN = (
+        "arithmetic-span",
+        "every response is complete before the run's end",
+        "do not use these figures: the times do not fit into the run",
+    )
+    ARITHMETIC_CLOCK = (
+        "arithmetic-clock",
+        "the run took as long by the UTC clock as by the monotonic one",
+        "the host's clock was set in mid-run; wait until it is synchronised, then measure again",
+    )
+    ARITHMETIC_TIME_WITNESS = (
+        "arithmetic-time-witness",
+        "a pass's seconds are those that the server counted, plus a little for the way",
+        "client and server disagree about time: do not use these figures",
+    )
+    TOPOLOGY_TIER = (
+        "topology-tier",
+        "transport, kernels, flags and versions are what the topology promises",
+        "nothing to do: it is not a fault of the bundle",
+    )
+    PHYSICS_TIER = (
+        "physics-tier",
+        "no figure is faster than the hardware allows",
+        "nothing to do: it is not a fault of the bundle",
+    )
+    PROTOCOL_TIER = (
+        "protocol-tier",
+        "document and records could be read, so this tier looked at them",
+        "mend what the schema tier found, then check again",
+    )
+    PROTOCOL_STATUS = (
+        "protocol-status",
+        "a complete bundle has no failure and no error; a partial one says why it is partial",
+        "measure again; a run that failed stays marked partial",
+    )
+    PROTOCOL_RUNTIME = (
+        "protocol-runtime",
+        "a run on the kit's own engine has its engine in the plan; one on an endpoint has none",
+        "measure again: the plan belongs to another kind of run",
+    )
+    PROTOCOL_DEFINITION = (
+        "protocol-definition",
+        "passes and connection are those of the protocol that the plan names",
+        "measure again with PROTOCOL=kit or PROTOCOL=article, unchanged",
+    )
+    PROTOCOL_PASSES = (
+        "protocol-passes",
+        "there are enough measured passes for an interval",
+        "measure with PASSES=3 or more",
+    )
+    PROTOCOL_PROMPTS = (
+        "protocol-prompts",
+        "prompts and system message are those of the suite that the plan names",
+        "figures from other prompts are not comparable: measure again with the suite unchanged",
+    )
+    PROTOCOL_SAMPLING = (
+        "protocol-sampling",
+        "sampling is as published",
+        "measure again with the kit's own sampling",
+    )
+    PROTOCOL_BUDGET = (
+        "protocol-budget",
+        "the token budget is the one that this model is measured with",
+        "measure again with the model's own max_tokens",
+    )
+    PROTOCOL_MODEL_FILES = (
+        "protocol-model-files",
+        "the engine was given the model's pinned weights",
+        "let the kit make the model again, then measure again",
+    )
+    PROTOCOL_REQUESTS = (
+        "protocol-requests",
+        "the records are the plan's requests: none missing, none added, in order",
+        "measure again: requests were dropped, repeated or swapped",
+    )
+    PROTOCOL_SEED = (
+        "protocol-seed",
+        "every request has the seed that the plan gives it",
+        "measure again: a record was moved from one pass to another, or another seed was sent",
+    )
+    PROTOCOL_PROMPT_TOKEN_IDS = (
+        "protocol-prompt-token-ids",
+        "a prompt has the same token ids in every pass",
+        "measure again: the server was not sent the same prompt each time",
+    )
+    PROTOCOL_OUTPUT_LENGTH = (
+        "protocol-output-length",
+        "no response is empty or over the token budget; `length` means that it was spent",
+        "do not use these figures: output was cut short or counted wrongly",
+    )
+    PROTOCOL_CACHE = (
+        "protocol-cache",
+        "the prefix cache did what the plan's policy says",
+        "measure again; with --cache cold the server must understand cache_salt",
+    )
+    PROTOCOL_METRICS_FILES = (
+        "protocol-metrics-files",
+        "the server's metrics are there from before and after each pass of the plan",
+        "measure again: without its metrics a pass has no witness",
+    )
+    PROTOCOL_EVIDENCE = (
+        "protocol-evidence",
+        "evidence that is not there is named in `absent`, and none is missing of our own engine",
+        "measure again: a bundle of the kit's own engine holds all of its evidence",
+    )
+    PROTOCOL_FIRST_PASS = (
+        "protocol-first-pass",
+        "the first measured pass is as fast as the rest",
+        "the server was still warming up: measure again on the running server, or ignore pass 1",
+    )
+    PROTOCOL_SPREAD = (
+        "protocol-spread",
+        "measured passes agree with each other",
+        "close other programs, fix the clock frequency, and measure with more passes",
+    )
+    PROTOCOL_HOST_LOAD = (
+        "protocol-host-load",
+        "the host was not busy with other things",
+        "close other programs, or use a host of your own, and measure again",
+    )
+    PROTOCOL_GOVERNOR = (
+        "protocol-governor",
+        "the CPU's frequency governor is `performance`",
+        "sudo cpupower frequency-set --governor performance",
+    )
+    CLAIMS_TIER = (
+        "claims-tier",
+        "the article's claims were judged",
+        "nothing to do: it is not a fault of the bundle",
+    )
+
+
+_PREFACE = """\
+# Checks
+
+What `kit verify` looks at. Each finding carries one of these codes, in every format; a code keeps
+its meaning for good. Outcomes are `pass`, `fail`, `warn` and `could-not-check`, which is never a
+pass. This page is generated from `kit/check/codes.py`, and a test holds the two together.
+"""
+
+
+def page() -> str:
+    """Return `CHECKS.md`: one table a tier."""
+    return _PREFACE + "".join("\n" + "\n".join(_section(tier)) + "\n" for tier in Tier)
+
+
+def _section(tier: Tier) -> Iterator[str]:
+    yield f"## {tier.value.capitalize()}"
+    yield ""
+    yield "| Code | What holds | If it does not |"
+    yield "|---|---|---|"
+    for code in Code:
+        if code.tier is tier:
+            yield f"| `{code.id}` | {code.holds} | {code.hint} |"

@@ -1,0 +1,145 @@
+"""The protocol tier's look at what was observed: outputs, cache, and evidence due."""
+
+from collections.abc import Iterator
+
+from kit import exposition
+from kit.bundle import Runtime, Status
+from kit.check.codes import Code
+from kit.check.evidence import Evidence, MetricsKey, Moment, Pass, subject_of
+from kit.check.finding import Finding
+from kit.check.problem import BUNDLE, Problem, fail, findings, unchecked, warn
+from kit.plan import CachePolicy, Dialect, Plan, passes
+from kit.record import FinishReason, Record
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    """Yield these findings of the protocol tier."""
+    yield from findings(Code.PROTOCOL_PROMPT_TOKEN_IDS, _prompt_token_ids(evidence))
+    yield from findings(Code.PROTOCOL_OUTPUT_LENGTH, _output_lengths(evidence))
+    yield from findings(Code.PROTOCOL_CACHE, _cache(evidence))
+    yield from findings(Code.PROTOCOL_METRICS_FILES, _metrics_files(evidence))
+    yield from findings(Code.PROTOCOL_EVIDENCE, _evidence(evidence))
+
+
+def _prompt_token_ids(evidence: Evidence) -> Iterator[Problem]:
+    first: dict[str, Record] = {}
+    for record in evidence.answered:
+        if record.prompt_token_ids is None:
+            continue
+        earlier = first.setdefault(record.prompt_id, record)
+        if record.prompt_token_ids != earlier.prompt_token_ids:
+            yield fail(
+                subject_of(record),
+                f"{len(record.prompt_token_ids)} prompt token ids",
+                f"the {len(earlier.prompt_token_ids or ())} ids of {subject_of(earlier)}",
+            )
+    if evidence.answered and not first:
+        yield unchecked(BUNDLE, "no prompt token ids", "the same ids in every pass")
+
+
+def _output_lengths(evidence: Evidence) -> Iterator[Problem]:
+    budget = evidence.document.plan.sampling.max_tokens
+    for record in evidence.answered:
+        tokens = record.completion_tokens or 0
+        if not 0 < tokens <= budget:
+            yield fail(subject_of(record), f"{tokens} completion tokens", f"1 to {budget}")
+        elif record.finish_reason is FinishReason.LENGTH and tokens < budget:
+            # A server of somebody else's may have a shorter context than the budget.
+            problem = fail if evidence.is_own_engine else warn
+            yield problem(
+                subject_of(record), f"`length` after {tokens} tokens", f"{budget}, the budget"
+            )
+        elif record.finish_reason is FinishReason.OTHER:
+            yield warn(subject_of(record), "stopped for another reason", "`stop` or `length`")
+
+
+def _cache(evidence: Evidence) -> Iterator[Problem]:
+    if evidence.document.plan.cache is CachePolicy.COLD:
+        yield from _cold(evidence)
+    else:
+        yield from _warm(evidence)
+
+
+def _cold(evidence: Evidence) -> Iterator[Problem]:
+    for record in evidence.answered:
+        if record.cached_tokens:
+            yield fail(subject_of(record), f"{record.cached_tokens} prompt tokens cached", "none")
+    for one in evidence.passes:
+        hits = one.moved(exposition.PREFIX_CACHE_HITS)
+        if hits is None:
+            yield from _unwitnessed(evidence, one)
+        elif hits != 0:
+            problem = fail if evidence.is_own_engine else unchecked
+            yield problem(one.name, f"{hits:.0f} prompt tokens from the cache", "none")
+
+
+def _warm(evidence: Evidence) -> Iterator[Problem]:
+    """A server that tells cached tokens tells none where there are none: absent is then 0."""
+    tells = any(record.cached_tokens is not None for record in evidence.answered)
+    for one in evidence.passes:
+        hits = one.moved(exposition.PREFIX_CACHE_HITS)
+        cached = sum(record.cached_tokens or 0 for record in one.records)
+        if hits is None:
+            yield from _unwitnessed(evidence, one)
+        elif hits != cached and not tells:
+            yield unchecked(one.name, "no response tells its cached tokens", f"{hits:.0f} in all")
+        elif hits != cached:
+            problem = fail if evidence.is_own_engine else unchecked
+            observed = f"{exposition.PREFIX_CACHE_HITS} moved by {hits:.0f}"
+            yield problem(one.name, observed, f"{cached}, the sum of cached_tokens")
+
+
+def _unwitnessed(evidence: Evidence, one: Pass) -> Iterator[Problem]:
+    if evidence.document.status is Status.COMPLETE:
+        yield unchecked(one.name, "no count of cache hits", exposition.PREFIX_CACHE_HITS)
+
+
+def _metrics_files(evidence: Evidence) -> Iterator[Problem]:
+    document = evidence.document
+    planned = _planned_metrics(document.plan)
+    for key in evidence.metrics:
+        if key not in planned:
+            yield fail(_file_name(key), "metrics of a pass that is not in the plan", "no such file")
+    if document.status is Status.PARTIAL:
+        return
+    if not evidence.metrics and not evidence.is_own_engine:
+        yield unchecked(BUNDLE, "the server told no counters", "metrics around each pass")
+        return
+    for key in planned:
+        if key not in evidence.metrics:
+            problem = fail if evidence.is_own_engine else unchecked
+            yield problem(_file_name(key), "not there", "metrics around each pass of the plan")
+
+
+def _planned_metrics(plan: Plan) -> dict[MetricsKey, None]:
+    return {(phase, number, moment): None for phase, number in passes(plan) for moment in Moment}
+
+
+def _file_name(key: MetricsKey) -> str:
+    phase, number, moment = key
+    return f"data/metrics/{phase.value}-{number}-{moment.value}.prom.gz"
+
+
+def _evidence(evidence: Evidence) -> Iterator[Problem]:
+    document = evidence.document
+    for name in _not_there(evidence):
+        if name not in document.absent:
+            yield fail(BUNDLE, f"no {name}, and not a word about it", f"{name} named in `absent`")
+    if document.runtime is Runtime.PROCESS and not evidence.has_server_log:
+        yield fail(BUNDLE, "no server log", "the log of the kit's own engine")
+    if document.plan.dialect is Dialect.VLLM:
+        for record in evidence.answered:
+            if record.token_ids is None or record.prompt_token_ids is None:
+                yield fail(subject_of(record), "no token ids", "token ids, as asked for")
+
+
+def _not_there(evidence: Evidence) -> Iterator[str]:
+    """Name the evidence that is missing, in the words of `absent`."""
+    if not evidence.metrics:
+        yield "metrics"
+    if not evidence.has_server_log:
+        yield "server_log"
+    if not evidence.document.engine.model_files:
+        yield "model_files"
+    if evidence.answered and not any(record.token_ids for record in evidence.answered):
+        yield "token_ids"

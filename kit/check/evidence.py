@@ -1,0 +1,100 @@
+"""What the tiers above the bytes look at: document, records by pass, and the server's counters."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from kit.bundle import Document, Runtime
+from kit.record import Phase, Record
+
+ROUNDING_S = 2e-6
+"""The client rounds times to 1 microsecond; a sum of three of them can be off by 1.5."""
+
+
+class Moment(Enum):
+    """When the server's metrics were read, seen from a pass."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+Counters = Mapping[str, float]
+"""Sample name to value, as `kit.exposition.totals` gives them."""
+
+MetricsKey = tuple[Phase, int, Moment]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pass:
+    """The records of one pass, and the server's counters around it where they are known."""
+
+    phase: Phase
+    number: int
+    records: tuple[Record, ...]
+    before: Counters | None
+    after: Counters | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.phase.value}-{self.number}"
+
+    def moved(self, counter: str) -> float | None:
+        """Return by how much a counter moved over the pass; None where it cannot be told."""
+        if self.before is None or self.after is None:
+            return None
+        if counter not in self.before or counter not in self.after:
+            return None
+        difference = self.after[counter] - self.before[counter]
+        return difference if math.isfinite(difference) else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """A bundle whose document and records could be read."""
+
+    document: Document
+    records: tuple[Record, ...]
+    answered: tuple[Record, ...]
+    passes: tuple[Pass, ...]
+    metrics: Mapping[MetricsKey, Counters]
+    has_server_log: bool
+
+    @property
+    def is_own_engine(self) -> bool:
+        return self.document.runtime is Runtime.PROCESS
+
+
+def gather(
+    document: Document,
+    records: tuple[Record, ...],
+    metrics: Mapping[MetricsKey, Counters],
+    *,
+    has_server_log: bool,
+) -> Evidence:
+    """Group the records by pass, in the order of first appearance."""
+    groups: dict[tuple[Phase, int], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.phase, record.pass_number), []).append(record)
+    return Evidence(
+        document=document,
+        records=records,
+        answered=tuple(record for record in records if record.error is None),
+        passes=tuple(
+            Pass(
+                phase=phase,
+                number=number,
+                records=tuple(members),
+                before=metrics.get((phase, number, Moment.BEFORE)),
+                after=metrics.get((phase, number, Moment.AFTER)),
+            )
+            for (phase, number), members in groups.items()
+        ),
+        metrics=metrics,
+        has_server_log=has_server_log,
+    )
+
+
+def subject_of(record: Record) -> str:
+    """Name a record as a finding's subject: `measured-2/impl`."""
+    return f"{record.phase.value}-{record.pass_number}/{record.prompt_id}"

@@ -1,0 +1,120 @@
+"""What a check says: a finding is one check's outcome on one subject, a verdict all of them."""
+
+from collections.abc import Iterable, Sequence
+from enum import Enum
+
+import msgspec
+
+from kit.bundle import Status
+from kit.errors import ExitCode
+
+
+class Tier(Enum):
+    """The tiers of checks, from bytes to claims."""
+
+    SCHEMA = "schema"
+    INTEGRITY = "integrity"
+    ARITHMETIC = "arithmetic"
+    TOPOLOGY = "topology"
+    PHYSICS = "physics"
+    PROTOCOL = "protocol"
+    CLAIMS = "claims"
+
+
+class Outcome(Enum):
+    """`could-not-check` is an outcome of its own and never a pass."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    WARN = "warn"
+    COULD_NOT_CHECK = "could-not-check"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One check's outcome; `subject` is a file, a record (`measured-2/impl`) or the bundle.
+
+    What a bundle says stands here as it is, only cut short: whoever shows it escapes it.
+    """
+
+    code: str
+    tier: Tier
+    outcome: Outcome
+    subject: str
+    observed: str
+    expected: str
+    hint: str
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """All findings on one bundle; `id` and `status` are absent where it cannot be read so far."""
+
+    path: str
+    id: str | None
+    status: Status | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        if any(finding.outcome is Outcome.FAIL for finding in self.findings):
+            return ExitCode.BUNDLE_INVALID
+        if self.status is not Status.COMPLETE:
+            return ExitCode.NOTHING_TO_JUDGE
+        return ExitCode.DONE
+
+
+class JudgedBundle(msgspec.Struct, frozen=True, kw_only=True):
+    """One bundle in the JSON form of a verdict."""
+
+    path: str
+    id: str | None
+    status: Status | None
+    exit_code: int
+
+
+class BundleFinding(Finding, frozen=True, kw_only=True):
+    """One finding in the JSON form, with the path of the bundle that it is about."""
+
+    bundle: str
+
+
+class VerdictDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What `kit verify --json` prints; `schemas/verdict.schema.json` describes it."""
+
+    schema_version: int
+    exit_code: int
+    bundles: tuple[JudgedBundle, ...]
+    findings: tuple[BundleFinding, ...]
+
+
+VERDICT_SCHEMA_VERSION = 1
+"""Format history. 1: first version."""
+
+_PRECEDENCE = (ExitCode.BUNDLE_INVALID, ExitCode.DIFFERS, ExitCode.NOTHING_TO_JUDGE, ExitCode.DONE)
+
+
+def overall(verdicts: Iterable[Verdict]) -> ExitCode:
+    """Return the exit code of many verdicts: 6 over 1 over 7 over 0; none at all is 7."""
+    codes = {verdict.exit_code for verdict in verdicts} or {ExitCode.NOTHING_TO_JUDGE}
+    return next(code for code in _PRECEDENCE if code in codes)
+
+
+def as_document(verdicts: Sequence[Verdict]) -> VerdictDocument:
+    """Return the JSON form of some verdicts."""
+    return VerdictDocument(
+        schema_version=VERDICT_SCHEMA_VERSION,
+        exit_code=int(overall(verdicts)),
+        bundles=tuple(
+            JudgedBundle(
+                path=verdict.path,
+                id=verdict.id,
+                status=verdict.status,
+                exit_code=int(verdict.exit_code),
+            )
+            for verdict in verdicts
+        ),
+        findings=tuple(
+            BundleFinding(bundle=verdict.path, **msgspec.structs.asdict(finding))
+            for verdict in verdicts
+            for finding in verdict.findings
+        ),
+    )

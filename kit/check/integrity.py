@@ -1,0 +1,214 @@
+"""Tier 2, integrity: the bag holds what its manifest says, and nothing that could do harm.
+
+RFC 8493 (BagIt), narrowed: one payload layout, tag files with one spelling, no fetch.txt.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from kit import bundle, exposition
+from kit.bundle import Document
+from kit.check.codes import Code
+from kit.check.evidence import Counters, MetricsKey, Moment
+from kit.check.finding import Finding
+from kit.check.problem import BUNDLE, Problem, clip, fail, findings
+from kit.record import Phase
+
+MANIFEST_LIMIT_BYTES = 2**20
+METRICS_LIMIT_BYTES = 16 * 2**20
+"""A vLLM server's exposition takes about 60 KiB."""
+
+INFLATED_TOTAL_LIMIT_BYTES = 512 * 2**20
+"""A bundle of small files that each inflate to the limit must not keep a verifier busy for long."""
+
+_MANIFEST_LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^\n]+)")
+_REQUIRED = (bundle.DOCUMENT, bundle.RECORDS, *bundle.TAG_FILES, bundle.TAG_MANIFEST)
+_FETCH = "fetch.txt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bag:
+    """What the bytes of a bag come to: each file hashed once and inflated once.
+
+    `manifest` is what the manifest must be, `id` the bundle's id that follows from it.
+    """
+
+    digests: Mapping[str, str]
+    manifest: bytes
+    metrics: Mapping[MetricsKey, Counters]
+    problems: tuple[Problem, ...]
+
+    @property
+    def id(self) -> str:
+        return bundle.identifier(self.manifest)
+
+
+def is_bag(files: Mapping[str, bytes], refused: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether a folder is a bundle, however damaged, rather than something else."""
+    names = [*files, *(name for name, _ in refused)]
+    return bundle.BAGIT in names or any(name.startswith("data/") for name in names)
+
+
+def not_a_bag(refused: Sequence[tuple[str, str]]) -> tuple[Finding, ...]:
+    """Return the one finding on what is no bundle at all, with its reader's reason if any."""
+    reasons = [f"{name}: {reason}" for name, reason in refused]
+    observed = next(iter(reasons), "neither bagit.txt nor data/ is there")
+    problem = fail(BUNDLE, clip(observed), Code.INTEGRITY_BAG.holds)
+    return tuple(findings(Code.INTEGRITY_BAG, [problem]))
+
+
+def check(
+    files: Mapping[str, bytes],
+    refused: Sequence[tuple[str, str]],
+    bag: Bag,
+    document: Document | None,
+) -> Iterator[Finding]:
+    """Yield the findings of this tier on a folder that is a bag."""
+    text = files.get(bundle.MANIFEST, b"")
+    listed = _listed(text)
+    yield from findings(Code.INTEGRITY_BAG, ())
+    yield from findings(Code.INTEGRITY_ENTRY, _refused(refused))
+    yield from findings(Code.INTEGRITY_NAME, _unsafe([*files, *listed]))
+    yield from findings(Code.INTEGRITY_FETCH, _fetch(files))
+    yield from findings(Code.INTEGRITY_UNKNOWN_FILE, _unknown(files))
+    yield from findings(Code.INTEGRITY_MISSING_FILE, _missing(files, listed))
+    yield from findings(Code.INTEGRITY_UNLISTED_FILE, _unlisted(bag.digests, listed))
+    yield from findings(Code.INTEGRITY_DIGEST, _changed(bag.digests, listed))
+    yield from findings(Code.INTEGRITY_MANIFEST, _spelling(text, listed))
+    yield from findings(Code.INTEGRITY_TAG_FILE, _tag_files(files, bag.manifest))
+    yield from findings(Code.INTEGRITY_GZIP, bag.problems)
+    if document is not None:
+        yield from findings(Code.INTEGRITY_PLAN_DIGEST, _plan_digest(document))
+
+
+def open_bag(files: Mapping[str, bytes]) -> Bag:
+    """Hash each payload file, and inflate each compressed one for what the checks need of it."""
+    digests = {
+        name: hashlib.sha256(data).hexdigest()
+        for name, data in files.items()
+        if name.startswith("data/")
+    }
+    metrics: dict[MetricsKey, Counters] = {}
+    problems: list[Problem] = []
+    left = INFLATED_TOTAL_LIMIT_BYTES
+    for name in sorted(files):
+        match = bundle.METRICS.fullmatch(name)
+        if match is None and name != bundle.SERVER_LOG:
+            continue
+        limit = min(left, METRICS_LIMIT_BYTES if match else bundle.INFLATED_LIMIT_BYTES)
+        try:
+            text = bundle.inflate(files[name], limit)
+        except ValueError as error:
+            problems.append(fail(name, clip(error), f"one gzip member of at most {limit} bytes"))
+            continue
+        left = max(1, left - len(text))
+        if match is not None:
+            key = (Phase(match["phase"]), int(match["number"]), Moment(match["moment"]))
+            metrics[key] = exposition.totals(text, exposition.WITNESSES)
+    return Bag(
+        digests=digests,
+        manifest=_manifest({name: digests[name] for name in digests if _plain(name)}),
+        metrics=metrics,
+        problems=tuple(problems),
+    )
+
+
+def _refused(refused: Sequence[tuple[str, str]]) -> Iterator[Problem]:
+    for name, reason in refused:
+        yield fail(clip(name), clip(reason), "a regular file")
+
+
+def _unsafe(names: Sequence[str]) -> Iterator[Problem]:
+    for name in dict.fromkeys(names):
+        if not _plain(name):
+            yield fail(clip(name), "a name that is not a plain relative path", "a path in the bag")
+
+
+def _plain(name: str) -> bool:
+    """Tell whether a name stays in its folder and can be written in a manifest line."""
+    parts = name.split("/")
+    return name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(parts)
+
+
+def _fetch(files: Mapping[str, bytes]) -> Iterator[Problem]:
+    if _FETCH in files:
+        yield fail(_FETCH, "fetch.txt is there", "no file that names others to be downloaded")
+
+
+def _unknown(files: Mapping[str, bytes]) -> Iterator[Problem]:
+    known = {*bundle.TAG_FILES, bundle.TAG_MANIFEST, _FETCH}
+    for name in files:
+        if name not in known and not bundle.is_payload_name(name):
+            yield fail(clip(name), "an unknown file", "a file of the bundle's layout")
+
+
+def _missing(files: Mapping[str, bytes], listed: Mapping[str, str]) -> Iterator[Problem]:
+    for name in dict.fromkeys([*_REQUIRED, *listed]):
+        if name not in files:
+            reason = "listed in the manifest" if name in listed else "required by the format"
+            yield fail(clip(name), "not there", f"a file that is {reason}")
+
+
+def _unlisted(digests: Mapping[str, str], listed: Mapping[str, str]) -> Iterator[Problem]:
+    for name in digests:
+        if name not in listed:
+            yield fail(clip(name), "not in the manifest", "a line for each payload file")
+
+
+def _changed(digests: Mapping[str, str], listed: Mapping[str, str]) -> Iterator[Problem]:
+    for name, digest in listed.items():
+        if digests.get(name, digest) != digest:
+            yield fail(clip(name), f"SHA-256 {digests[name]}", digest)
+
+
+def _spelling(text: bytes, listed: Mapping[str, str]) -> Iterator[Problem]:
+    """Hold the manifest against its re-serialisation; its digests are looked at elsewhere."""
+    if text != _manifest(listed):
+        yield fail(bundle.MANIFEST, "another spelling", "sorted lines of `<digest>  <path>`")
+    for name in listed:
+        if not name.startswith("data/"):
+            yield fail(bundle.MANIFEST, f"lists {clip(name)}", "payload files only")
+
+
+def _tag_files(files: Mapping[str, bytes], manifest: bytes) -> Iterator[Problem]:
+    tags = {name: files[name] for name in bundle.TAG_FILES if name in files}
+    expected = {bundle.BAGIT: bundle.BAGIT_TEXT, bundle.TAG_MANIFEST: bundle.manifest_of(tags)}
+    try:
+        expected[bundle.BAG_INFO] = bundle.bag_info(files, manifest)
+    except (KeyError, ValueError, msgspec.MsgspecError, RecursionError):
+        # The document cannot be read, and the tiers that read it have said so.
+        expected.pop(bundle.BAG_INFO, None)
+    for name, data in expected.items():
+        if name in files and files[name] != data:
+            yield fail(name, clip(_first_difference(files[name], data)), "what the payload implies")
+
+
+def _first_difference(data: bytes, expected: bytes) -> str:
+    """Quote the first line that is not as it should be."""
+    lines, wanted = data.splitlines(), expected.splitlines()
+    for line, other in zip(lines, wanted, strict=False):
+        if line != other:
+            return line.decode("utf-8", "backslashreplace")
+    return f"{len(data)} bytes where {len(expected)} were expected"
+
+
+def _plan_digest(document: Document) -> Iterator[Problem]:
+    digest = document.plan.digest()
+    if document.plan_digest != digest:
+        yield fail(bundle.DOCUMENT, clip(document.plan_digest), digest)
+
+
+def _manifest(digests: Mapping[str, str]) -> bytes:
+    """Spell a manifest as `kit.bundle.manifest_of` does, from digests instead of data."""
+    return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
+
+
+def _listed(manifest: bytes) -> dict[str, str]:
+    """Return path to digest; lines that are not of the form are left out (the spelling tells)."""
+    text = manifest[:MANIFEST_LIMIT_BYTES].decode("utf-8", "replace")
+    lines = (_MANIFEST_LINE.fullmatch(line) for line in text.split("\n"))
+    return {match["name"]: match["digest"] for match in lines if match}

@@ -1,0 +1,217 @@
+"""Tier 6, protocol: the plan is one that may be measured, and what was measured is the plan.
+
+Knows the published protocol and the kit's own; suites and models are handed in as data.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from kit.bundle import Document, Status
+from kit.check import conduct, steadiness
+from kit.check.codes import Code
+from kit.check.evidence import Evidence, subject_of
+from kit.check.finding import Finding
+from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked
+from kit.plan import (
+    PUBLISHED_MAX_TOKENS,
+    Connection,
+    Plan,
+    ProtocolName,
+    Sampling,
+    requests,
+)
+from kit.record import Record, Request
+from kit.spec import Suite, Twin
+
+SAMPLING = Sampling(
+    max_tokens=PUBLISHED_MAX_TOKENS,
+    temperature=0.7,
+    top_p=0.8,
+    top_k=20,
+    repetition_penalty=1.05,
+)
+"""The article's temperature; the rest from both models' published `generation_config.json`."""
+
+WEIGHTS = "model.safetensors"
+ENDPOINT_TOPOLOGY = "endpoint"
+
+RequestKey = tuple[str, int, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Conditions:
+    """What a protocol's name stands for; None where any number of passes will do."""
+
+    warmup_passes: int
+    measured_passes: int | None
+    stream_passes: int
+    connection: Connection
+
+
+_PROTOCOLS = {
+    ProtocolName.ARTICLE: _Conditions(
+        warmup_passes=1,
+        measured_passes=1,
+        stream_passes=0,
+        connection=Connection.PER_REQUEST,
+    ),
+    ProtocolName.KIT: _Conditions(
+        warmup_passes=1, measured_passes=None, stream_passes=1, connection=Connection.KEPT
+    ),
+}
+
+
+def check(
+    evidence: Evidence, suites: Mapping[str, Suite], models: Mapping[str, Twin]
+) -> Iterator[Finding]:
+    """Yield the findings of this tier, its warnings included."""
+    document, plan = evidence.document, evidence.document.plan
+    planned = tuple(requests(plan))
+    twin = models.get(plan.cell.model) if evidence.is_own_engine else None
+    yield from findings(Code.PROTOCOL_TIER, ())
+    yield from findings(Code.PROTOCOL_STATUS, _status(document, evidence.records))
+    yield from findings(Code.PROTOCOL_RUNTIME, _runtime(evidence))
+    yield from findings(Code.PROTOCOL_DEFINITION, _definition(plan))
+    yield from findings(Code.PROTOCOL_PROMPTS, _prompts(plan, suites))
+    yield from findings(Code.PROTOCOL_SAMPLING, _sampling(plan.sampling))
+    yield from findings(Code.PROTOCOL_BUDGET, _budget(plan, twin))
+    yield from findings(Code.PROTOCOL_MODEL_FILES, _model_files(document, twin))
+    yield from findings(Code.PROTOCOL_REQUESTS, _requests(evidence, planned))
+    yield from findings(Code.PROTOCOL_SEED, _seeds(evidence.records, planned))
+    yield from conduct.check(evidence)
+    yield from steadiness.check(evidence)
+
+
+def _status(document: Document, records: tuple[Record, ...]) -> Iterator[Problem]:
+    if (document.status is Status.PARTIAL) != (document.failure is not None):
+        observed = "a failure" if document.failure is not None else "no failure"
+        yield fail(BUNDLE, f"{document.status.value}, with {observed}", "partial, with a failure")
+    # A run ends at the first request that fails: only the last record of a partial one may.
+    ended = records[:-1] if document.status is Status.PARTIAL else records
+    for record in ended:
+        if record.error is not None:
+            yield fail(subject_of(record), f"error {record.error.value}", "no error")
+
+
+def _runtime(evidence: Evidence) -> Iterator[Problem]:
+    plan, runtime = evidence.document.plan, evidence.document.runtime.value
+    if evidence.is_own_engine == (plan.engine is None):
+        observed = "no engine" if plan.engine is None else "an engine"
+        yield fail(BUNDLE, f"{observed} in the plan of runtime {runtime}", "one for `process`")
+    if evidence.is_own_engine == (plan.cell.topology == ENDPOINT_TOPOLOGY):
+        observed = f"topology {clip(plan.cell.topology)} with runtime {runtime}"
+        yield fail(BUNDLE, observed, "topology `endpoint` for runtime `endpoint`")
+
+
+def _definition(plan: Plan) -> Iterator[Problem]:
+    wanted = _PROTOCOLS[plan.protocol]
+    pairs = (
+        ("warm-up passes", plan.warmup_passes, wanted.warmup_passes),
+        ("measured passes", plan.measured_passes, wanted.measured_passes),
+        ("streaming passes", plan.stream_passes, wanted.stream_passes),
+        ("connection", plan.connection.value, wanted.connection.value),
+    )
+    for name, observed, expected in pairs:
+        if expected is not None and observed != expected:
+            wording = f"{expected}, by protocol `{plan.protocol.value}`"
+            yield fail(BUNDLE, f"{name}: {observed}", wording)
+
+
+def _prompts(plan: Plan, suites: Mapping[str, Suite]) -> Iterator[Problem]:
+    for prompt_id, count in Counter(prompt.id for prompt in plan.prompts).items():
+        if count > 1:
+            yield fail(BUNDLE, f"{count} prompts with the id {clip(prompt_id)}", "distinct ids")
+    suite = suites.get(plan.cell.suite)
+    if suite is None:
+        known = ", ".join(sorted(suites)) or "none"
+        yield unchecked(BUNDLE, f"suite {clip(plan.cell.suite)}", f"a suite known here: {known}")
+        return
+    if plan.system != suite.system:
+        yield fail(BUNDLE, clip(plan.system), "the suite's system message")
+    if plan.prompts != suite.prompts:
+        yield from _other_prompts(plan, suite)
+
+
+def _other_prompts(plan: Plan, suite: Suite) -> Iterator[Problem]:
+    known = {prompt.id: prompt.text for prompt in suite.prompts}
+    for prompt in plan.prompts:
+        if known.get(prompt.id) != prompt.text:
+            yield fail(f"prompt {clip(prompt.id)}", clip(prompt.text), "the suite's own text")
+    ids, wanted = [prompt.id for prompt in plan.prompts], list(known)
+    if ids != wanted:
+        yield fail(BUNDLE, f"prompts {clip(' '.join(ids))}", " ".join(wanted))
+
+
+def _sampling(sampling: Sampling) -> Iterator[Problem]:
+    for name in ("temperature", "top_p", "top_k", "repetition_penalty"):
+        observed, expected = getattr(sampling, name), getattr(SAMPLING, name)
+        if observed != expected:
+            yield fail(BUNDLE, f"{name} {observed}", f"{expected}")
+
+
+def _budget(plan: Plan, twin: Twin | None) -> Iterator[Problem]:
+    if plan.published_max_tokens != PUBLISHED_MAX_TOKENS:
+        observed = f"published_max_tokens {plan.published_max_tokens}"
+        yield fail(BUNDLE, observed, f"{PUBLISHED_MAX_TOKENS}, as the article says")
+    if twin is None:
+        yield unchecked(BUNDLE, f"model {clip(plan.cell.model)}", "a model known here")
+        return
+    if plan.twin_of != twin.twin_of:
+        yield fail(BUNDLE, f"twin of {clip(plan.twin_of)}", f"twin of {twin.twin_of}")
+    if plan.sampling.max_tokens != twin.max_tokens:
+        observed = f"max_tokens {plan.sampling.max_tokens}"
+        yield fail(BUNDLE, observed, f"{twin.max_tokens} for {twin.id}")
+
+
+def _model_files(document: Document, twin: Twin | None) -> Iterator[Problem]:
+    files = {file.name: file.sha256 for file in document.engine.model_files or ()}
+    if twin is None or not files:
+        reason = "the model is not known here" if twin is None else "no model files are listed"
+        yield unchecked(BUNDLE, reason, "the digest of the model's weights")
+        return
+    if files.get(WEIGHTS) != twin.sha256:
+        yield fail(WEIGHTS, f"SHA-256 {files.get(WEIGHTS, 'not listed')}", twin.sha256)
+
+
+def _requests(evidence: Evidence, planned: tuple[Request, ...]) -> Iterator[Problem]:
+    """Hold the records against the plan: all of it, or its beginning if the run broke off."""
+    done = [_record_key(record) for record in evidence.records]
+    wanted = [_request_key(request) for request in planned]
+    if evidence.document.status is Status.PARTIAL:
+        wanted = wanted[: len(done)]
+    if done == wanted:
+        return
+    missing, added = Counter(wanted) - Counter(done), Counter(done) - Counter(wanted)
+    yield from _listed(missing, "no record", "one record")
+    yield from _listed(added, "a record too many", "the plan's requests only")
+    if not missing and not added:
+        for position, (observed, expected) in enumerate(zip(done, wanted, strict=True), start=1):
+            if observed != expected:
+                yield fail(_name(observed), f"at position {position}", f"{_name(expected)} there")
+
+
+def _listed(keys: Iterable[RequestKey], observed: str, expected: str) -> Iterator[Problem]:
+    for key in keys:
+        yield fail(_name(key), observed, expected)
+
+
+def _seeds(records: tuple[Record, ...], planned: tuple[Request, ...]) -> Iterator[Problem]:
+    seeds = {_request_key(request): request.seed for request in planned}
+    for record in records:
+        expected = seeds.get(_record_key(record), record.seed)
+        if record.seed != expected:
+            yield fail(subject_of(record), f"seed {record.seed}", f"{expected}")
+
+
+def _record_key(record: Record) -> RequestKey:
+    return record.phase.value, record.pass_number, record.prompt_id
+
+
+def _request_key(request: Request) -> RequestKey:
+    return request.phase.value, request.pass_number, request.prompt_id
+
+
+def _name(key: RequestKey) -> str:
+    phase, number, prompt_id = key
+    return clip(f"{phase}-{number}/{prompt_id}")

@@ -1,0 +1,227 @@
+"""Tier 1, schema: shape, types, ranges, spelling and version of the document and the records.
+
+The only module that knows JSON Schema. It validates everything but the big arrays and the texts
+of records, which one pass of code checks fifty times as fast.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol
+
+import msgspec
+
+from kit import bundle, canonical
+from kit.bundle import Document
+from kit.check import answers
+from kit.check.codes import Code
+from kit.check.evidence import subject_of
+from kit.check.finding import Finding
+from kit.check.problem import SHOWN, Problem, clip, fail, findings
+from kit.plan import Plan
+from kit.record import Record
+
+DOCUMENT_LIMIT_BYTES = 4 * 2**20
+RECORD_LIMIT = 100_000
+LARGE_FIELDS = ("prompt_token_ids", "token_ids", "text", "chunks")
+"""Fields of a record that JSON Schema describes and code checks."""
+
+_ANY = msgspec.json.Decoder()
+_RECORD = msgspec.json.Decoder(Record)
+_UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
+_DOCUMENT_SCHEMA = "schemas/bundle.schema.json"
+_RECORD_SCHEMA = "schemas/record.schema.json"
+
+
+class Validator(Protocol):
+    """A compiled JSON Schema."""
+
+    def iter_errors(self, instance: object) -> Iterator[Any]:
+        """Yield an error with `json_path` and `message` for each violation."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Validators:
+    """The compiled schemas of what a bundle holds."""
+
+    document: Validator
+    record: Validator
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What could be read: None where nothing can be said about it. With this tier's findings."""
+
+    document: Document | None
+    records: tuple[Record, ...] | None
+    findings: tuple[Finding, ...]
+
+
+Problems = defaultdict[Code, list[Problem]]
+
+
+def compile_schemas(schemas: Mapping[str, Mapping[str, Any]]) -> Validators:
+    """Compile `bundle` and `record` of these schemas; nothing is ever fetched."""
+    # Imported here: jsonschema takes longer to import than `kit --help` may take.
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from referencing import Registry  # noqa: PLC0415
+
+    offline: Registry[Any] = Registry()
+    return Validators(
+        document=Draft202012Validator(schemas["bundle"], registry=offline),
+        record=Draft202012Validator(schemas["record"], registry=offline),
+    )
+
+
+def read(files: Mapping[str, bytes], validators: Validators) -> Reading:
+    """Read `bundle.json` and `records.jsonl`; a missing file is the next tier's."""
+    problems: Problems = defaultdict(list)
+    data = files.get(bundle.DOCUMENT)
+    version_problem = _version(data)
+    if version_problem is not None:
+        found = tuple(findings(Code.SCHEMA_VERSION, [version_problem]))
+        return Reading(document=None, records=None, findings=found)
+    document = None if data is None else _document(data, validators.document, problems)
+    lines = files.get(bundle.RECORDS)
+    records = None if lines is None else _records(lines, validators.record, problems)
+    looked_at = [code for code in Code if code.tier is Code.SCHEMA_JSON.tier]
+    return Reading(
+        document=document,
+        records=records,
+        findings=tuple(finding for code in looked_at for finding in findings(code, problems[code])),
+    )
+
+
+class _Versioned(msgspec.Struct):
+    """All that can be asked of a document of another version."""
+
+    schema_version: int
+    kit_version: str = "unknown"
+
+
+def _version(data: bytes | None) -> Problem | None:
+    """Tell when the document says that it is of another version; garbage is not another version."""
+    try:
+        found = msgspec.json.decode(data or b"", type=_Versioned)
+    except _UNREADABLE:
+        return None
+    if found.schema_version == bundle.SCHEMA_VERSION:
+        return None
+    made_by = clip(found.kit_version)[:40]
+    newer = found.schema_version > bundle.SCHEMA_VERSION
+    advice = f"use kit {made_by} or newer" if newer else f"use kit {made_by}, which made the bundle"
+    return fail(
+        bundle.DOCUMENT,
+        f"schema version {clip(found.schema_version)} ({'newer' if newer else 'older'})",
+        f"schema version {bundle.SCHEMA_VERSION}",
+        advice,
+    )
+
+
+def _document(data: bytes, validator: Validator, problems: Problems) -> Document | None:
+    name = bundle.DOCUMENT
+    if len(data) > DOCUMENT_LIMIT_BYTES:
+        problems[Code.SCHEMA_LIMITS].append(
+            fail(name, f"{len(data)} bytes", f"at most {DOCUMENT_LIMIT_BYTES} bytes")
+        )
+        return None
+    try:
+        raw = _ANY.decode(data)
+    except _UNREADABLE as error:
+        problems[Code.SCHEMA_JSON].append(fail(name, clip(error), "a JSON document"))
+        return None
+    shape = list(_violations(name, raw, validator, _DOCUMENT_SCHEMA))
+    problems[Code.SCHEMA_SHAPE] += shape
+    if shape:
+        return None
+    return _typed_document(data, problems)
+
+
+def _typed_document(data: bytes, problems: Problems) -> Document | None:
+    try:
+        document = msgspec.json.decode(data, type=Document)
+        spelled = canonical.encode(document)
+    except _UNREADABLE as error:
+        problems[Code.SCHEMA_SHAPE].append(fail(bundle.DOCUMENT, clip(error), _DOCUMENT_SCHEMA))
+        return None
+    if spelled != data:
+        problems[Code.SCHEMA_CANONICAL].append(_not_canonical(bundle.DOCUMENT))
+    planned = _planned_requests(document.plan)
+    if planned > RECORD_LIMIT:
+        problems[Code.SCHEMA_LIMITS].append(
+            fail(bundle.DOCUMENT, f"{planned} requests planned", f"at most {RECORD_LIMIT}")
+        )
+        return None
+    return document
+
+
+def _planned_requests(plan: Plan) -> int:
+    passes = plan.warmup_passes + plan.measured_passes + plan.stream_passes
+    return passes * len(plan.prompts)
+
+
+def _records(data: bytes, validator: Validator, problems: Problems) -> tuple[Record, ...] | None:
+    count = data.count(b"\n")
+    if count > RECORD_LIMIT:
+        problems[Code.SCHEMA_LIMITS].append(
+            fail(bundle.RECORDS, f"{count} records", f"at most {RECORD_LIMIT}")
+        )
+        return None
+    if data and not data.endswith(b"\n"):
+        problems[Code.SCHEMA_CANONICAL].append(
+            fail(bundle.RECORDS, "the last line has no newline", "a newline after each record")
+        )
+    lines = data.removesuffix(b"\n").split(b"\n") if data else []
+    records = [
+        _record(f"{bundle.RECORDS}:{number}", line, validator, problems)
+        for number, line in enumerate(lines, start=1)
+    ]
+    whole = tuple(record for record in records if record is not None)
+    return whole if len(whole) == len(records) else None
+
+
+def _record(place: str, line: bytes, validator: Validator, problems: Problems) -> Record | None:
+    try:
+        raw = _ANY.decode(line)
+    except _UNREADABLE as error:
+        problems[Code.SCHEMA_JSON].append(fail(place, clip(error), "a JSON object"))
+        return None
+    small = _without_large_fields(raw) if isinstance(raw, dict) else raw
+    shape = list(_violations(place, small, validator, _RECORD_SCHEMA))
+    problems[Code.SCHEMA_SHAPE] += shape
+    if shape:
+        return None
+    try:
+        record = _RECORD.decode(line)
+        spelled = canonical.encode(record)
+    except _UNREADABLE as error:
+        problems[Code.SCHEMA_SHAPE].append(fail(place, clip(error), _RECORD_SCHEMA))
+        return None
+    if spelled[:-1] != line:
+        problems[Code.SCHEMA_CANONICAL].append(_not_canonical(place))
+    _look_inside(record, problems)
+    return record
+
+
+def _look_inside(record: Record, problems: Problems) -> None:
+    subject = subject_of(record)
+    problems[Code.SCHEMA_LIMITS] += answers.over_limits(subject, record)
+    problems[Code.SCHEMA_ARRAYS] += answers.bad_arrays(subject, record)
+    problems[Code.SCHEMA_ANSWER] += answers.incomplete(subject, record)
+
+
+def _without_large_fields(raw: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in raw.items() if name not in LARGE_FIELDS}
+
+
+def _violations(place: str, value: object, validator: Validator, schema: str) -> Iterator[Problem]:
+    try:
+        for error in islice(validator.iter_errors(value), SHOWN):
+            yield fail(place, clip(f"{clip(error.json_path)}: {error.message}"), schema)
+    except RecursionError:  # a message quotes the value, however deeply nested
+        yield fail(place, "nested too deeply", schema)
+
+
+def _not_canonical(place: str) -> Problem:
+    return fail(place, "another spelling", "sorted keys, no spaces, shortest numbers")

@@ -1,0 +1,104 @@
+"""The way in: the files of one bundle, and what is known here, to a verdict. Pure.
+
+Tiers run from bytes to claims. One bad tier does not stop the others, as long as there is
+something left for them to look at.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kit import bundle
+from kit.bundle import Document, Runtime
+from kit.check import arithmetic, integrity, protocol, schema
+from kit.check.codes import Code
+from kit.check.evidence import Evidence, gather
+from kit.check.finding import Finding, Verdict
+from kit.check.problem import BUNDLE, findings, unchecked
+from kit.check.schema import Validators
+from kit.spec import Suite, Twin
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """What a bundle is held against: the schemas, compiled once, and the checkout's data."""
+
+    validators: Validators
+    suites: Mapping[str, Suite]
+    models: Mapping[str, Twin]
+
+
+def known(
+    schemas: Mapping[str, Mapping[str, Any]],
+    suites: Mapping[str, Suite],
+    models: Mapping[str, Twin],
+) -> Known:
+    """Prepare what any number of bundles are held against."""
+    return Known(validators=schema.compile_schemas(schemas), suites=suites, models=models)
+
+
+def verify(
+    path: str,
+    files: Mapping[str, bytes],
+    refused: Sequence[tuple[str, str]],
+    known: Known,
+) -> Verdict:
+    """Judge one bundle: its regular files by relative path, and what its reader refused and why.
+
+    Never raises because of what a bundle holds; nothing in it is executed or followed.
+    """
+    if not integrity.is_bag(files, refused):
+        return Verdict(path=path, id=None, status=None, findings=integrity.not_a_bag(refused))
+    bag = integrity.open_bag(files)
+    reading = schema.read(files, known.validators)
+    document = reading.document
+    found = [
+        *reading.findings,
+        *integrity.check(files, refused, bag, document),
+        *_upper_tiers(_evidence(files, bag, reading), known),
+    ]
+    return Verdict(
+        path=path,
+        id=bag.id if bag.digests else None,
+        status=None if document is None else document.status,
+        findings=tuple(found),
+    )
+
+
+def _evidence(
+    files: Mapping[str, bytes], bag: integrity.Bag, reading: schema.Reading
+) -> Evidence | None:
+    if reading.document is None or reading.records is None:
+        return None
+    return gather(
+        reading.document,
+        reading.records,
+        bag.metrics,
+        has_server_log=bundle.SERVER_LOG in files,
+    )
+
+
+def _upper_tiers(evidence: Evidence | None, known: Known) -> Iterator[Finding]:
+    document = None if evidence is None else evidence.document
+    if evidence is None:
+        yield from _blind(Code.ARITHMETIC_TIER)
+    else:
+        yield from arithmetic.check(evidence)
+    yield from _not_judged(Code.TOPOLOGY_TIER, document)
+    yield from _not_judged(Code.PHYSICS_TIER, document)
+    if evidence is None:
+        yield from _blind(Code.PROTOCOL_TIER)
+    else:
+        yield from protocol.check(evidence, known.suites, known.models)
+    yield from _not_judged(Code.CLAIMS_TIER, document)
+
+
+def _blind(code: Code) -> Iterator[Finding]:
+    yield from findings(code, [unchecked(BUNDLE, "document or records cannot be read", code.holds)])
+
+
+def _not_judged(code: Code, document: Document | None) -> Iterator[Finding]:
+    """Say that a tier did not look: this version of the kit has no checks of it."""
+    of_endpoint = document is not None and document.runtime is Runtime.ENDPOINT
+    reason = "nothing is known of the server" if of_endpoint else "not judged by this version"
+    yield from findings(code, [unchecked(BUNDLE, reason, code.holds)])

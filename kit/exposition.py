@@ -1,0 +1,54 @@
+"""Counters out of a Prometheus text exposition (format 0.0.4).
+
+Only the samples asked for are read; the rest of a server's few hundred lines is skipped unparsed,
+which is what lets a verifier read hundreds of bundles a second.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+
+GENERATION_TOKENS = "vllm:generation_tokens_total"
+PROMPT_TOKENS = "vllm:prompt_tokens_total"
+PREFIX_CACHE_HITS = "vllm:prefix_cache_hits_total"
+E2E_LATENCY_SUM = "vllm:e2e_request_latency_seconds_sum"
+E2E_LATENCY_COUNT = "vllm:e2e_request_latency_seconds_count"
+
+WITNESSES = (
+    GENERATION_TOKENS,
+    PROMPT_TOKENS,
+    PREFIX_CACHE_HITS,
+    E2E_LATENCY_SUM,
+    E2E_LATENCY_COUNT,
+)
+"""The samples of vLLM 0.17 that the checks hold against the client's records."""
+
+
+_SAMPLE = re.compile(
+    rb"[ \t]*[^ \t{]+[ \t]*"
+    rb'(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\}[ \t]*|[ \t])'
+    rb"(?P<value>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(?:[ \t\r]|$)"
+)
+"""Name, labels with quoted values, number; a timestamp or an exemplar may follow."""
+
+
+def totals(exposition: bytes, names: Iterable[str]) -> dict[str, float]:
+    """Return each named sample summed over its label sets; a sample that is not there is left out.
+
+    So is one of which a line cannot be read, or holds a value that is not finite: half a sum would
+    be a wrong figure, not an absent one.
+    """
+    wanted = {name.encode(): name for name in names}
+    found: dict[str, float] = {}
+    for line in exposition.split(b"\n"):
+        words = line.partition(b"{")[0].split(maxsplit=1)
+        name = wanted.get(words[0]) if words else None
+        if name is not None:
+            found[name] = found.get(name, 0.0) + _value(line)
+    return {name: total for name, total in found.items() if math.isfinite(total)}
+
+
+def _value(line: bytes) -> float:
+    """Return a sample's value, NaN where it cannot be read."""
+    sample = _SAMPLE.match(line)
+    return float(sample["value"]) if sample else math.nan

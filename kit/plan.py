@@ -1,0 +1,289 @@
+"""The plan: everything that a run will do, frozen and printable before anything starts."""
+
+import hashlib
+from collections.abc import Iterator
+from enum import Enum
+
+import msgspec
+
+from kit import canonical
+from kit.errors import UsageError
+from kit.record import Phase, Request
+from kit.spec import Device, Prompt, Service, Suite, Topology, Transport, Twin
+
+PUBLISHED_MAX_TOKENS = 4096
+"""The article: "Each prompt at max_tokens=4096"."""
+
+PLAN_SEED = 20260306
+"""Any fixed number serves; this is the article's day of measurement."""
+
+
+class ProtocolName(Enum):
+    """`kit`: repeated passes and a streaming pass. `article`: the published way."""
+
+    KIT = "kit"
+    ARTICLE = "article"
+
+
+class Connection(Enum):
+    """Whether one connection serves the run, or each request opens its own, as published."""
+
+    KEPT = "kept"
+    PER_REQUEST = "per-request"
+
+
+class CachePolicy(Enum):
+    """Whether requests may share prefix-cache blocks, as published, or each is salted apart."""
+
+    WARM = "warm"
+    COLD = "cold"
+
+
+class Dialect(Enum):
+    """Which fields a server understands: vLLM's extensions, or OpenAI's own only."""
+
+    VLLM = "vllm"
+    OPENAI = "openai"
+
+
+class _Part(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A piece of the plan."""
+
+
+class Cell(_Part, frozen=True, kw_only=True):
+    """Model x topology x suite."""
+
+    model: str
+    topology: str
+    suite: str
+
+    def __str__(self) -> str:
+        return f"{self.model} x {self.topology} x {self.suite}"
+
+
+class Sampling(_Part, frozen=True, kw_only=True):
+    """Sent with every request, since a model's own file would override the server's defaults.
+
+    0.7 and the token budget are the article's; the rest is what both models' published
+    `generation_config.json` ask for, which the article's server therefore applied.
+    """
+
+    max_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    repetition_penalty: float
+
+
+class Engine(_Part, frozen=True, kw_only=True):
+    """How the server is started: a Compose file's words, with its variables at their defaults."""
+
+    device: Device
+    tensor_parallel_size: int
+    transport: Transport
+    command: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+
+
+class Deviation(_Part, frozen=True, kw_only=True):
+    """Where the run departs from what was published, and why."""
+
+    what: str
+    why: str
+
+
+class Plan(_Part, frozen=True, kw_only=True):
+    """One cell's run. `timeout_s` bounds one request; `engine` is absent for an endpoint."""
+
+    cell: Cell
+    twin_of: str | None = None
+    engine: Engine | None = None
+    protocol: ProtocolName
+    warmup_passes: int
+    measured_passes: int
+    stream_passes: int
+    connection: Connection
+    cache: CachePolicy
+    dialect: Dialect
+    seed: int
+    sampling: Sampling
+    published_max_tokens: int
+    timeout_s: float
+    system: str
+    prompts: tuple[Prompt, ...]
+    deviations: tuple[Deviation, ...]
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the plan's canonical JSON."""
+        return canonical.digest(self)
+
+
+class Choices(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user may choose; None takes the protocol's own."""
+
+    protocol: ProtocolName = ProtocolName.KIT
+    passes: int | None = None
+    cache: CachePolicy = CachePolicy.WARM
+    timeout_s: float = 600.0
+
+
+def plan_twin(twin: Twin, engine: Engine, topology: str, suite: Suite, choices: Choices) -> Plan:
+    """Plan one cell on an engine that the kit starts itself."""
+    cell = Cell(model=twin.id, topology=topology, suite=suite.id)
+    return _plan(cell, suite, choices, Dialect.VLLM, twin.max_tokens, (twin, engine))
+
+
+def plan_endpoint(
+    model: str, suite: Suite, choices: Choices, dialect: Dialect, max_tokens: int
+) -> Plan:
+    """Plan one cell on a server that already runs and of which nothing is known for sure."""
+    if choices.cache is CachePolicy.COLD and dialect is Dialect.OPENAI:
+        raise UsageError(
+            "a cold cache cannot be had from this server",
+            "only vLLM has a field that salts a request; without it the cache stays warm",
+            "leave out --cache cold",
+        )
+    cell = Cell(model=model, topology="endpoint", suite=suite.id)
+    return _plan(cell, suite, choices, dialect, max_tokens)
+
+
+def describe_engine(topology: Topology, service: Service) -> Engine:
+    """Return the evidence form of a service, whose variables must be at their defaults."""
+    return Engine(
+        device=topology.device,
+        tensor_parallel_size=topology.tensor_parallel_size,
+        transport=topology.transport,
+        command=service.command,
+        environment=service.environment,
+    )
+
+
+def requests(plan: Plan) -> Iterator[Request]:
+    """Yield every request of the plan in the order in which it is to be sent."""
+    for phase, number in passes(plan):
+        for prompt in plan.prompts:
+            yield Request(
+                phase=phase,
+                pass_number=number,
+                prompt_id=prompt.id,
+                prompt=prompt.text,
+                seed=request_seed(plan.seed, phase, number, prompt.id),
+                cache_salt=_salt(plan, phase, number, prompt.id),
+            )
+
+
+def passes(plan: Plan) -> Iterator[tuple[Phase, int]]:
+    """Yield (phase, pass number): the warm-up is 0, measured and streaming passes count from 1."""
+    for _ in range(plan.warmup_passes):
+        yield Phase.WARMUP, 0
+    for number in range(1, plan.measured_passes + 1):
+        yield Phase.MEASURED, number
+    for number in range(1, plan.stream_passes + 1):
+        yield Phase.STREAM, number
+
+
+def request_seed(plan_seed: int, phase: Phase, pass_number: int, prompt_id: str) -> int:
+    """Return a seed below 2^31; were they equal, passes would be copies of each other."""
+    return int.from_bytes(_hash(plan_seed, phase, pass_number, prompt_id)[:4], "big") >> 1
+
+
+def _salt(plan: Plan, phase: Phase, pass_number: int, prompt_id: str) -> str | None:
+    if plan.cache is CachePolicy.WARM:
+        return None
+    return _hash(plan.seed, phase, pass_number, prompt_id).hex()
+
+
+def _hash(plan_seed: int, phase: Phase, pass_number: int, prompt_id: str) -> bytes:
+    name = f"{plan_seed}/{phase.value}/{pass_number}/{prompt_id}"
+    return hashlib.sha256(name.encode()).digest()
+
+
+def _plan(
+    cell: Cell,
+    suite: Suite,
+    choices: Choices,
+    dialect: Dialect,
+    max_tokens: int,
+    served: tuple[Twin, Engine] | tuple[None, None] = (None, None),
+) -> Plan:
+    twin, engine = served
+    article = choices.protocol is ProtocolName.ARTICLE
+    return Plan(
+        cell=cell,
+        twin_of=twin.twin_of if twin else None,
+        engine=engine,
+        protocol=choices.protocol,
+        warmup_passes=1,
+        measured_passes=choices.passes or (1 if article else 5),
+        stream_passes=0 if article else 1,
+        connection=Connection.PER_REQUEST if article else Connection.KEPT,
+        cache=choices.cache,
+        dialect=dialect,
+        seed=PLAN_SEED,
+        sampling=Sampling(
+            max_tokens=max_tokens,
+            temperature=0.7,
+            top_p=0.8,
+            top_k=20,
+            repetition_penalty=1.05,
+        ),
+        published_max_tokens=PUBLISHED_MAX_TOKENS,
+        timeout_s=float(choices.timeout_s),
+        system=suite.system,
+        prompts=suite.prompts,
+        deviations=(
+            *_setup_deviations(twin, engine, dialect, max_tokens),
+            *_protocol_deviations(choices),
+        ),
+    )
+
+
+def _setup_deviations(
+    twin: Twin | None, engine: Engine | None, dialect: Dialect, max_tokens: int
+) -> Iterator[Deviation]:
+    yield Deviation(
+        what="the kit's own prompts on the article's five tasks",
+        why="the article's prompts were not published as text that may be carried over",
+    )
+    if engine is not None:
+        yield Deviation(
+            what="client and server on one host; the article's client was across 1 Gb/s Ethernet",
+            why="one machine must be enough to check the article",
+        )
+    if twin is not None:
+        yield Deviation(
+            what=f"the small twin {twin.id} with random weights in place of the {twin.twin_of} "
+            f"model, {twin.max_tokens} tokens a request in place of {PUBLISHED_MAX_TOKENS}, on CPU",
+            why="the whole way can then be walked without a GPU; a twin never testifies for its "
+            "model",
+        )
+    elif max_tokens != PUBLISHED_MAX_TOKENS:
+        yield Deviation(
+            what=f"{max_tokens} tokens a request in place of {PUBLISHED_MAX_TOKENS}",
+            why="asked for with --max-tokens",
+        )
+    if dialect is Dialect.OPENAI:
+        yield Deviation(
+            what="top_k and repetition_penalty not sent",
+            why="the server does not say that it knows vLLM's fields; its own defaults apply",
+        )
+
+
+def _protocol_deviations(choices: Choices) -> Iterator[Deviation]:
+    if choices.protocol is ProtocolName.ARTICLE and (choices.passes or 1) > 1:
+        yield Deviation(
+            what=f"{choices.passes} measured passes in place of one",
+            why="asked for with --passes",
+        )
+    if choices.protocol is not ProtocolName.ARTICLE:
+        yield Deviation(
+            what="repeated measured passes, one kept connection, a streaming pass of its own",
+            why="the published single pass has no error bar; PROTOCOL=article leaves these out",
+        )
+    if choices.cache is CachePolicy.COLD:
+        yield Deviation(
+            what="every request salted so that it shares no prefix-cache block",
+            why="asked for with --cache cold; the published runs had a warm cache",
+        )

@@ -1,0 +1,80 @@
+"""What was sent and what was observed of one request; raw only, nothing derived."""
+
+from enum import Enum
+from typing import TypeAlias
+
+import msgspec
+
+
+class Phase(Enum):
+    """Which part of a run a request belongs to."""
+
+    WARMUP = "warmup"
+    MEASURED = "measured"
+    STREAM = "stream"
+
+
+class FinishReason(Enum):
+    """Why the server stopped (OpenAI chat completions API)."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    OTHER = "other"
+
+
+class ErrorCode(Enum):
+    """What went wrong with a request. Exception texts hold addresses and never enter a bundle."""
+
+    CONNECT_FAILED = "connect-failed"
+    DISCONNECTED = "disconnected"
+    TIMED_OUT = "timed-out"
+    HTTP_CLIENT_ERROR = "http-4xx"
+    HTTP_SERVER_ERROR = "http-5xx"
+    NOT_JSON = "not-json"
+    BAD_SHAPE = "bad-shape"
+    NO_USAGE = "no-usage"
+    TOKEN_COUNT = "token-count"
+    STREAM_CUT = "stream-cut"
+    STREAM_ERROR = "stream-error"
+    TOO_LARGE = "too-large"
+
+
+Chunk: TypeAlias = tuple[float, int]
+"""(arrival in seconds from `sent_s`, completion tokens in this chunk)."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One request of a plan; `pass_number` is 0 for the warm-up and counts from 1 otherwise."""
+
+    phase: Phase
+    pass_number: int
+    prompt_id: str
+    prompt: str
+    seed: int
+    cache_salt: str | None
+
+
+class Record(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """One line of `records.jsonl`. An absent value is absent, never 0.
+
+    `sent_s` is monotonic from the run's start; `wall_s` from sending to the last byte of the
+    response; both in seconds. Token counts are the server's own `usage`.
+    """
+
+    phase: Phase
+    pass_number: int = msgspec.field(name="pass")
+    prompt_id: str
+    seed: int
+    sent_s: float
+    wall_s: float
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+    finish_reason: FinishReason | None = None
+    prompt_token_ids: tuple[int, ...] | None = None
+    token_ids: tuple[int, ...] | None = None
+    text: str | None = None
+    chunks: tuple[Chunk, ...] | None = None
+    error: ErrorCode | None = None

@@ -1,0 +1,226 @@
+"""Throughput and latency from records, with their intervals.
+
+A rate is completion tokens over wall-clock seconds. A cell's headline is *pooled*: the sum of
+tokens over the sum of seconds, as the article computes its "Average". Intervals are Student-t at
+95 % on the logarithms of the per-pass rates, since rates vary in proportion.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean, variance
+from typing import TypeVar
+
+from kit.record import Chunk, Phase, Record
+
+K = TypeVar("K")
+
+RESTART_FLOOR = 0.013
+"""Half-width that an interval cannot go below while fewer than three engine starts are in.
+
+The author's own repeats of one cell differ by about 1.3 % from start to start (164-173 tok/s for
+MoE at tp2-nvlink and tp1), which the passes of one start cannot see.
+"""
+
+STARTS_WITHOUT_FLOOR = 3
+FEWEST_PASSES = 3
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """Bounds at 95 % confidence, in the unit of the figure that they belong to."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Throughput:
+    """Tokens, seconds, and their quotient."""
+
+    tokens: int
+    seconds: float
+
+    @property
+    def tokens_per_s(self) -> float:
+        return self.tokens / self.seconds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LatencySummary:
+    """Seconds: arithmetic mean, median, and 99th percentile (linear interpolation)."""
+
+    mean_s: float
+    median_s: float
+    p99_s: float
+
+
+def measured(records: Iterable[Record]) -> tuple[Record, ...]:
+    """Return the records that the headline is made of: measured, without error, with a count."""
+    return tuple(
+        record
+        for record in records
+        if record.phase is Phase.MEASURED
+        and record.error is None
+        and record.completion_tokens is not None
+        and record.wall_s > 0
+    )
+
+
+def pooled(records: Iterable[Record]) -> Throughput | None:
+    """Return total tokens over total seconds; None where there is nothing to divide."""
+    chosen = measured(records)
+    if not chosen:
+        return None
+    return Throughput(
+        tokens=sum(record.completion_tokens or 0 for record in chosen),
+        seconds=math.fsum(record.wall_s for record in chosen),
+    )
+
+
+def by_prompt(records: Iterable[Record]) -> dict[str, Throughput]:
+    """Return each prompt's pooled throughput, in the order of first appearance."""
+    return _grouped(records, lambda record: record.prompt_id)
+
+
+def by_pass(records: Iterable[Record]) -> dict[int, Throughput]:
+    """Return each measured pass's pooled throughput."""
+    return _grouped(records, lambda record: record.pass_number)
+
+
+def mean_of_columns(records: Iterable[Record]) -> float | None:
+    """Return the mean of the prompts' rates in tok/s: shown beside the pooled figure, never for it.
+
+    The two differ whenever prompts differ in length; two of the article's averages cannot be had
+    this way.
+    """
+    columns = by_prompt(records).values()
+    return fmean(column.tokens_per_s for column in columns) if columns else None
+
+
+def rate_interval(rates: Sequence[float], centre: float, starts: int = 1) -> Interval | None:
+    """Return the interval of a pooled rate from its passes' rates in tok/s.
+
+    None below three passes, and where a pass yielded nothing: its logarithm does not exist.
+    """
+    if not _enough(rates):
+        return None
+    spread = math.sqrt(variance([math.log(rate) for rate in rates]) / len(rates))
+    half = max(student_t_quantile(len(rates) - 1) * spread, _floor(starts))
+    return _around(centre, half)
+
+
+def ratio_interval(
+    numerator: Sequence[float], denominator: Sequence[float], centre: float, starts: int = 1
+) -> Interval | None:
+    """Return the interval of a ratio of two cells' rates, by Welch's method on the logarithms.
+
+    Welch, "The generalization of 'Student's' problem", Biometrika 34 (1947). None as above.
+    """
+    if not (_enough(numerator) and _enough(denominator)):
+        return None
+    terms = [
+        (variance([math.log(rate) for rate in rates]) / len(rates), len(rates) - 1)
+        for rates in (numerator, denominator)
+    ]
+    total = sum(term for term, _ in terms)
+    floor = math.sqrt(2) * _floor(starts)
+    if total == 0:
+        return _around(centre, floor)
+    degrees = total**2 / sum(term**2 / degrees for term, degrees in terms)
+    return _around(centre, max(student_t_quantile(degrees) * math.sqrt(total), floor))
+
+
+def times_to_first_token(records: Iterable[Record]) -> tuple[float, ...]:
+    """Return the seconds from sending to the first chunk that held a token, a streamed request."""
+    return tuple(arrivals[0][0] for arrivals in _token_arrivals(records))
+
+
+def inter_token_latencies(records: Iterable[Record]) -> tuple[float, ...]:
+    """Return the seconds between tokens; a gap before a chunk of k tokens is k equal ones."""
+    return tuple(
+        (later - earlier) / tokens
+        for arrivals in _token_arrivals(records)
+        for (earlier, _), (later, tokens) in pairwise(arrivals)
+        for _ in range(tokens)
+    )
+
+
+def latency_summary(seconds: Sequence[float]) -> LatencySummary | None:
+    """Summarise latencies; None where there are none."""
+    if not seconds:
+        return None
+    ordered = sorted(seconds)
+    return LatencySummary(
+        mean_s=fmean(ordered), median_s=_quantile(ordered, 0.5), p99_s=_quantile(ordered, 0.99)
+    )
+
+
+def student_t_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
+    """Return t such that |T| <= t with this probability, for `degrees` > 0, fractions allowed.
+
+    Bisection on the two-sided tail I_x(degrees/2, 1/2), x = degrees / (degrees + t^2)
+    (Abramowitz and Stegun 26.7.1).
+    """
+    low, high = 0.0, 1.0
+    while _t_tail(high, degrees) > 1 - confidence:
+        low, high = high, high * 2
+    while high - low > 1e-12 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _t_tail(middle, degrees) > 1 - confidence else (low, middle)
+    return high
+
+
+def _t_tail(t: float, degrees: float) -> float:
+    return _incomplete_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
+
+
+def _incomplete_beta(x: float, a: float, b: float) -> float:
+    """Return I_x(a, b) by its continued fraction (DLMF 8.17.22), evaluated from the tail."""
+    if x in (0.0, 1.0):
+        return x
+    if x > (a + 1) / (a + b + 2):  # DLMF 8.17.4: the fraction converges fast on one side only
+        return 1 - _incomplete_beta(1 - x, b, a)
+    fraction = 1.0
+    for m in range(100, 0, -1):
+        odd = -(a + m - 1) * (a + b + m - 1) * x / ((a + 2 * m - 2) * (a + 2 * m - 1))
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        fraction = 1 + odd / (1 + even / fraction)
+    log_beta = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+    return math.exp(a * math.log(x) + b * math.log1p(-x) - log_beta) / (a * fraction)
+
+
+def _enough(rates: Sequence[float]) -> bool:
+    return len(rates) >= FEWEST_PASSES and min(rates) > 0
+
+
+def _floor(starts: int) -> float:
+    return RESTART_FLOOR if starts < STARTS_WITHOUT_FLOOR else 0.0
+
+
+def _around(centre: float, half_width: float) -> Interval:
+    return Interval(low=centre * math.exp(-half_width), high=centre * math.exp(half_width))
+
+
+def _grouped(records: Iterable[Record], key: Callable[[Record], K]) -> dict[K, Throughput]:
+    groups: dict[K, list[Record]] = {}
+    for record in measured(records):
+        groups.setdefault(key(record), []).append(record)
+    return {name: group for name, members in groups.items() if (group := pooled(members))}
+
+
+def _token_arrivals(records: Iterable[Record]) -> Iterator[Sequence[Chunk]]:
+    for record in records:
+        if record.phase is Phase.STREAM and record.error is None:
+            arrivals = [chunk for chunk in record.chunks or () if chunk[1] > 0]
+            if arrivals:
+                yield arrivals
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    position = share * (len(ordered) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)

@@ -1,0 +1,757 @@
+"""Ways to tamper with a bundle, each with the code that must name it.
+
+A forgery changes a draft, which is then sealed again: all hashes fit. A damage changes sealed
+files. Each starts from a good bundle; `tests/cases/test_cases.py` collects them.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
+
+from kit import bundle, canonical
+from kit.bundle import Failure, Load, ModelFile, Status
+from kit.check.codes import Code
+from kit.plan import CachePolicy, Connection, Deviation, Dialect, ProtocolName
+from kit.record import ErrorCode, FinishReason, Phase
+from kit.spec import Prompt
+from tests.factory import Draft, Settings, change_plan, change_record, draft, utc
+
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One way to tamper: how, on what kind of run, and the code that it must be given."""
+
+    name: str
+    code: Code
+    make: Callable[[], Files]
+
+
+def _forgery(code: Code, change: Callable[[Draft], None], settings: Settings | None = None) -> Case:
+    def make() -> Files:
+        made = draft(settings)
+        change(made)
+        return made.seal()
+
+    return Case(name=change.__name__, code=code, make=make)
+
+
+def _damage(code: Code, change: Callable[[Files], None]) -> Case:
+    def make() -> Files:
+        files = draft().seal()
+        change(files)
+        return files
+
+    return Case(name=change.__name__, code=code, make=make)
+
+
+def _resealed(files: Files, name: str, data: bytes) -> None:
+    """Replace one payload file, and every tag file that follows from it."""
+    files[name] = data
+    payload = {path: text for path, text in files.items() if path.startswith("data/")}
+    files[bundle.MANIFEST] = bundle.manifest_of(payload)
+    with suppress(msgspec.MsgspecError, RecursionError, ValueError):  # not of a broken document
+        files[bundle.BAG_INFO] = bundle.bag_info(payload, files[bundle.MANIFEST])
+    tags = {path: files[path] for path in bundle.TAG_FILES}
+    files[bundle.TAG_MANIFEST] = bundle.manifest_of(tags)
+
+
+# Records
+
+
+def faster_by_ten(made: Draft) -> None:
+    made.records = [
+        replace(record, wall_s=round(record.wall_s / 10, 6), chunks=None)
+        if record.phase is not Phase.STREAM
+        else record
+        for record in made.records
+    ]
+
+
+def times_shaved_by_two_percent(made: Draft) -> None:
+    for position in range(3, 6):
+        wall_s = made.records[position].wall_s
+        change_record(made, position, wall_s=round(wall_s * 0.95, 6))
+
+
+def a_slow_pass_stretched(made: Draft) -> None:
+    change_record(made, 2, wall_s=made.records[2].wall_s + 0.5)
+    for position in range(3, len(made.records)):
+        change_record(made, position, sent_s=made.records[position].sent_s + 0.5)
+    clock = made.document.clock
+    made.document = replace(
+        made.document, clock=replace(clock, end_s=clock.end_s + 0.5, end_utc=utc(clock.end_s + 0.5))
+    )
+
+
+def more_completion_tokens_than_ids(made: Draft) -> None:
+    change_record(made, 4, completion_tokens=7)
+
+
+def ids_and_tokens_shortened_together(made: Draft) -> None:
+    record = made.records[4]
+    change_record(
+        made,
+        4,
+        completion_tokens=6,
+        token_ids=(record.token_ids or ())[:6],
+        finish_reason=FinishReason.STOP,
+    )
+
+
+def more_prompt_tokens_than_ids(made: Draft) -> None:
+    change_record(made, 4, prompt_tokens=99)
+
+
+def prompt_ids_and_tokens_shortened_together(made: Draft) -> None:
+    for position, record in enumerate(made.records):
+        ids = (record.prompt_token_ids or ())[:-1]
+        change_record(made, position, prompt_token_ids=ids, prompt_tokens=len(ids))
+
+
+def chunks_lost(made: Draft) -> None:
+    change_record(made, -1, chunks=(made.records[-1].chunks or ())[:-1])
+
+
+def a_request_dropped(made: Draft) -> None:
+    del made.records[5]
+
+
+def a_request_twice(made: Draft) -> None:
+    made.records.insert(5, made.records[4])
+
+
+def two_requests_swapped(made: Draft) -> None:
+    records = made.records
+    first, second = records[3], records[4]
+    records[3] = replace(second, sent_s=first.sent_s, wall_s=first.wall_s)
+    records[4] = replace(first, sent_s=second.sent_s, wall_s=second.wall_s)
+
+
+def a_pass_called_another(made: Draft) -> None:
+    for position in range(3):
+        change_record(made, position, phase=Phase.MEASURED, pass_number=4)
+
+
+def passes_swapped(made: Draft) -> None:
+    for position, other in ((3, 2), (4, 2), (5, 2), (6, 1), (7, 1), (8, 1)):
+        change_record(made, position, pass_number=other)
+
+
+def warm_up_counted_as_measured(made: Draft) -> None:
+    """The slow first measured pass is dropped, and the warm-up's records put in its place."""
+    numbered = [replace(record, pass_number=1) for record in made.records[:3]]
+    made.records[3:6] = [replace(record, phase=Phase.MEASURED) for record in numbered]
+
+
+def another_seed(made: Draft) -> None:
+    change_record(made, 4, seed=made.records[4].seed ^ 1)
+
+
+def equal_seeds(made: Draft) -> None:
+    for position in range(len(made.records)):
+        change_record(made, position, seed=1)
+
+
+def requests_that_overlap(made: Draft) -> None:
+    change_record(made, 4, sent_s=made.records[4].sent_s - 0.1)
+
+
+def sent_out_of_order(made: Draft) -> None:
+    change_record(made, 4, sent_s=made.records[2].sent_s)
+
+
+def complete_after_the_end(made: Draft) -> None:
+    clock = replace(made.document.clock, end_s=made.records[-1].sent_s)
+    made.document = replace(made.document, clock=clock)
+
+
+def a_month_thirteen(made: Draft) -> None:
+    clock = replace(made.document.clock, start_utc="2026-13-06T12:00:00.000000Z")
+    made.document = replace(made.document, clock=clock)
+
+
+def another_prompt_in_one_pass(made: Draft) -> None:
+    ids = made.records[4].prompt_token_ids or ()
+    change_record(made, 4, prompt_token_ids=(*ids[:-1], 3))
+
+
+def an_error_in_a_complete_bundle(made: Draft) -> None:
+    change_record(made, 4, error=ErrorCode.TIMED_OUT)
+
+
+def an_empty_response(made: Draft) -> None:
+    change_record(
+        made, 4, completion_tokens=0, token_ids=(), text="", finish_reason=FinishReason.STOP
+    )
+
+
+def over_the_budget(made: Draft) -> None:
+    ids = made.records[4].token_ids or ()
+    change_record(made, 4, completion_tokens=9, token_ids=(*ids, 1))
+
+
+def length_before_the_budget(made: Draft) -> None:
+    ids = (made.records[4].token_ids or ())[:5]
+    change_record(made, 4, completion_tokens=5, token_ids=ids)
+
+
+def token_ids_stripped(made: Draft) -> None:
+    for position in range(len(made.records)):
+        change_record(made, position, token_ids=None, prompt_token_ids=None)
+    absent = made.document.absent | {"token_ids": "not returned"}
+    made.document = replace(made.document, absent=absent)
+
+
+def a_negative_token_id(made: Draft) -> None:
+    ids = made.records[4].token_ids or ()
+    change_record(made, 4, token_ids=(*ids[:-1], -1))
+
+
+def a_huge_token_id(made: Draft) -> None:
+    ids = made.records[4].prompt_token_ids or ()
+    change_record(made, 4, prompt_token_ids=(*ids[:-1], 2**70))
+
+
+def chunks_out_of_order(made: Draft) -> None:
+    change_record(made, -1, chunks=tuple(reversed(made.records[-1].chunks or ())))
+
+
+def chunks_after_the_response(made: Draft) -> None:
+    chunks = made.records[-1].chunks or ()
+    change_record(made, -1, chunks=(*chunks[:-1], (99.0, 1)))
+
+
+def no_usage(made: Draft) -> None:
+    change_record(made, 4, completion_tokens=None)
+
+
+def chunks_without_a_stream(made: Draft) -> None:
+    change_record(made, 4, chunks=((0.1, 8),))
+
+
+def a_negative_time(made: Draft) -> None:
+    change_record(made, 0, sent_s=-1.0)
+
+
+# Server
+
+
+def a_server_counter_edited(made: Draft) -> None:
+    text = made.metrics["measured-2-after"].decode()
+    line = next(line for line in text.splitlines() if "generation_tokens_total{" in line)
+    made.metrics["measured-2-after"] = text.replace(line, f"{line[:-4]}999.0").encode()
+
+
+def a_server_counter_removed(made: Draft) -> None:
+    for name, text in made.metrics.items():
+        lines = text.decode().splitlines(keepends=True)
+        kept = [line for line in lines if "prompt_tokens_total" not in line]
+        made.metrics[name] = "".join(kept).encode()
+
+
+def tokens_between_passes(made: Draft) -> None:
+    """Everything from the second pass on counts more: something ran before it."""
+    for name, text in made.metrics.items():
+        if not name.startswith(("warmup", "measured-1")):
+            made.metrics[name] = text + b'vllm:generation_tokens_total{engine="1"} 5.0\n'
+
+
+def cache_hits_in_a_cold_run(made: Draft) -> None:
+    _add_hits(made, from_pass="measured-2-after")
+
+
+def cached_tokens_in_a_cold_run(made: Draft) -> None:
+    change_record(made, 4, cached_tokens=4)
+
+
+def cache_hits_that_no_response_tells(made: Draft) -> None:
+    _add_hits(made, from_pass="measured-2-after")
+
+
+def metrics_of_a_pass_missing(made: Draft) -> None:
+    del made.metrics["measured-2-before"], made.metrics["measured-2-after"]
+
+
+def metrics_of_another_pass(made: Draft) -> None:
+    made.metrics["measured-9-before"] = made.metrics["measured-1-before"]
+
+
+def all_metrics_missing(made: Draft) -> None:
+    made.metrics.clear()
+
+
+def metrics_missing_and_named(made: Draft) -> None:
+    made.metrics.clear()
+    made.document = replace(made.document, absent=made.document.absent | {"metrics": "lost"})
+
+
+def no_server_log(made: Draft) -> None:
+    made.server_log = None
+
+
+def _add_hits(made: Draft, from_pass: str) -> None:
+    names = list(made.metrics)
+    for name in names[names.index(from_pass) :]:
+        made.metrics[name] += b'vllm:prefix_cache_hits_total{engine="1"} 8.0\n'
+
+
+# Document and plan
+
+
+def complete_with_a_failure(made: Draft) -> None:
+    made.document = replace(made.document, failure=Failure(stage="measure", code="timed-out"))
+
+
+def partial_without_a_failure(made: Draft) -> None:
+    made.document = replace(made.document, status=Status.PARTIAL)
+
+
+def a_partial_run_called_complete(made: Draft) -> None:
+    made.document = replace(made.document, status=Status.COMPLETE, failure=None)
+
+
+def a_partial_run_with_a_hole(made: Draft) -> None:
+    del made.records[1]
+
+
+def a_plan_edited(made: Draft) -> None:
+    made.document = replace(made.document, plan=replace(made.document.plan, timeout_s=1.0))
+
+
+def a_prompt_changed(made: Draft) -> None:
+    prompts = made.document.plan.prompts
+    change_plan(made, prompts=(Prompt(id=prompts[0].id, text="Say yes."), *prompts[1:]))
+
+
+def prompts_in_another_order(made: Draft) -> None:
+    change_plan(made, prompts=tuple(reversed(made.document.plan.prompts)))
+
+
+def a_prompt_twice(made: Draft) -> None:
+    prompts = made.document.plan.prompts
+    change_plan(made, prompts=(*prompts, prompts[0]))
+
+
+def another_system_message(made: Draft) -> None:
+    change_plan(made, system="Count to a thousand.")
+
+
+def greedy_sampling(made: Draft) -> None:
+    change_plan(made, sampling=replace(made.document.plan.sampling, temperature=0.0))
+
+
+def another_budget(made: Draft) -> None:
+    change_plan(made, sampling=replace(made.document.plan.sampling, max_tokens=64))
+
+
+def another_published_budget(made: Draft) -> None:
+    change_plan(made, published_max_tokens=8)
+
+
+def a_twin_of_another_model(made: Draft) -> None:
+    change_plan(made, twin_of="dense")
+
+
+def other_weights(made: Draft) -> None:
+    files = (ModelFile(name="model.safetensors", size_bytes=9, sha256="00" * 32),)
+    identity = replace(made.document.engine, model_files=files)
+    made.document = replace(made.document, engine=identity)
+
+
+def weights_not_listed(made: Draft) -> None:
+    identity = replace(made.document.engine, model_files=None)
+    made.document = replace(made.document, engine=identity)
+
+
+def article_with_kept_connection(made: Draft) -> None:
+    change_plan(made, connection=Connection.KEPT)
+
+
+def article_with_more_passes(made: Draft) -> None:
+    change_plan(made, measured_passes=2)
+
+
+def kit_without_warm_up(made: Draft) -> None:
+    change_plan(made, warmup_passes=0)
+
+
+def an_endpoint_with_an_engine(made: Draft) -> None:
+    own = draft().document.plan
+    change_plan(made, engine=own.engine)
+
+
+def an_own_engine_without_one(made: Draft) -> None:
+    change_plan(made, engine=None)
+
+
+def an_endpoint_called_a_topology(made: Draft) -> None:
+    change_plan(made, cell=replace(made.document.plan.cell, topology="tp2-nvlink"))
+
+
+def absence_not_named(made: Draft) -> None:
+    made.document = replace(made.document, absent={})
+
+
+def a_host_id_that_names_somebody(made: Draft) -> None:
+    made.document = replace(made.document, host_id="alice-laptop")
+
+
+def a_load_that_is_negative(made: Draft) -> None:
+    host = replace(made.document.host, load_before=Load(load_average=-1.0))
+    made.document = replace(made.document, host=host)
+
+
+def a_plan_without_end(made: Draft) -> None:
+    change_plan(made, measured_passes=9999, prompts=made.document.plan.prompts * 1000)
+
+
+def too_many_deviations(made: Draft) -> None:
+    change_plan(made, deviations=(Deviation(what="a", why="b"),) * 101)
+
+
+# Bytes
+
+
+def a_file_changed(files: Files) -> None:
+    files[bundle.RECORDS] = files[bundle.RECORDS].replace(b"warmup", b"warmuq", 1)
+
+
+def a_payload_file_removed(files: Files) -> None:
+    del files["data/metrics/measured-1-after.prom.gz"]
+
+
+def the_document_removed(files: Files) -> None:
+    del files[bundle.DOCUMENT]
+
+
+def a_tag_file_removed(files: Files) -> None:
+    del files[bundle.BAG_INFO]
+
+
+def a_file_added(files: Files) -> None:
+    files["data/metrics/stream-2-after.prom.gz"] = bundle.compress(b"")
+
+
+def an_unknown_file_added(files: Files) -> None:
+    files["data/run.sh"] = b"#!/bin/sh\n"
+
+
+def a_stray_file_beside_the_bag(files: Files) -> None:
+    files[".DS_Store"] = b"x"
+
+
+def a_fetch_file(files: Files) -> None:
+    files["fetch.txt"] = b"http://example.org/x 1 data/x\n"
+
+
+def a_name_that_climbs(files: Files) -> None:
+    files["data/../../x"] = b"x"
+
+
+def a_name_in_the_manifest_that_climbs(files: Files) -> None:
+    files[bundle.MANIFEST] += b"0" * 64 + b"  data/../../../etc/passwd\n"
+
+
+def an_absolute_name(files: Files) -> None:
+    files["/etc/passwd"] = b"x"
+
+
+def a_name_with_a_backslash(files: Files) -> None:
+    files["data\\x"] = b"x"
+
+
+def a_name_with_an_escape(files: Files) -> None:
+    files["data/\x1b[2J"] = b"x"
+
+
+def a_manifest_in_another_order(files: Files) -> None:
+    lines = files[bundle.MANIFEST].splitlines(keepends=True)
+    files[bundle.MANIFEST] = b"".join(reversed(lines))
+
+
+def a_manifest_with_a_line_twice(files: Files) -> None:
+    lines = files[bundle.MANIFEST].splitlines(keepends=True)
+    files[bundle.MANIFEST] = b"".join([lines[0], *lines])
+
+
+def a_manifest_in_capitals(files: Files) -> None:
+    files[bundle.MANIFEST] = files[bundle.MANIFEST].upper()
+
+
+def another_bagit_version(files: Files) -> None:
+    files[bundle.BAGIT] = files[bundle.BAGIT].replace(b"1.0", b"0.9")
+
+
+def another_bagging_date(files: Files) -> None:
+    files[bundle.BAG_INFO] = files[bundle.BAG_INFO].replace(b"2026", b"2025")
+
+
+def another_tag_manifest(files: Files) -> None:
+    files[bundle.TAG_MANIFEST] = files[bundle.TAG_MANIFEST].replace(b"  ", b" *")
+
+
+def metrics_that_are_not_gzip(files: Files) -> None:
+    _resealed(files, "data/metrics/warmup-0-before.prom.gz", b"plain text")
+
+
+def two_gzip_members(files: Files) -> None:
+    name = "data/metrics/warmup-0-before.prom.gz"
+    _resealed(files, name, files[name] + bundle.compress(b"more"))
+
+
+def a_gzip_bomb(files: Files) -> None:
+    bomb = bundle.compress(bytes(17 * 2**20))
+    _resealed(files, "data/metrics/warmup-0-before.prom.gz", bomb)
+
+
+def a_log_cut_off(files: Files) -> None:
+    _resealed(files, bundle.SERVER_LOG, files[bundle.SERVER_LOG][:-3])
+
+
+# Spelling
+
+
+def not_json(files: Files) -> None:
+    _resealed(files, bundle.DOCUMENT, b"{")
+
+
+def json_of_another_kind(files: Files) -> None:
+    _resealed(files, bundle.DOCUMENT, b"[]\n")
+
+
+def deeply_nested(files: Files) -> None:
+    _resealed(files, bundle.DOCUMENT, b"[" * 100_000 + b"]" * 100_000)
+
+
+def a_newer_version(files: Files) -> None:
+    _respelled(files, b'"schema_version":1', b'"schema_version":2')
+
+
+def an_older_version(files: Files) -> None:
+    _respelled(files, b'"schema_version":1', b'"schema_version":0')
+
+
+def a_key_twice(files: Files) -> None:
+    _respelled(files, b'"runtime":', b'"runtime":"process","runtime":')
+
+
+def a_space(files: Files) -> None:
+    _respelled(files, b'"runtime":', b'"runtime": ')
+
+
+def a_null(files: Files) -> None:
+    _respelled(files, b'"engine":{"build"', b'"engine":{"blob":null,"build"')
+
+
+def an_unknown_field_in_a_prompt(files: Files) -> None:
+    _respelled(files, b'{"id":"impl"', b'{"extra":1,"id":"impl"')
+
+
+def another_spelling_of_a_number(files: Files) -> None:
+    _respelled(files, b'"temperature":0.7', b'"temperature":0.70')
+
+
+def not_a_number(files: Files) -> None:
+    _respelled(files, b'"temperature":0.7', b'"temperature":NaN')
+
+
+def a_large_number(files: Files) -> None:
+    _respelled(files, b'"measured_passes":3', b'"measured_passes":' + b"9" * 50)
+
+
+def a_huge_number(files: Files) -> None:
+    _respelled(files, b'"measured_passes":3', b'"measured_passes":' + b"9" * 5000)
+
+
+def a_huge_version(files: Files) -> None:
+    _respelled(files, b'"schema_version":1', b'"schema_version":' + b"1" * 5000)
+
+
+def a_huge_exponent(files: Files) -> None:
+    _respelled(files, b'"temperature":0.7', b'"temperature":1e999')
+
+
+def an_unknown_field_in_a_record(files: Files) -> None:
+    _respelled(files, b'{"completion_tokens"', b'{"a":1,"completion_tokens"', bundle.RECORDS)
+
+
+def a_record_that_is_not_json(files: Files) -> None:
+    _respelled(files, b'{"completion_tokens"', b'"completion_tokens"', bundle.RECORDS)
+
+
+def an_empty_line(files: Files) -> None:
+    _resealed(files, bundle.RECORDS, files[bundle.RECORDS] + b"\n")
+
+
+def no_last_newline(files: Files) -> None:
+    _resealed(files, bundle.RECORDS, files[bundle.RECORDS][:-1])
+
+
+def carriage_returns(files: Files) -> None:
+    _resealed(files, bundle.RECORDS, files[bundle.RECORDS].replace(b"\n", b"\r\n"))
+
+
+def a_float_among_token_ids(files: Files) -> None:
+    _respelled(files, b'"prompt_token_ids":[5,', b'"prompt_token_ids":[5.5,', bundle.RECORDS)
+
+
+def a_text_that_is_a_number(files: Files) -> None:
+    record = canonical.encode({"text": 1}).strip(b"{}\n")
+    lines = files[bundle.RECORDS].split(b"\n")
+    start, end = lines[0].index(b'"text"'), lines[0].index(b',"token_ids"')
+    lines[0] = lines[0][:start] + record + lines[0][end:]
+    _resealed(files, bundle.RECORDS, b"\n".join(lines))
+
+
+def no_records_at_all(files: Files) -> None:
+    _resealed(files, bundle.RECORDS, b"")
+
+
+def too_many_records(files: Files) -> None:
+    _resealed(files, bundle.RECORDS, b"\n" * 100_001)
+
+
+def too_large_a_document(files: Files) -> None:
+    _resealed(files, bundle.DOCUMENT, files[bundle.DOCUMENT] + b" " * (4 * 2**20))
+
+
+def _respelled(files: Files, old: bytes, new: bytes, name: str = bundle.DOCUMENT) -> None:
+    assert old in files[name]
+    _resealed(files, name, files[name].replace(old, new, 1))
+
+
+COLD = Settings(cache=CachePolicy.COLD)
+ARTICLE = Settings(protocol=ProtocolName.ARTICLE)
+ENDPOINT = Settings(runtime=bundle.Runtime.ENDPOINT)
+OPENAI = Settings(runtime=bundle.Runtime.ENDPOINT, dialect=Dialect.OPENAI, has_metrics=False)
+PARTIAL = Settings(stop_after=5)
+
+CASES = (
+    _forgery(Code.ARITHMETIC_TIME_WITNESS, faster_by_ten),
+    _forgery(Code.ARITHMETIC_TIME_WITNESS, times_shaved_by_two_percent),
+    _forgery(Code.ARITHMETIC_TIME_WITNESS, times_shaved_by_two_percent, ENDPOINT),
+    _forgery(Code.ARITHMETIC_TIME_WITNESS, a_slow_pass_stretched),
+    _forgery(Code.ARITHMETIC_COMPLETION_TOKENS, more_completion_tokens_than_ids),
+    _forgery(Code.ARITHMETIC_SERVER_COUNTER, more_completion_tokens_than_ids),
+    _forgery(Code.ARITHMETIC_SERVER_COUNTER, ids_and_tokens_shortened_together),
+    _forgery(Code.ARITHMETIC_PROMPT_TOKENS, more_prompt_tokens_than_ids),
+    _forgery(Code.ARITHMETIC_SERVER_COUNTER, prompt_ids_and_tokens_shortened_together),
+    _forgery(Code.ARITHMETIC_CHUNKS, chunks_lost),
+    _forgery(Code.PROTOCOL_REQUESTS, a_request_dropped),
+    _forgery(Code.ARITHMETIC_SERVER_COUNTER, a_request_dropped),
+    _forgery(Code.PROTOCOL_REQUESTS, a_request_dropped, OPENAI),
+    _forgery(Code.PROTOCOL_REQUESTS, a_request_twice),
+    _forgery(Code.PROTOCOL_REQUESTS, two_requests_swapped),
+    _forgery(Code.PROTOCOL_REQUESTS, a_pass_called_another),
+    _forgery(Code.PROTOCOL_SEED, passes_swapped),
+    _forgery(Code.PROTOCOL_SEED, warm_up_counted_as_measured),
+    _forgery(Code.PROTOCOL_SEED, another_seed),
+    _forgery(Code.PROTOCOL_SEED, equal_seeds),
+    _forgery(Code.ARITHMETIC_OVERLAP, requests_that_overlap),
+    _forgery(Code.ARITHMETIC_OVERLAP, sent_out_of_order),
+    _forgery(Code.ARITHMETIC_SPAN, complete_after_the_end),
+    _forgery(Code.ARITHMETIC_CLOCK, a_month_thirteen),
+    _forgery(Code.PROTOCOL_PROMPT_TOKEN_IDS, another_prompt_in_one_pass),
+    _forgery(Code.PROTOCOL_STATUS, an_error_in_a_complete_bundle),
+    _forgery(Code.PROTOCOL_OUTPUT_LENGTH, an_empty_response),
+    _forgery(Code.PROTOCOL_OUTPUT_LENGTH, over_the_budget),
+    _forgery(Code.PROTOCOL_OUTPUT_LENGTH, length_before_the_budget),
+    _forgery(Code.PROTOCOL_EVIDENCE, token_ids_stripped),
+    _forgery(Code.SCHEMA_ARRAYS, a_negative_token_id),
+    _forgery(Code.SCHEMA_ARRAYS, a_huge_token_id),
+    _forgery(Code.SCHEMA_ARRAYS, chunks_out_of_order),
+    _forgery(Code.SCHEMA_ARRAYS, chunks_after_the_response),
+    _forgery(Code.SCHEMA_ANSWER, no_usage),
+    _forgery(Code.SCHEMA_ANSWER, chunks_without_a_stream),
+    _forgery(Code.SCHEMA_SHAPE, a_negative_time),
+    _forgery(Code.ARITHMETIC_SERVER_COUNTER, a_server_counter_edited),
+    _forgery(Code.ARITHMETIC_SERVER_COUNTER, a_server_counter_removed),
+    _forgery(Code.ARITHMETIC_COUNTER_GAP, tokens_between_passes),
+    _forgery(Code.PROTOCOL_CACHE, cache_hits_in_a_cold_run, COLD),
+    _forgery(Code.PROTOCOL_CACHE, cached_tokens_in_a_cold_run, COLD),
+    _forgery(Code.PROTOCOL_CACHE, cache_hits_that_no_response_tells),
+    _forgery(Code.PROTOCOL_METRICS_FILES, metrics_of_a_pass_missing),
+    _forgery(Code.PROTOCOL_METRICS_FILES, metrics_of_another_pass),
+    _forgery(Code.PROTOCOL_EVIDENCE, all_metrics_missing),
+    _forgery(Code.PROTOCOL_METRICS_FILES, metrics_missing_and_named),
+    _forgery(Code.PROTOCOL_EVIDENCE, no_server_log),
+    _forgery(Code.PROTOCOL_STATUS, complete_with_a_failure),
+    _forgery(Code.PROTOCOL_STATUS, partial_without_a_failure),
+    _forgery(Code.PROTOCOL_REQUESTS, a_partial_run_called_complete, PARTIAL),
+    _forgery(Code.PROTOCOL_REQUESTS, a_partial_run_with_a_hole, PARTIAL),
+    _forgery(Code.INTEGRITY_PLAN_DIGEST, a_plan_edited),
+    _forgery(Code.PROTOCOL_PROMPTS, a_prompt_changed),
+    _forgery(Code.PROTOCOL_PROMPTS, prompts_in_another_order),
+    _forgery(Code.PROTOCOL_PROMPTS, a_prompt_twice),
+    _forgery(Code.PROTOCOL_PROMPTS, another_system_message),
+    _forgery(Code.PROTOCOL_SAMPLING, greedy_sampling),
+    _forgery(Code.PROTOCOL_BUDGET, another_budget),
+    _forgery(Code.PROTOCOL_BUDGET, another_published_budget, ENDPOINT),
+    _forgery(Code.PROTOCOL_BUDGET, a_twin_of_another_model),
+    _forgery(Code.PROTOCOL_MODEL_FILES, other_weights),
+    _forgery(Code.PROTOCOL_EVIDENCE, weights_not_listed),
+    _forgery(Code.PROTOCOL_DEFINITION, article_with_kept_connection, ARTICLE),
+    _forgery(Code.PROTOCOL_DEFINITION, article_with_more_passes, ARTICLE),
+    _forgery(Code.PROTOCOL_DEFINITION, kit_without_warm_up),
+    _forgery(Code.PROTOCOL_RUNTIME, an_endpoint_with_an_engine, ENDPOINT),
+    _forgery(Code.PROTOCOL_RUNTIME, an_own_engine_without_one),
+    _forgery(Code.PROTOCOL_RUNTIME, an_endpoint_called_a_topology, ENDPOINT),
+    _forgery(Code.PROTOCOL_EVIDENCE, absence_not_named, OPENAI),
+    _forgery(Code.SCHEMA_SHAPE, a_host_id_that_names_somebody),
+    _forgery(Code.SCHEMA_SHAPE, a_load_that_is_negative),
+    _forgery(Code.SCHEMA_LIMITS, a_plan_without_end),
+    _forgery(Code.SCHEMA_SHAPE, too_many_deviations),
+    _damage(Code.INTEGRITY_DIGEST, a_file_changed),
+    _damage(Code.INTEGRITY_MISSING_FILE, a_payload_file_removed),
+    _damage(Code.INTEGRITY_MISSING_FILE, the_document_removed),
+    _damage(Code.INTEGRITY_MISSING_FILE, a_tag_file_removed),
+    _damage(Code.INTEGRITY_UNLISTED_FILE, a_file_added),
+    _damage(Code.INTEGRITY_UNKNOWN_FILE, an_unknown_file_added),
+    _damage(Code.INTEGRITY_UNKNOWN_FILE, a_stray_file_beside_the_bag),
+    _damage(Code.INTEGRITY_FETCH, a_fetch_file),
+    _damage(Code.INTEGRITY_NAME, a_name_that_climbs),
+    _damage(Code.INTEGRITY_NAME, a_name_in_the_manifest_that_climbs),
+    _damage(Code.INTEGRITY_NAME, an_absolute_name),
+    _damage(Code.INTEGRITY_NAME, a_name_with_a_backslash),
+    _damage(Code.INTEGRITY_NAME, a_name_with_an_escape),
+    _damage(Code.INTEGRITY_MANIFEST, a_manifest_in_another_order),
+    _damage(Code.INTEGRITY_MANIFEST, a_manifest_with_a_line_twice),
+    _damage(Code.INTEGRITY_MANIFEST, a_manifest_in_capitals),
+    _damage(Code.INTEGRITY_TAG_FILE, another_bagit_version),
+    _damage(Code.INTEGRITY_TAG_FILE, another_bagging_date),
+    _damage(Code.INTEGRITY_TAG_FILE, another_tag_manifest),
+    _damage(Code.INTEGRITY_GZIP, metrics_that_are_not_gzip),
+    _damage(Code.INTEGRITY_GZIP, two_gzip_members),
+    _damage(Code.INTEGRITY_GZIP, a_gzip_bomb),
+    _damage(Code.INTEGRITY_GZIP, a_log_cut_off),
+    _damage(Code.SCHEMA_JSON, not_json),
+    _damage(Code.SCHEMA_SHAPE, json_of_another_kind),
+    _damage(Code.SCHEMA_JSON, deeply_nested),
+    _damage(Code.SCHEMA_VERSION, a_newer_version),
+    _damage(Code.SCHEMA_VERSION, an_older_version),
+    _damage(Code.SCHEMA_CANONICAL, a_key_twice),
+    _damage(Code.SCHEMA_CANONICAL, a_space),
+    _damage(Code.SCHEMA_SHAPE, a_null),
+    _damage(Code.SCHEMA_SHAPE, an_unknown_field_in_a_prompt),
+    _damage(Code.SCHEMA_CANONICAL, another_spelling_of_a_number),
+    _damage(Code.SCHEMA_JSON, not_a_number),
+    _damage(Code.SCHEMA_SHAPE, a_large_number),
+    _damage(Code.SCHEMA_JSON, a_huge_number),
+    _damage(Code.SCHEMA_JSON, a_huge_version),
+    _damage(Code.SCHEMA_JSON, a_huge_exponent),
+    _damage(Code.SCHEMA_SHAPE, an_unknown_field_in_a_record),
+    _damage(Code.SCHEMA_JSON, a_record_that_is_not_json),
+    _damage(Code.SCHEMA_JSON, an_empty_line),
+    _damage(Code.SCHEMA_CANONICAL, no_last_newline),
+    _damage(Code.SCHEMA_CANONICAL, carriage_returns),
+    _damage(Code.SCHEMA_SHAPE, a_float_among_token_ids),
+    _damage(Code.SCHEMA_SHAPE, a_text_that_is_a_number),
+    _damage(Code.PROTOCOL_REQUESTS, no_records_at_all),
+    _damage(Code.SCHEMA_LIMITS, too_many_records),
+    _damage(Code.SCHEMA_LIMITS, too_large_a_document),
+)

@@ -1,0 +1,81 @@
+"""Every tampering is caught by the code that names it, and no honest bundle ever fails."""
+
+import pytest
+
+from kit.bundle import Runtime
+from kit.check.codes import Code
+from kit.check.finding import Outcome
+from kit.errors import ExitCode
+from kit.plan import CachePolicy, Dialect, ProtocolName
+from tests.cases.tampering import CASES, Case
+from tests.factory import Settings, draft, judge
+
+SERVERS = {
+    "own": Settings(),
+    "endpoint": Settings(runtime=Runtime.ENDPOINT),
+    "shared": Settings(runtime=Runtime.ENDPOINT, is_shared=True),
+    "silent": Settings(runtime=Runtime.ENDPOINT, has_metrics=False, tells_cached_tokens=False),
+    "other": Settings(runtime=Runtime.ENDPOINT, dialect=Dialect.OPENAI, has_metrics=False),
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.name}-{case.code.id}")
+def test_tampering_fails_with_its_code(case: Case) -> None:
+    verdict = judge(case.make())
+    failed = {finding.code for finding in verdict.findings if finding.outcome is Outcome.FAIL}
+    assert case.code.id in failed
+    assert verdict.exit_code is ExitCode.BUNDLE_INVALID
+
+
+@pytest.mark.parametrize("stop_after", [None, 0, 1, 3, 5])
+@pytest.mark.parametrize(
+    ("server", "cache"),
+    [
+        (server, cache)
+        for server, kind in SERVERS.items()
+        for cache in CachePolicy
+        if kind.dialect is Dialect.VLLM or cache is CachePolicy.WARM  # nobody else has salts
+    ],
+)
+@pytest.mark.parametrize("protocol", ProtocolName)
+def test_an_honest_bundle_never_fails(
+    protocol: ProtocolName, cache: CachePolicy, server: str, stop_after: int | None
+) -> None:
+    kind = SERVERS[server]
+    for passes in (1, 2, 3, 5):
+        settings = Settings(
+            protocol=protocol,
+            cache=cache,
+            runtime=kind.runtime,
+            dialect=kind.dialect,
+            has_metrics=kind.has_metrics,
+            is_shared=kind.is_shared,
+            tells_cached_tokens=kind.tells_cached_tokens,
+            passes=passes,
+            stop_after=stop_after,
+            seed=passes,
+        )
+        verdict = judge(draft(settings).seal())
+        failed = [finding for finding in verdict.findings if finding.outcome is Outcome.FAIL]
+        assert failed == []
+        partial = ExitCode.NOTHING_TO_JUDGE
+        assert verdict.exit_code is (ExitCode.DONE if stop_after is None else partial)
+
+
+def test_every_code_that_can_fail_has_a_case() -> None:
+    """The rest are warnings, tiers of later versions, or not about the files of a bag."""
+    without_a_case = {
+        Code.INTEGRITY_BAG,
+        Code.INTEGRITY_ENTRY,
+        Code.ARITHMETIC_TIER,
+        Code.TOPOLOGY_TIER,
+        Code.PHYSICS_TIER,
+        Code.PROTOCOL_TIER,
+        Code.CLAIMS_TIER,
+        Code.PROTOCOL_PASSES,
+        Code.PROTOCOL_FIRST_PASS,
+        Code.PROTOCOL_SPREAD,
+        Code.PROTOCOL_HOST_LOAD,
+        Code.PROTOCOL_GOVERNOR,
+    }
+    assert {case.code for case in CASES} == set(Code) - without_a_case

@@ -1,0 +1,330 @@
+"""Good bundles without an engine: a simulated server answers a real plan, by the kit's own rules.
+
+What comes out obeys every check. Tests change one thing of a draft, or of the sealed files, and
+look for the code that names the change.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from kit import bundle, plan
+from kit.bundle import (
+    Clock,
+    Document,
+    EngineIdentity,
+    Failure,
+    Host,
+    Load,
+    ModelFile,
+    Runtime,
+    Status,
+)
+from kit.check.finding import Verdict
+from kit.check.verify import Known, known, verify
+from kit.plan import CachePolicy, Choices, Dialect, Engine, Plan, ProtocolName
+from kit.record import ErrorCode, FinishReason, Phase, Record, Request
+from kit.spec import Device, Prompt, Suite, SuiteMode, Transport, Twin
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SUITE = Suite(
+    id="small",
+    mode=SuiteMode.SERIAL,
+    system="Answer at once.",
+    prompts=(
+        Prompt(id="impl", text="Write a stack."),
+        Prompt(id="debug", text="Mend this stack: ünïcödé."),
+        Prompt(id="test", text="Test a stack."),
+    ),
+)
+
+TWIN = Twin(
+    id="tiny",
+    twin_of="moe",
+    seed=1,
+    max_tokens=8,
+    sha256="ab" * 32,
+    config={},
+)
+
+ENGINE = Engine(
+    device=Device.CPU,
+    tensor_parallel_size=1,
+    transport=Transport.NONE,
+    command=("vllm", "serve", "<models>/tiny", "--max-model-len=64"),
+    environment=(("VLLM_CPU_OMP_THREADS_BIND", "0"),),
+)
+
+START = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
+SECONDS_PER_TOKEN = 0.02
+OVERHEAD_S = 0.004
+BLOCK_TOKENS = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What kind of run is simulated. `stop_after` records it breaks off, with a failed one."""
+
+    protocol: ProtocolName = ProtocolName.KIT
+    cache: CachePolicy = CachePolicy.WARM
+    runtime: Runtime = Runtime.PROCESS
+    dialect: Dialect = Dialect.VLLM
+    has_metrics: bool = True
+    is_shared: bool = False
+    tells_cached_tokens: bool = True
+    passes: int | None = 3
+    stop_after: int | None = None
+    seed: int = 1
+
+
+@dataclass(kw_only=True, slots=True)
+class Draft:
+    """A bundle before it is sealed: what a forger would edit."""
+
+    document: Document
+    records: list[Record]
+    metrics: dict[str, bytes]
+    server_log: bytes | None
+
+    def seal(self) -> dict[str, bytes]:
+        """Return the bag's files."""
+        payload = bundle.payload(self.document, tuple(self.records), self.metrics, self.server_log)
+        return bundle.seal(payload)
+
+
+@dataclass(kw_only=True, slots=True)
+class FakeServer:
+    """Counts what it is asked for, as vLLM does; time passes only while it works."""
+
+    settings: Settings
+    noise: random.Random
+    now_s: float = 0.5
+    counters: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(
+            ("generation", "prompt", "hits", "latency_sum", "latency_count"), 0.0
+        )
+    )
+    seen: set[str] = field(default_factory=set)
+
+    def send(self, planned: Plan, request: Request) -> Record:
+        """Answer one request with its whole token budget."""
+        prompt_ids = tuple(range(5, 5 + 7 + len(request.prompt_id)))
+        tokens = planned.sampling.max_tokens
+        ids = tuple(self.noise.randrange(1000) for _ in range(tokens))
+        pace = SECONDS_PER_TOKEN * self.noise.uniform(0.995, 1.005)
+        server_s = pace * tokens
+        wall_s = round(server_s + OVERHEAD_S, 6)
+        sent_s = round(self.now_s, 6)
+        cached = self._cached(planned, request, len(prompt_ids))
+        self._count(tokens, len(prompt_ids), cached, server_s)
+        self.now_s = sent_s + wall_s + 0.001
+        has_ids = self.settings.dialect is Dialect.VLLM
+        chunks = tuple((round(0.001 + pace * (i + 1), 6), 1) for i in range(tokens))
+        return Record(
+            phase=request.phase,
+            pass_number=request.pass_number,
+            prompt_id=request.prompt_id,
+            seed=request.seed,
+            sent_s=sent_s,
+            wall_s=wall_s,
+            prompt_tokens=len(prompt_ids),
+            cached_tokens=(cached or None) if self.settings.tells_cached_tokens else None,
+            completion_tokens=tokens,
+            finish_reason=FinishReason.LENGTH,
+            prompt_token_ids=prompt_ids if has_ids else None,
+            token_ids=ids if has_ids else None,
+            text=" ".join(map(str, ids)),
+            chunks=chunks if request.phase is Phase.STREAM else None,
+        )
+
+    def metrics(self) -> bytes:
+        """Return the counters as vLLM 0.17 words them."""
+        label = '{engine="0",model_name="tiny"}'
+        lines = [
+            "# HELP vllm:num_requests_running Number of requests in model execution batches.",
+            "# TYPE vllm:num_requests_running gauge",
+            f"vllm:num_requests_running{label} 0.0",
+            "# TYPE vllm:generation_tokens_total counter",
+            f"vllm:generation_tokens_total{label} {self.counters['generation']}",
+            f"vllm:generation_tokens_created{label} 1.7e+09",
+            f"vllm:prompt_tokens_total{label} {self.counters['prompt']}",
+            f"vllm:prefix_cache_hits_total{label} {self.counters['hits']}",
+            'vllm:e2e_request_latency_seconds_bucket{engine="0",le="+Inf",model_name="tiny"} 0.0',
+            f"vllm:e2e_request_latency_seconds_count{label} {self.counters['latency_count']}",
+            f"vllm:e2e_request_latency_seconds_sum{label} {self.counters['latency_sum']}",
+        ]
+        if self.settings.is_shared:
+            self._count(self.noise.randrange(1, 50), self.noise.randrange(1, 50), 4, 1.5)
+        return ("\n".join(lines) + "\n").encode()
+
+    def _cached(self, planned: Plan, request: Request, prompt_tokens: int) -> int:
+        if planned.cache is CachePolicy.COLD or request.prompt_id not in self.seen:
+            self.seen.add(request.prompt_id)
+            return 0
+        return (prompt_tokens - 1) // BLOCK_TOKENS * BLOCK_TOKENS
+
+    def _count(self, generated: int, prompt: int, hits: int, seconds: float) -> None:
+        self.counters["generation"] += generated
+        self.counters["prompt"] += prompt
+        self.counters["hits"] += hits
+        self.counters["latency_sum"] += seconds
+        self.counters["latency_count"] += 1
+
+
+def draft(settings: Settings | None = None) -> Draft:
+    """Simulate one run."""
+    settings = settings or Settings()
+    planned = planned_by(settings)
+    server = FakeServer(settings=settings, noise=random.Random(settings.seed))
+    records, metrics = _walk(settings, planned, server)
+    end_s = round(server.now_s + 0.5, 6)
+    is_process = settings.runtime is Runtime.PROCESS
+    document = Document(
+        schema_version=bundle.SCHEMA_VERSION,
+        kit_version="0.1.0",
+        status=Status.COMPLETE if settings.stop_after is None else Status.PARTIAL,
+        failure=None if settings.stop_after is None else Failure(stage="measure", code="timed-out"),
+        runtime=settings.runtime,
+        host_id="0123456789abcdef" * 2,
+        plan=planned,
+        plan_digest=planned.digest(),
+        clock=Clock(start_utc=utc(0.0), end_utc=utc(end_s), end_s=end_s),
+        engine=_identity(is_process),
+        host=_host(),
+        packages={"msgspec": "0.21.0"},
+        absent=_absent(settings, is_process, bool(metrics)),
+    )
+    log = b"INFO serving\n" if is_process else None
+    return Draft(document=document, records=records, metrics=metrics, server_log=log)
+
+
+def planned_by(settings: Settings) -> Plan:
+    """Return the plan of a kind of run."""
+    choices = Choices(protocol=settings.protocol, passes=settings.passes, cache=settings.cache)
+    if settings.protocol is ProtocolName.ARTICLE:
+        choices = replace(choices, passes=None)
+    if settings.runtime is Runtime.PROCESS:
+        return plan.plan_twin(TWIN, ENGINE, "cpu-tp1", SUITE, choices)
+    return plan.plan_endpoint("some/model", SUITE, choices, settings.dialect, 16)
+
+
+def utc(seconds: float) -> str:
+    """Return the UTC time this long after the simulated run's start."""
+    return f"{START + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def known_here() -> Known:
+    """Return what the fakes are held against, with the project's own schemas."""
+    return known(schemas(), {SUITE.id: SUITE}, {TWIN.id: TWIN})
+
+
+def schemas() -> dict[str, Mapping[str, Any]]:
+    """Return the JSON Schemas of the checkout by name."""
+    return {
+        path.name.removesuffix(".schema.json"): msgspec.json.decode(path.read_bytes())
+        for path in (ROOT / "schemas").glob("*.schema.json")
+    }
+
+
+KNOWN = known_here()
+
+
+def judge(files: Mapping[str, bytes]) -> Verdict:
+    """Verify some files as a bundle."""
+    return verify("case", files, (), KNOWN)
+
+
+def change_record(made: Draft, position: int, **changes: object) -> None:
+    """Replace fields of one record of a draft."""
+    made.records[position] = replace(made.records[position], **changes)
+
+
+def change_plan(made: Draft, **changes: object) -> None:
+    """Replace fields of the plan, and its digest with it, as a forger would."""
+    changed = replace(made.document.plan, **changes)
+    made.document = replace(made.document, plan=changed, plan_digest=changed.digest())
+
+
+def sealed(change: Callable[[Draft], None], settings: Settings | None = None) -> dict[str, bytes]:
+    """Return the files of a good bundle that was changed before it was sealed."""
+    made = draft(settings)
+    change(made)
+    return made.seal()
+
+
+def _walk(
+    settings: Settings, planned: Plan, server: FakeServer
+) -> tuple[list[Record], dict[str, bytes]]:
+    records: list[Record] = []
+    metrics: dict[str, bytes] = {}
+    wanted = list(plan.requests(planned))
+    for position, request in enumerate(wanted):
+        name = f"{request.phase.value}-{request.pass_number}"
+        if position % len(planned.prompts) == 0 and settings.has_metrics:
+            metrics[f"{name}-before"] = server.metrics()
+        if position == settings.stop_after:
+            records.append(_failed(request, server.now_s))
+            server.now_s += 1.0
+            break
+        records.append(server.send(planned, request))
+        if (position + 1) % len(planned.prompts) == 0 and settings.has_metrics:
+            metrics[f"{name}-after"] = server.metrics()
+    return records, metrics
+
+
+def _failed(request: Request, now_s: float) -> Record:
+    return Record(
+        phase=request.phase,
+        pass_number=request.pass_number,
+        prompt_id=request.prompt_id,
+        seed=request.seed,
+        sent_s=round(now_s, 6),
+        wall_s=0.7,
+        chunks=() if request.phase is Phase.STREAM else None,
+        error=ErrorCode.TIMED_OUT,
+    )
+
+
+def _identity(is_process: bool) -> EngineIdentity:
+    if not is_process:
+        return EngineIdentity()
+    return EngineIdentity(
+        version="0.17.0",
+        build="cpu",
+        lock_sha256="cd" * 32,
+        cores=(0,),
+        model_files=(ModelFile(name="model.safetensors", size_bytes=9, sha256=TWIN.sha256),),
+    )
+
+
+def _host() -> Host:
+    return Host(
+        system="Linux",
+        kernel="6.1.0",
+        machine="x86_64",
+        python="3.11.7",
+        cpu_model="A CPU",
+        cpu_count=2,
+        memory_bytes=8 * 2**30,
+        governor="performance",
+        load_before=Load(load_average=0.1, steal_ratio=0.0),
+        load_after=Load(load_average=1.4, steal_ratio=0.001),
+    )
+
+
+def _absent(settings: Settings, is_process: bool, has_metrics: bool) -> dict[str, str]:
+    absent = {"telemetry": "not collected on CPU"}
+    if not is_process:
+        absent |= dict.fromkeys(("engine", "server_log", "model_files"), "somebody else's server")
+    if not has_metrics:
+        absent["metrics"] = "the server told no counters"
+    if settings.dialect is not Dialect.VLLM:
+        absent["token_ids"] = "the server does not return token ids"
+    return absent

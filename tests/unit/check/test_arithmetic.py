@@ -1,0 +1,112 @@
+"""Numbers against numbers: tolerances, and what an endpoint makes of the same difference."""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from kit.bundle import Runtime
+from kit.check import arithmetic
+from kit.check.finding import Outcome
+from kit.plan import Dialect
+from tests.factory import Draft, Settings, change_record, draft, judge, utc
+
+ENDPOINT = Settings(runtime=Runtime.ENDPOINT)
+SHARED = Settings(runtime=Runtime.ENDPOINT, is_shared=True)
+OPENAI = Settings(runtime=Runtime.ENDPOINT, dialect=Dialect.OPENAI, has_metrics=False)
+PASS, FAIL, WARN, UNCHECKED = (
+    Outcome.PASS,
+    Outcome.FAIL,
+    Outcome.WARN,
+    Outcome.COULD_NOT_CHECK,
+)
+
+
+def _outcome(code: str, made: Draft) -> Outcome:
+    """Return the outcome of a code's first finding."""
+    found = judge(made.seal()).findings
+    return next(finding.outcome for finding in found if finding.code == f"arithmetic-{code}")
+
+
+@pytest.mark.parametrize(
+    ("code", "settings", "expected"),
+    [
+        ("completion-tokens", OPENAI, UNCHECKED),
+        ("prompt-tokens", OPENAI, UNCHECKED),
+        ("chunks", OPENAI, PASS),
+        ("server-counter", OPENAI, UNCHECKED),
+        ("counter-gap", OPENAI, UNCHECKED),
+        ("time-witness", OPENAI, UNCHECKED),
+        ("server-counter", ENDPOINT, PASS),
+        ("counter-gap", ENDPOINT, PASS),
+        ("time-witness", ENDPOINT, PASS),
+        ("server-counter", SHARED, UNCHECKED),
+        ("counter-gap", SHARED, UNCHECKED),
+        ("time-witness", SHARED, UNCHECKED),
+    ],
+)
+def test_what_cannot_be_checked_is_no_pass(
+    code: str, settings: Settings, expected: Outcome
+) -> None:
+    assert _outcome(code, draft(settings)) is expected
+
+
+def test_chunks_that_hold_other_counts_cannot_be_checked_without_token_ids() -> None:
+    made = draft(OPENAI)
+    change_record(made, -1, chunks=(made.records[-1].chunks or ())[:-1])
+    assert _outcome("chunks", made) is UNCHECKED
+
+
+@pytest.mark.parametrize(("late_s", "expected"), [(-1e-6, PASS), (-5e-6, FAIL), (1.0, PASS)])
+def test_requests_may_touch_within_rounding(late_s: float, expected: Outcome) -> None:
+    made = draft()
+    earlier = made.records[-2]
+    change_record(made, -1, sent_s=round(earlier.sent_s + earlier.wall_s + late_s, 6))
+    assert _outcome("overlap", made) is expected
+
+
+@pytest.mark.parametrize(("step_s", "expected"), [(0.0, PASS), (1.9, PASS), (-3.0, WARN)])
+def test_a_step_of_the_clock_is_a_warning(step_s: float, expected: Outcome) -> None:
+    made = draft()
+    clock = made.document.clock
+    made.document = replace(made.document, clock=replace(clock, end_utc=utc(clock.end_s + step_s)))
+    assert _outcome("clock", made) is expected
+
+
+def _slower(seconds: float) -> Callable[[Draft], None]:
+    def change(made: Draft) -> None:
+        """Spend this much more on the last request, after which nothing is sent."""
+        change_record(made, -1, wall_s=made.records[-1].wall_s + seconds)
+        clock = made.document.clock
+        end_s = round(clock.end_s + max(0.0, seconds), 6)
+        made.document = replace(
+            made.document, clock=replace(clock, end_s=end_s, end_utc=utc(end_s))
+        )
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("seconds", "settings", "expected"),
+    [
+        (0.0, Settings(), PASS),
+        (0.1, Settings(), PASS),
+        (0.3, Settings(), FAIL),
+        (0.3, ENDPOINT, WARN),
+        (-0.02, Settings(), FAIL),
+        (-0.02, ENDPOINT, FAIL),
+    ],
+)
+def test_the_time_witness_allows_for_the_way_and_for_nothing_else(
+    seconds: float, settings: Settings, expected: Outcome
+) -> None:
+    made = draft(settings)
+    change_record(made, -1, chunks=((0.01, made.records[-1].completion_tokens or 0),))
+    _slower(seconds)(made)
+    assert _outcome("time-witness", made) is expected
+
+
+def test_two_percent_of_a_real_request_is_outside_of_the_tolerance() -> None:
+    """Four seconds are what a twin's request takes."""
+    tolerance_s = arithmetic.WITNESS_SHAVED_RATIO * 4 + arithmetic.WITNESS_SHAVED_S
+    assert tolerance_s < 0.02 * 4 / 4

@@ -1,0 +1,146 @@
+"""The plan and what came of it: what is unknown here, and what an endpoint may do."""
+
+import pytest
+from msgspec.structs import replace
+
+from kit.bundle import Runtime
+from kit.check import protocol
+from kit.check.finding import Finding, Outcome
+from kit.check.verify import Known, verify
+from kit.errors import ExitCode
+from kit.plan import CachePolicy, Choices, Dialect, plan_endpoint
+from kit.record import FinishReason
+from tests.factory import (
+    KNOWN,
+    SUITE,
+    Draft,
+    Settings,
+    change_plan,
+    change_record,
+    draft,
+    judge,
+)
+
+ENDPOINT = Settings(runtime=Runtime.ENDPOINT)
+OPENAI = Settings(runtime=Runtime.ENDPOINT, dialect=Dialect.OPENAI, has_metrics=False)
+PASS, FAIL, WARN, UNCHECKED = (
+    Outcome.PASS,
+    Outcome.FAIL,
+    Outcome.WARN,
+    Outcome.COULD_NOT_CHECK,
+)
+
+
+def _findings(code: str, made: Draft) -> list[Finding]:
+    return [found for found in judge(made.seal()).findings if found.code == f"protocol-{code}"]
+
+
+def _outcome(code: str, made: Draft) -> Outcome:
+    return _findings(code, made)[0].outcome
+
+
+@pytest.mark.parametrize(
+    ("code", "settings", "expected"),
+    [
+        ("budget", ENDPOINT, UNCHECKED),
+        ("model-files", ENDPOINT, UNCHECKED),
+        ("metrics-files", OPENAI, UNCHECKED),
+        ("cache", OPENAI, UNCHECKED),
+        ("prompt-token-ids", OPENAI, UNCHECKED),
+        ("evidence", OPENAI, PASS),
+        ("cache", Settings(tells_cached_tokens=False), UNCHECKED),
+        ("cache", Settings(cache=CachePolicy.COLD), PASS),
+        ("passes", Settings(passes=2), WARN),
+        ("first-pass", Settings(passes=2), UNCHECKED),
+        ("spread", Settings(passes=1), UNCHECKED),
+    ],
+)
+def test_outcomes_by_kind_of_run(code: str, settings: Settings, expected: Outcome) -> None:
+    assert _outcome(code, draft(settings)) is expected
+
+
+def test_a_suite_or_model_that_is_not_known_here_cannot_be_checked() -> None:
+    nothing = Known(validators=KNOWN.validators, suites={}, models={})
+    verdict = verify("case", draft().seal(), (), nothing)
+    outcomes = {found.code: found.outcome for found in verdict.findings}
+    assert outcomes["protocol-prompts"] is UNCHECKED
+    assert outcomes["protocol-budget"] is UNCHECKED
+    assert outcomes["protocol-model-files"] is UNCHECKED
+    assert verdict.exit_code is ExitCode.DONE
+
+
+def test_the_checked_sampling_is_the_planned_one() -> None:
+    planned = plan_endpoint("x", SUITE, Choices(), Dialect.VLLM, protocol.SAMPLING.max_tokens)
+    assert planned.sampling == protocol.SAMPLING
+
+
+def test_missing_and_added_requests_are_named() -> None:
+    made = draft()
+    change_record(made, 4, prompt_id="review")
+    found = _findings("requests", made)
+    assert [(one.subject, one.observed) for one in found] == [
+        ("measured-1/debug", "no record"),
+        ("measured-1/review", "a record too many"),
+    ]
+
+
+def test_swapped_requests_are_named_with_their_places() -> None:
+    made = draft()
+    change_record(made, 3, prompt_id="debug")
+    change_record(made, 4, prompt_id="impl")
+    found = _findings("requests", made)
+    assert [one.observed for one in found] == ["at position 4", "at position 5"]
+    assert found[0].expected == "measured-1/impl there"
+
+
+def test_an_endpoint_with_a_short_context_is_a_warning() -> None:
+    made = draft(OPENAI)
+    change_record(made, 4, completion_tokens=5)
+    assert _outcome("output-length", made) is WARN
+
+
+def test_a_response_that_stops_by_itself_is_no_fault() -> None:
+    made = draft(OPENAI)
+    change_record(made, 4, completion_tokens=5, finish_reason=FinishReason.STOP)
+    assert _outcome("output-length", made) is PASS
+
+
+def test_an_unusual_end_is_a_warning() -> None:
+    made = draft(OPENAI)
+    change_record(made, 4, completion_tokens=5, finish_reason=FinishReason.OTHER)
+    assert _outcome("output-length", made) is WARN
+
+
+def test_cache_hits_of_others_on_an_endpoint_cannot_be_checked() -> None:
+    shared = Settings(runtime=Runtime.ENDPOINT, is_shared=True, cache=CachePolicy.COLD)
+    made = draft(shared)
+    text = made.metrics["measured-2-after"]
+    made.metrics["measured-2-after"] = text + b'vllm:prefix_cache_hits_total{engine="1"} 4.0\n'
+    assert _outcome("cache", made) is UNCHECKED
+
+
+def test_metrics_that_an_endpoint_lost_on_the_way_cannot_be_checked() -> None:
+    made = draft(ENDPOINT)
+    del made.metrics["measured-2-after"]
+    assert _outcome("metrics-files", made) is UNCHECKED
+    assert judge(made.seal()).exit_code is ExitCode.DONE
+
+
+def test_an_error_in_the_middle_of_a_partial_run_fails() -> None:
+    made = draft(Settings(stop_after=3))
+    change_record(made, 0, error=made.records[-1].error)
+    assert _outcome("status", made) is FAIL
+
+
+def test_an_interrupted_run_without_an_error_is_sound() -> None:
+    made = draft(Settings(stop_after=5))
+    made.records.pop()
+    assert judge(made.seal()).exit_code is ExitCode.NOTHING_TO_JUDGE
+
+
+def test_a_plan_of_an_unknown_suite_is_still_held_against_its_own_records() -> None:
+    made = draft()
+    change_plan(made, cell=replace(made.document.plan.cell, suite="mine"))
+    assert _outcome("prompts", made) is UNCHECKED
+    made.records.pop()
+    assert _outcome("requests", made) is FAIL

@@ -1,0 +1,77 @@
+"""Shape and spelling: versions, lines, and what a tier above gets to see."""
+
+import subprocess
+import sys
+
+import pytest
+
+from kit import bundle
+from kit.check.finding import Finding, Outcome, Verdict
+from kit.check.problem import SHOWN
+from tests.factory import ROOT, draft, judge
+
+
+def _only(verdict: Verdict, code: str) -> list[Finding]:
+    return [finding for finding in verdict.findings if finding.code == code]
+
+
+@pytest.mark.parametrize(
+    ("version", "observed", "hint"),
+    [
+        (b"2", "schema version 2 (newer)", "use kit 0.1.0 or newer"),
+        (b"0", "schema version 0 (older)", "use kit 0.1.0, which made the bundle"),
+    ],
+)
+def test_another_version_is_told_with_the_kit_to_use(
+    version: bytes, observed: str, hint: str
+) -> None:
+    files = draft().seal()
+    old = files[bundle.DOCUMENT]
+    files[bundle.DOCUMENT] = old.replace(b'"schema_version":1', b'"schema_version":' + version)
+    verdict = judge(files)
+    (finding,) = _only(verdict, "schema-version")
+    assert (finding.observed, finding.hint) == (observed, hint)
+    assert _only(verdict, "schema-shape") == []
+    assert _only(verdict, "protocol-tier")[0].outcome is Outcome.COULD_NOT_CHECK
+
+
+def test_a_bad_line_is_named_by_its_number() -> None:
+    files = draft().seal()
+    lines = files[bundle.RECORDS].split(b"\n")
+    lines[2] = b"{"
+    files[bundle.RECORDS] = b"\n".join(lines)
+    verdict = judge(files)
+    assert [found.subject for found in _only(verdict, "schema-json")] == ["data/records.jsonl:3"]
+    assert _only(verdict, "arithmetic-tier")[0].outcome is Outcome.COULD_NOT_CHECK
+    assert _only(verdict, "arithmetic-overlap") == []
+
+
+def test_one_bad_line_does_not_stop_the_rest() -> None:
+    files = draft().seal()
+    files[bundle.RECORDS] = b"{\n" * 50
+    assert len(_only(judge(files), "schema-json")) == SHOWN + 1
+
+
+def test_records_are_read_although_the_document_is_not() -> None:
+    files = draft().seal()
+    files[bundle.DOCUMENT] = b"{}\n"
+    verdict = judge(files)
+    assert verdict.status is None
+    assert "required property" in _only(verdict, "schema-shape")[0].observed
+    assert _only(verdict, "schema-arrays")[0].outcome is Outcome.PASS
+
+
+def test_a_long_hostile_value_is_cut() -> None:
+    files = draft().seal()
+    huge = b'"status":"' + b"x" * 10_000 + b'"'
+    files[bundle.DOCUMENT] = files[bundle.DOCUMENT].replace(b'"status":"complete"', huge)
+    assert all(len(found.observed) <= 200 for found in judge(files).findings)
+
+
+def test_importing_the_checks_does_not_import_json_schema() -> None:
+    """`kit --help` answers in a quarter of a second; jsonschema alone takes most of that."""
+    code = (
+        "import sys, kit.check.verify, kit.check.codes;"
+        "sys.exit('jsonschema' in sys.modules or 'requests' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,168 @@
+"""The hand-written JSON Schemas and the types say the same."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from kit import canonical
+from kit.bundle import Document, Status
+from kit.check.finding import Finding, Outcome, Tier, Verdict, VerdictDocument, as_document
+from kit.check.schema import LARGE_FIELDS
+from kit.record import ErrorCode, FinishReason, Phase, Record
+from tests.factory import Settings, draft, judge, schemas
+
+SCHEMAS = schemas()
+TYPES = {"bundle": Document, "record": Record, "verdict": VerdictDocument}
+
+counts = st.integers(0, 2**31 - 1)
+seconds = st.floats(0, 1e8)
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+records = st.builds(
+    Record,
+    phase=st.sampled_from(Phase),
+    pass_number=st.integers(0, 9999),
+    prompt_id=st.text(st.characters(codec="utf-8"), min_size=1, max_size=200),
+    seed=counts,
+    sent_s=seconds,
+    wall_s=seconds,
+    prompt_tokens=st.none() | counts,
+    cached_tokens=st.none() | counts,
+    completion_tokens=st.none() | counts,
+    finish_reason=st.none() | st.sampled_from(FinishReason),
+    prompt_token_ids=st.none() | st.lists(counts).map(tuple),
+    token_ids=st.none() | st.lists(counts).map(tuple),
+    text=st.none() | texts,
+    chunks=st.none() | st.lists(st.tuples(seconds, counts)).map(tuple),
+    error=st.none() | st.sampled_from(ErrorCode),
+)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_schemas_are_valid_and_stay_at_home(name: str) -> None:
+    schema = SCHEMAS[name]
+    Draft202012Validator.check_schema(schema)
+    assert schema["$id"] == f"urn:llm-serving-repro-kit:schema:{name}:1"
+    references = [value for key, value in _walk(schema) if key == "$ref"]
+    assert all(reference.startswith("#/$defs/") for reference in references)
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_every_object_is_closed_and_every_field_described(name: str) -> None:
+    for key, value in _walk(SCHEMAS[name]):
+        if key == "properties":
+            assert all("description" in _resolve(SCHEMAS[name], field) for field in value.values())
+        if isinstance(value, dict) and "properties" in value:
+            assert value["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_types_and_schema_have_the_same_fields(name: str) -> None:
+    _compare(msgspec.inspect.type_info(TYPES[name]), SCHEMAS[name], SCHEMAS[name], name)
+
+
+@given(record=records)
+def test_a_record_of_the_type_passes_the_schema(record: Record) -> None:
+    validator = Draft202012Validator(SCHEMAS["record"])
+    assert list(validator.iter_errors(msgspec.json.decode(canonical.encode(record)))) == []
+
+
+@pytest.mark.parametrize("settings", [Settings(), Settings(stop_after=2)])
+def test_a_document_of_the_type_passes_the_schema(settings: Settings) -> None:
+    validator = Draft202012Validator(SCHEMAS["bundle"])
+    document = msgspec.json.decode(canonical.encode(draft(settings).document))
+    assert list(validator.iter_errors(document)) == []
+
+
+def test_a_verdict_passes_the_schema() -> None:
+    failing = Finding(
+        code="integrity-digest",
+        tier=Tier.INTEGRITY,
+        outcome=Outcome.FAIL,
+        subject="\x1b[2J",
+        observed="=1+1",
+        expected="<b>",
+        hint="",
+    )
+    verdicts = [
+        judge(draft().seal()),
+        judge({}),
+        Verdict(path="x", id=None, status=Status.PARTIAL, findings=(failing,)),
+    ]
+    document = msgspec.json.decode(canonical.encode(as_document(verdicts)))
+    validator = Draft202012Validator(SCHEMAS["verdict"])
+    assert list(validator.iter_errors(document)) == []
+    assert document["exit_code"] == 6
+    assert [one["exit_code"] for one in document["bundles"]] == [0, 6, 6]
+    assert {finding["bundle"] for finding in document["findings"]} == {"case", "x"}
+
+
+def test_large_fields_are_fields_of_a_record() -> None:
+    assert set(LARGE_FIELDS) <= set(SCHEMAS["record"]["properties"])
+
+
+def _compare(
+    kind: msgspec.inspect.Type, schema: Mapping[str, Any], root: Mapping[str, Any], place: str
+) -> None:
+    schema = _resolve(root, schema)
+    match kind:
+        case msgspec.inspect.UnionType():
+            others = [one for one in kind.types if not isinstance(one, msgspec.inspect.NoneType)]
+            assert len(others) == 1, place
+            _compare(others[0], schema, root, place)
+        case msgspec.inspect.StructType() | msgspec.inspect.DataclassType():
+            properties = schema["properties"]
+            assert {field.encode_name for field in kind.fields} == set(properties), place
+            required = {field.encode_name for field in kind.fields if field.required}
+            assert required == set(schema["required"]), place
+            for field in kind.fields:
+                inner = f"{place}.{field.encode_name}"
+                _compare(field.type, properties[field.encode_name], root, inner)
+        case msgspec.inspect.VarTupleType():
+            assert schema["type"] == "array", place
+            _compare(kind.item_type, schema["items"], root, f"{place}[]")
+        case msgspec.inspect.TupleType():
+            assert schema["minItems"] == len(kind.item_types), place
+            assert schema["items"] is False, place
+            for item, inner in zip(kind.item_types, schema["prefixItems"], strict=True):
+                _compare(item, inner, root, f"{place}[]")
+        case msgspec.inspect.DictType():
+            _compare(kind.value_type, schema["additionalProperties"], root, f"{place}{{}}")
+        case _:
+            _compare_leaf(kind, schema, place)
+
+
+def _compare_leaf(kind: msgspec.inspect.Type, schema: Mapping[str, Any], place: str) -> None:
+    match kind:
+        case msgspec.inspect.EnumType():
+            assert set(schema["enum"]) - {None} == {one.value for one in kind.cls}, place
+        case msgspec.inspect.IntType():
+            assert schema["type"] == "integer", place
+        case msgspec.inspect.FloatType():
+            assert schema["type"] == "number", place
+        case msgspec.inspect.StrType():
+            assert "string" in schema["type"], place
+        case _:
+            raise AssertionError(f"{place}: {kind} is not compared")
+
+
+def _resolve(root: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Follow one reference; a description beside it wins."""
+    if "$ref" not in schema:
+        return dict(schema)
+    name = schema["$ref"].removeprefix("#/$defs/")
+    return {**root["$defs"][name], **schema}
+
+
+def _walk(value: object) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key, inner
+            yield from _walk(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _walk(inner)
