@@ -252,6 +252,15 @@ def _setup_deviations(
             what="client and server on one host; the article's client was across 1 Gb/s Ethernet",
             why="one machine must be enough to check the article",
         )
+        yield Deviation(
+            what="--enable-prompt-tokens-details and --block-size=32 added",
+            why="the first shows what came from the cache; on CPU the second lets most of a prompt "
+            "come from it, as the smaller blocks of a GPU do",
+        )
+        yield Deviation(
+            what="no --trust-remote-code, PYTORCH_CUDA_ALLOC_CONF unset",
+            why="neither is needed, and a benchmark should not run code that came with a model",
+        )
     if twin is not None:
         yield Deviation(
             what=f"the small twin {twin.id} with random weights in place of the {twin.twin_of} "

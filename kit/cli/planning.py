@@ -1,0 +1,134 @@
+"""From the user's choices to plans, and the plan as text."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import click
+
+from kit import canonical, plan, spec
+from kit.edge import checkout, probes
+from kit.errors import ExitCode, UsageError
+from kit.plan import CachePolicy, Choices, Plan, ProtocolName
+from kit.spec import Service, Topology
+
+CPU_DEFAULT = "cpu-tp1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CellOptions:
+    """What the command line says of the cells to run."""
+
+    topology: str | None
+    models: tuple[str, ...]
+    suite: str
+    passes: int | None
+    protocol: str
+    cache: str
+    timeout_s: float
+    runtime: str
+
+    def choices(self) -> Choices:
+        """Return the part of them that a plan is made from."""
+        protocols = {name.value: name for name in ProtocolName}
+        policies = {policy.value: policy for policy in CachePolicy}
+        return Choices(
+            protocol=checkout.choose("protocol", self.protocol, protocols),
+            passes=self.passes,
+            cache=checkout.choose("cache", self.cache, policies),
+            timeout_s=self.timeout_s,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedCell:
+    """A plan, and the service (variables still open) that would serve it."""
+
+    plan: Plan
+    topology: Topology
+    service: Service
+
+
+def planned_cells(options: CellOptions) -> tuple[PlannedCell, ...]:
+    """Return one planned cell for each model, in the order asked for."""
+    if options.runtime != "process":
+        raise UsageError(
+            f"unknown runtime {options.runtime!r}",
+            "valid: process",
+            "make bench RUNTIME=process",
+        )
+    topology = checkout.topology(options.topology or default_topology())
+    return tuple(
+        _planned(options, topology, model) for model in options.models or tuple(topology.services)
+    )
+
+
+def default_topology() -> str:
+    """Return the topology for this machine, and say in a line why."""
+    found = "an NVIDIA GPU is here, but this version serves on CPU only"
+    reason = found if probes.has_nvidia_gpu() else "no NVIDIA GPU here"
+    click.echo(f"{reason}: taking the CPU default, {CPU_DEFAULT}", err=True)
+    return CPU_DEFAULT
+
+
+def show(options: CellOptions, *, as_json: bool) -> int:
+    """Print the plans, whole as JSON or in short for a reader."""
+    for cell in planned_cells(options):
+        if as_json:
+            click.echo(canonical.encode(cell.plan), nl=False)
+        else:
+            click.echo(describe(cell.plan))
+    return ExitCode.DONE
+
+
+def describe(planned: Plan) -> str:
+    """Return a plan in short, for a reader."""
+    return "\n".join(
+        (
+            f"{planned.cell}   plan {planned.digest()[:16]}",
+            *_protocol_lines(planned),
+            *_engine_lines(planned),
+            *_deviation_lines(planned),
+        )
+    )
+
+
+def _protocol_lines(planned: Plan) -> Iterator[str]:
+    sampling = planned.sampling
+    yield (
+        f"  protocol    {planned.protocol.value}: {planned.warmup_passes} warm-up, "
+        f"{planned.measured_passes} measured, {planned.stream_passes} streaming; "
+        f"connection {planned.connection.value}, cache {planned.cache.value}"
+    )
+    yield f"  prompts     {' '.join(prompt.id for prompt in planned.prompts)}"
+    yield f"  max_tokens  {sampling.max_tokens} (published: {planned.published_max_tokens})"
+    yield (
+        f"  sampling    temperature {sampling.temperature}, top_p {sampling.top_p}, "
+        f"top_k {sampling.top_k}, repetition_penalty {sampling.repetition_penalty}, "
+        f"seed {planned.seed}"
+    )
+
+
+def _engine_lines(planned: Plan) -> Iterator[str]:
+    if planned.engine is None:
+        return
+    yield f"  engine      {' '.join(planned.engine.command)}"
+    for name, value in planned.engine.environment:
+        yield f"              {name}={value}"
+
+
+def _deviation_lines(planned: Plan) -> Iterator[str]:
+    for deviation in planned.deviations:
+        yield f"  deviates    {deviation.what}"
+        yield f"              because {deviation.why}"
+
+
+def _planned(options: CellOptions, topology: Topology, model: str) -> PlannedCell:
+    twin = checkout.choose("model", model, checkout.models())
+    service = checkout.choose("model", model, topology.services)
+    engine = plan.describe_engine(topology, spec.fill(service, {}))
+    suite = checkout.suite(options.suite)
+    return PlannedCell(
+        plan=plan.plan_twin(twin, engine, topology.id, suite, options.choices()),
+        topology=topology,
+        service=service,
+    )

@@ -1,0 +1,94 @@
+"""What is seen of a run while it goes: a progress bar on a terminal, plain lines elsewhere."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from kit.bundle import Status
+from kit.edge.cell import Watch
+from kit.plan import Plan
+from kit.record import Phase, Record
+
+
+def watch_for(*, quiet: bool) -> Watch:
+    """Return the watch that suits standard error; `rich` itself honours NO_COLOR."""
+    console = Console(stderr=True, highlight=False, markup=False, quiet=quiet)
+    return Bar(console) if console.is_terminal and not quiet else Lines(console)
+
+
+class Lines:
+    """One line for each pass."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._plan: Plan | None = None
+        self._pass: list[Record] = []
+
+    def starting(self, plan: Plan) -> None:
+        self._plan = plan
+        self._pass = []
+        self._console.print(f"{plan.cell}: waiting for the engine", soft_wrap=True)
+
+    def ready(self, seconds: float) -> None:
+        self._console.print(f"  ready after {seconds:.0f} s", soft_wrap=True)
+
+    def recorded(self, record: Record) -> None:
+        self._pass.append(record)
+        if self._plan is not None and len(self._pass) == len(self._plan.prompts):
+            self._console.print(f"  {_pass_line(self._pass)}", soft_wrap=True)
+            self._pass = []
+
+    def sealed(self, path: Path, status: Status) -> None:
+        self._console.print(f"  {status.value} bundle: {path}", soft_wrap=True)
+
+
+class Bar(Lines):
+    """The same lines above a bar that counts requests."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._bar = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("waiting", total=None)
+
+    def starting(self, plan: Plan) -> None:
+        super().starting(plan)
+        passes = plan.warmup_passes + plan.measured_passes + plan.stream_passes
+        self._bar.reset(self._task, total=passes * len(plan.prompts), description="starting")
+        self._bar.start()
+
+    def ready(self, seconds: float) -> None:
+        super().ready(seconds)
+        self._bar.update(self._task, description="warm-up")
+
+    def recorded(self, record: Record) -> None:
+        super().recorded(record)
+        self._bar.update(self._task, advance=1, description=_name(record))
+
+    def sealed(self, path: Path, status: Status) -> None:
+        self._bar.stop()
+        super().sealed(path, status)
+
+
+def _pass_line(records: list[Record]) -> str:
+    tokens = sum(record.completion_tokens or 0 for record in records)
+    seconds = sum(record.wall_s for record in records)
+    rate = f"{tokens / seconds:7.1f} tok/s" if seconds > 0 else ""
+    return f"{_name(records[0]):18}{tokens:6} tokens {seconds:7.1f} s {rate}"
+
+
+def _name(record: Record) -> str:
+    match record.phase:
+        case Phase.WARMUP:
+            return "warm-up"
+        case Phase.MEASURED:
+            return f"measured pass {record.pass_number}"
+        case Phase.STREAM:
+            return "streaming pass"

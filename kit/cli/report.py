@@ -1,0 +1,51 @@
+"""`kit report`: bundles to a page with pictures, or to text."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from kit.bundle import Bundle
+from kit.check.finding import Verdict, overall
+from kit.cli.judging import describe, judge
+from kit.edge import checkout, disk
+from kit.errors import BundleError, ExitCode
+from kit.report import document, markdown
+from kit.report.summary import summarise
+
+
+def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
+    """Render what the bundles say; an invalid one is said to be so, and is the exit code."""
+    judged = tuple(judge(paths))
+    verdicts = [verdict for verdict, _ in judged]
+    bundles = [bundle for _, bundle in judged if bundle is not None]
+    for verdict in verdicts:
+        if verdict.exit_code is not ExitCode.DONE:
+            click.echo("\n".join(describe(verdict)), err=True)
+    if not bundles:
+        raise BundleError(
+            f"none of {len(paths)} path(s) holds a bundle that can be read",
+            "a report needs at least bundle.json and records.jsonl as the kit wrote them",
+            "kit verify PATH, for what is wrong with them",
+        )
+    match form:
+        case "markdown":
+            click.echo(markdown.render(summarise(bundles)), nl=False)
+        case "csv":
+            from kit.report import frames
+
+            click.echo(frames.render(summarise(bundles)), nl=False)
+        case "json":
+            click.echo(document.render(summarise(bundles)), nl=False)
+        case _:
+            click.echo(write_report(bundles, verdicts, output or checkout.REPORT))
+    return overall(verdicts)
+
+
+def write_report(bundles: Sequence[Bundle], verdicts: Sequence[Verdict], folder: Path) -> Path:
+    """Write the page and the pictures into `folder`, over an earlier report's; return the page."""
+    from kit.report.pages import render
+
+    for name, data in render(bundles, verdicts).items():
+        disk.overwrite(folder / name, data)
+    return folder / "index.html"

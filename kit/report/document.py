@@ -1,0 +1,119 @@
+"""The figures as JSON for programs: nothing rounded, the unit in each key, absent is absent.
+
+ASCII only: what a bundle says can then hide nothing, and reads back as it was.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kit.report import wording
+from kit.report.advantage import Advantage, Ratio
+from kit.report.figures import CellFigures, Latency, PassFigures, PromptFigures
+from kit.report.summary import Summary
+from kit.stats import CONFIDENCE, Interval, Throughput
+
+VERSION = 1
+"""Format history. 1: first version."""
+
+Object = dict[str, Any]
+
+
+def render(summary: Summary) -> str:
+    """Return the summary as an indented JSON object."""
+    figures = {
+        "figures_version": VERSION,
+        "cells": [_cell(cell) for cell in summary.cells],
+        "moe_advantages": [_advantage(advantage) for advantage in summary.advantages],
+        "caveats": [*wording.caveats(summary), wording.closing(summary)],
+    }
+    return json.dumps(figures, indent=2, allow_nan=False) + "\n"
+
+
+def _cell(cell: CellFigures) -> Object:
+    document, plan = cell.bundle.document, cell.plan
+    identity = {
+        "bundle_id": cell.bundle.id,
+        "status": document.status.value,
+        "host_id": document.host_id,
+        "model": plan.cell.model,
+        "twin_of": plan.twin_of,
+        "topology": plan.cell.topology,
+        "suite": plan.cell.suite,
+        "protocol": plan.protocol.value,
+        "plan_digest": document.plan_digest,
+        "engine_version": document.engine.version,
+        "starts": cell.starts,
+    }
+    figures = {
+        "pooled": _throughput(cell.pooled, cell.interval),
+        "no_interval_because": cell.no_interval,
+        "mean_of_columns_tokens_per_s": cell.mean_of_columns,
+        "prompts": [_prompt(prompt) for prompt in cell.prompts],
+        "passes": [_pass(one) for one in cell.passes],
+        "time_to_first_token": _latency(cell.time_to_first_token),
+        "inter_token_latency": _latency(cell.inter_token),
+        "deviations": [{"what": one.what, "why": one.why} for one in plan.deviations],
+    }
+    return _present(identity | figures)
+
+
+def _prompt(prompt: PromptFigures) -> Object:
+    figures = _throughput(prompt.throughput, prompt.interval) or {}
+    return {"prompt_id": prompt.prompt_id} | figures
+
+
+def _pass(one: PassFigures) -> Object:
+    times = {"start_s": one.start_s, "end_s": one.end_s}
+    name = {"phase": one.phase.value, "pass": one.number, "complete": one.complete}
+    return name | times | (_throughput(one.throughput, None) or {})
+
+
+def _throughput(throughput: Throughput | None, interval: Interval | None) -> Object | None:
+    if throughput is None:
+        return None
+    bounds = {"interval_tokens_per_s": _interval(interval)} if interval else {}
+    return {
+        "tokens": throughput.tokens,
+        "seconds": throughput.seconds,
+        "tokens_per_s": throughput.tokens_per_s,
+    } | bounds
+
+
+def _latency(latency: Latency | None) -> Object | None:
+    if latency is None:
+        return None
+    return {
+        "samples": len(latency.samples_s),
+        "mean_s": latency.summary.mean_s,
+        "median_s": latency.summary.median_s,
+        "p99_s": latency.summary.p99_s,
+        "max_s": max(latency.samples_s),
+    }
+
+
+def _advantage(advantage: Advantage) -> Object:
+    return {
+        "moe_bundle_ids": _ids(advantage.moe),
+        "dense_bundle_ids": _ids(advantage.dense),
+        "twins": advantage.is_twin,
+        "pooled": _ratio(advantage.pooled),
+        "prompts": [{"prompt_id": name} | _ratio(ratio) for name, ratio in advantage.prompts],
+    }
+
+
+def _ratio(ratio: Ratio) -> Object:
+    bounds = {"interval": _interval(ratio.interval)} if ratio.interval else {}
+    return {"ratio": ratio.value} | bounds
+
+
+def _interval(interval: Interval) -> Object:
+    return {"low": interval.low, "high": interval.high, "confidence": CONFIDENCE}
+
+
+def _ids(cells: Sequence[CellFigures]) -> list[str]:
+    return [cell.bundle.id for cell in cells]
+
+
+def _present(values: Mapping[str, Any]) -> Object:
+    return {key: value for key, value in values.items() if value is not None}

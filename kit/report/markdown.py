@@ -1,0 +1,96 @@
+"""The summary as Markdown, for an issue or a pull request."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from kit.report import wording
+from kit.report.advantage import Advantage
+from kit.report.escape import markdown_code, markdown_text
+from kit.report.figures import CellFigures
+from kit.report.summary import Summary
+
+
+def render(summary: Summary) -> str:
+    """Return tables of throughput, latency and MoE advantage, and what to know of them."""
+    if not summary.cells:
+        return "No bundle, so nothing to report.\n"
+    sections = [
+        *_throughput(summary.cells),
+        _latency(summary.cells),
+        _advantages(summary.advantages),
+        _notes(summary),
+        _evidence(summary.cells),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _throughput(cells: Sequence[CellFigures]) -> Iterator[str]:
+    for columns, group in groupby(cells, _columns):
+        names = [markdown_code(name) for name in columns]
+        head = ["Model", "Configuration", *names, "Pooled", "95 % interval", "Mean of columns"]
+        yield "## Completion tokens a second\n\n" + _table(head, [_row(cell) for cell in group])
+
+
+def _columns(cell: CellFigures) -> tuple[str, ...]:
+    return tuple(prompt.prompt_id for prompt in cell.prompts)
+
+
+def _row(cell: CellFigures) -> list[str]:
+    return [
+        markdown_code(cell.plan.cell.model),
+        markdown_code(cell.configuration),
+        *(wording.column(prompt.throughput) for prompt in cell.prompts),
+        f"**{wording.pooled(cell.pooled)}**",
+        wording.interval(cell.interval),
+        wording.mean_of_columns(cell.mean_of_columns),
+    ]
+
+
+def _latency(cells: Sequence[CellFigures]) -> str:
+    rows = [
+        [
+            *(markdown_code(name) for name in (cell.plan.cell.model, cell.configuration)),
+            wording.first_token(cell.time_to_first_token),
+            wording.inter_token(cell.inter_token),
+        ]
+        for cell in cells
+    ]
+    head = ["Model", "Configuration", "Time to first token", "Inter-token latency"]
+    return "## Latency\n\n" + _table(head, rows)
+
+
+def _advantages(advantages: Sequence[Advantage]) -> str:
+    texts = [wording.advantage(one) for one in advantages] or [wording.no_advantage()]
+    return "## MoE advantage\n\n" + _list(texts)
+
+
+def _notes(summary: Summary) -> str:
+    texts = [*wording.caveats(summary), wording.closing(summary), wording.ROUNDING]
+    deviations = {
+        f"Deviates from the article: {one.what} ({one.why})"
+        for cell in summary.cells
+        for one in cell.plan.deviations
+    }
+    return "## Notes\n\n" + _list([*texts, *sorted(deviations)])
+
+
+def _evidence(cells: Sequence[CellFigures]) -> str:
+    rows = [
+        [
+            markdown_code(cell.name),
+            markdown_code(cell.bundle.id),
+            str(cell.starts),
+            wording.amount(cell),
+        ]
+        for cell in cells
+    ]
+    return "## Evidence\n\n" + _table(["Cell", "Bundle", "Starts", "Pooled over"], rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _list(texts: Sequence[str]) -> str:
+    return "\n".join(f"- {markdown_text(text)}" for text in texts)

@@ -1,0 +1,162 @@
+"""Every figure of a report, computed once from bundles; knows no format.
+
+One row a bundle: several bundles of one cell are several starts of its engine, and each keeps the
+floor of its interval, since the passes of one start cannot see what a restart changes.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from kit import stats
+from kit.bundle import Bundle
+from kit.plan import Plan
+from kit.record import Phase, Record
+from kit.report.advantage import Advantage, advantages
+from kit.report.figures import CellFigures, Latency, PassFigures, PromptFigures
+
+LONGEST_S = 1e7
+SHORTEST_S = 1e-6
+MOST_TOKENS = 10**6
+"""Beyond these a record is nonsense, and arithmetic on it would overflow or fill the memory."""
+
+TOO_FEW_PASSES = f"fewer than {stats.FEWEST_PASSES} complete passes"
+NO_TOKENS = "a pass without a token"
+OUT_OF_RANGE = "a record holds a time or a count that cannot be"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """All figures of a report; cells in the order in which their bundles were given."""
+
+    cells: tuple[CellFigures, ...]
+    advantages: tuple[Advantage, ...]
+
+
+def summarise(bundles: Sequence[Bundle]) -> Summary:
+    """Compute every figure; a bundle given twice (the same id) counts once."""
+    unique = tuple({bundle.id: bundle for bundle in bundles}.values())
+    cells = tuple(_cell(bundle, unique) for bundle in unique)
+    return Summary(cells=cells, advantages=tuple(advantages(cells)))
+
+
+def _starts(bundle: Bundle, bundles: Sequence[Bundle]) -> int:
+    """Count the bundles of this host and plan: as many starts of the engine."""
+    mine = (bundle.document.host_id, bundle.document.plan_digest)
+    return sum((other.document.host_id, other.document.plan_digest) == mine for other in bundles)
+
+
+def _tag(bundle: Bundle, bundles: Sequence[Bundle]) -> str:
+    """Return the number of the bundle among those of the same model and topology, if several."""
+    mine = bundle.document.plan.cell
+    alike = [one.id for one in bundles if one.document.plan.cell == mine]
+    return f" #{alike.index(bundle.id) + 1}" if len(alike) > 1 else ""
+
+
+def _cell(bundle: Bundle, bundles: Sequence[Bundle]) -> CellFigures:
+    in_range = all(_in_range(record) for record in bundle.records)
+    records = bundle.records if in_range else ()
+    passes = tuple(_passes(records, bundle.document.plan))
+    complete = tuple(
+        one.throughput.tokens_per_s
+        for one in passes
+        if one.phase is Phase.MEASURED and one.complete
+    )
+    pooled = stats.pooled(records)
+    interval = _interval(complete, pooled)
+    return CellFigures(
+        bundle=bundle,
+        tag=_tag(bundle, bundles),
+        starts=_starts(bundle, bundles),
+        pooled=pooled,
+        pass_rates=complete,
+        interval=interval,
+        no_interval=None if interval else _why_none(complete, in_range=in_range),
+        mean_of_columns=stats.mean_of_columns(records),
+        prompts=tuple(_prompts(records, bundle.document.plan)),
+        passes=passes,
+        time_to_first_token=_latency(stats.times_to_first_token(records)),
+        inter_token=_latency(stats.inter_token_latencies(records)),
+    )
+
+
+def _in_range(record: Record) -> bool:
+    """Tell whether a record's numbers can be reckoned with at all.
+
+    A failed request's always can, for it is left out.
+    """
+    if record.error is not None:
+        return True
+    arrivals = [arrival for arrival, _ in record.chunks or ()]
+    return (
+        0 <= record.sent_s <= LONGEST_S
+        and SHORTEST_S <= record.wall_s <= LONGEST_S
+        and 0 <= (record.completion_tokens or 0) <= MOST_TOKENS
+        and arrivals == sorted(arrivals)
+        and all(0 <= arrival <= LONGEST_S for arrival in arrivals)
+        and all(tokens >= 0 for _, tokens in record.chunks or ())
+        and sum(tokens for _, tokens in record.chunks or ()) <= MOST_TOKENS
+    )
+
+
+def _interval(rates: Sequence[float], pooled: stats.Throughput | None) -> stats.Interval | None:
+    if pooled is None or not all(rates):
+        return None
+    return stats.rate_interval(rates, pooled.tokens_per_s)
+
+
+def _why_none(rates: Sequence[float], *, in_range: bool) -> str:
+    if not in_range:
+        return OUT_OF_RANGE
+    return TOO_FEW_PASSES if len(rates) < stats.FEWEST_PASSES else NO_TOKENS
+
+
+def _prompts(records: Sequence[Record], plan: Plan) -> Iterator[PromptFigures]:
+    """Yield the plan's prompts in its order, measured or not, then any that it does not know."""
+    measured = stats.by_prompt(records)
+    for prompt_id in dict.fromkeys([*(prompt.id for prompt in plan.prompts), *measured]):
+        throughput = measured.get(prompt_id)
+        own = [record for record in records if record.prompt_id == prompt_id]
+        rates = tuple(one.tokens_per_s for one in stats.by_pass(own).values())
+        yield PromptFigures(
+            prompt_id=prompt_id,
+            throughput=throughput,
+            pass_rates=rates,
+            interval=_interval(rates, throughput),
+        )
+
+
+def _passes(records: Sequence[Record], plan: Plan) -> Iterator[PassFigures]:
+    """Yield warm-up and measured passes in the order of sending."""
+    wanted = {prompt.id for prompt in plan.prompts}
+    timed = [
+        record
+        for record in sorted(records, key=lambda record: record.sent_s)
+        if record.phase is not Phase.STREAM
+        and record.error is None
+        and record.completion_tokens is not None
+    ]
+    for (phase, number), group in groupby(timed, lambda one: (one.phase, one.pass_number)):
+        members = tuple(group)
+        yield PassFigures(
+            phase=phase,
+            number=number,
+            complete={record.prompt_id for record in members} == wanted,
+            start_s=members[0].sent_s,
+            end_s=max(record.sent_s + record.wall_s for record in members),
+            throughput=stats.Throughput(
+                tokens=sum(record.completion_tokens or 0 for record in members),
+                seconds=math.fsum(record.wall_s for record in members),
+            ),
+            requests=tuple((record.sent_s, record.wall_s, _rate(record)) for record in members),
+        )
+
+
+def _rate(record: Record) -> float:
+    return (record.completion_tokens or 0) / record.wall_s
+
+
+def _latency(seconds: tuple[float, ...]) -> Latency | None:
+    summary = stats.latency_summary(seconds)
+    return Latency(samples_s=seconds, summary=summary) if summary else None

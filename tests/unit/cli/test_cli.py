@@ -1,0 +1,303 @@
+"""The command line as a user meets it: a process, its exit code, and what it prints where.
+
+Servers are `tests/stand_in_engine.py`, which stands in for vLLM.
+"""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kit.edge import disk, process
+from kit.spec import HealthCheck, Service
+from tests.factory import ROOT, Settings, draft
+
+KIT = (sys.executable, "-c", "from kit.cli import main; main()")
+STAND_IN = ROOT / "tests" / "stand_in_engine.py"
+
+
+def kit(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*KIT, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with _stand_in(tmp_path_factory.mktemp("server"), "--tokens-per-s=2000") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def good_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return disk.write_folder(tmp_path_factory.mktemp("good") / "bundle", draft().seal())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("plan", "--topology", "tp9"), "valid: cpu-tp1, cpu-tp2"),
+        (("plan", "--model", "gpt"), "valid: dense-mini, moe-mini"),
+        (("plan", "--suite", "none"), "valid: single"),
+        (("plan", "--protocol", "mine"), "valid: article, kit"),
+        (("plan", "--cache", "hot"), "valid: cold, warm"),
+        (("plan", "--runtime", "podman"), "valid: process"),
+        (("plan", "--topology", "../compose/cpu-tp1"), "valid: cpu-tp1, cpu-tp2"),
+        (("bench", "--endpoint", "127.0.0.1:8000"), "expected http://HOST:PORT"),
+        (("bench", "--max-tokens", "9"), "goes with --endpoint"),
+        (("bench", "--passes", "0"), "0 is not in the range"),
+        (("verify", "no/such/path"), "there is no such path"),
+        (("report", "no/such/path"), "there is no such path"),
+        (("verify",), "Missing argument"),
+        (("guess",), "No such command"),
+    ],
+)
+def test_wrong_usage_is_2_and_says_what_is_valid(arguments: tuple[str, ...], said: str) -> None:
+    done = kit(*arguments)
+
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_own_errors_have_three_parts() -> None:
+    error = kit("plan", "--topology", "tp9").stderr
+
+    assert re.search(
+        r"^error: unknown topology 'tp9'\n  why:  .+\n  next: .+$", error, re.MULTILINE
+    )
+
+
+def test_plan_prints_what_would_be_run_and_is_the_same_twice() -> None:
+    text, *plans = (
+        kit("plan", "--model", "moe-mini", *more) for more in ((), ("--json",), ("--json",))
+    )
+
+    assert text.returncode == 0
+    assert "max_tokens  128 (published: 4096)" in text.stdout
+    assert "no NVIDIA GPU here: taking the CPU default, cpu-tp1" in text.stderr
+    assert plans[0].stdout == plans[1].stdout
+    assert json.loads(plans[0].stdout)["cell"]["model"] == "moe-mini"
+
+
+def test_bench_of_an_endpoint_gives_a_bundle_a_report_and_a_summary(
+    endpoint: str, tmp_path: Path
+) -> None:
+    done = kit(
+        "bench", "--endpoint", f"{endpoint}/v1", "--max-tokens", "8", "-o", str(tmp_path / "out")
+    )
+
+    assert done.returncode == 0, done.stderr
+    path, page = map(Path, done.stdout.splitlines())
+    assert path.parent == tmp_path / "out"
+    assert page == tmp_path / "out-report" / "index.html"
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    for said in ("measured pass 5", "VALID", "Mean of", "time to first token", "95 % interval"):
+        assert said in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_quiet_prints_paths_only_and_json_is_json(endpoint: str, tmp_path: Path) -> None:
+    options = ("bench", "--endpoint", endpoint, "--max-tokens", "8", "--protocol", "article", "-q")
+    quiet = kit(*options, "-o", str(tmp_path / "one"))
+    as_json = kit(*options, "--json", "-o", str(tmp_path / "two"))
+
+    assert (quiet.returncode, quiet.stderr, len(quiet.stdout.splitlines())) == (0, "", 2)
+    assert json.loads(as_json.stdout)["cells"][0]["protocol"] == "article"
+
+
+def test_pooled_rate_is_the_one_that_the_readme_recomputes(endpoint: str, tmp_path: Path) -> None:
+    done = kit("bench", "--endpoint", endpoint, "--max-tokens", "8", "-o", str(tmp_path / "out"))
+    path = done.stdout.splitlines()[0]
+    script = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+    assert script is not None
+    line = subprocess.run(
+        [sys.executable, "-c", script[1], path], capture_output=True, text=True, check=True
+    ).stdout
+    recomputed = re.fullmatch(r"(\d+) tokens / (\S+) s = (\S+) tok/s\n", line)
+    assert recomputed is not None
+    tokens, seconds, rate = recomputed.groups()
+    assert f"{int(tokens):,} tokens in {seconds} s".replace(",", "") in done.stderr
+    assert re.search(rf"\s{re.escape(rate)}\s", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code"),
+    [
+        ("http-400", "http-4xx"),
+        ("http-503", "http-5xx"),
+        ("garbage", "not-json"),
+        ("no-usage", "no-usage"),
+        ("wrong-count", "token-count"),
+        ("hangs", "timed-out"),
+        ("dies-in-mid-run", "disconnected"),
+    ],
+)
+def test_a_failed_run_is_5_and_keeps_what_was_recorded(
+    behaviour: str, code: str, tmp_path: Path
+) -> None:
+    with _stand_in(tmp_path, "--behaviour", behaviour, "--after=7") as url:
+        done = kit("bench", "--endpoint", url, "--max-tokens", "8", "--timeout", "1",
+                   "-o", str(tmp_path / "out"))  # fmt: skip
+
+    assert done.returncode == 5
+    assert f"failed with {code}" in done.stderr
+    assert "Traceback" not in done.stderr
+    (path,) = (tmp_path / "out").iterdir()
+    assert path.name.endswith("-partial")
+    assert str(path) in done.stderr
+    assert len((path / "data" / "records.jsonl").read_text().splitlines()) == 8
+    assert kit("verify", str(path)).returncode == 7
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    done = kit(
+        "bench", "--endpoint", f"http://127.0.0.1:{process.free_port(None)}", "-o", str(tmp_path)
+    )
+
+    assert done.returncode == 5
+    assert "does not list its models" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_in_use_is_4(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        done = kit("bench", "--model", "moe-mini", "--port", port, "-o", str(tmp_path))
+
+    assert done.returncode == 4
+    assert f"port {port} cannot be used" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_what_was_recorded(number: signal.Signals, tmp_path: Path) -> None:
+    with _stand_in(tmp_path, "--tokens-per-s=40") as url:
+        command = [
+            *KIT,
+            "bench",
+            "--endpoint",
+            url,
+            "--max-tokens",
+            "8",
+            "-o",
+            str(tmp_path / "out"),
+        ]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+            assert running.stderr is not None
+            for line in running.stderr:
+                if "warm-up" in line:
+                    break
+            running.send_signal(number)
+            rest = running.stderr.read()
+
+    assert running.returncode == 130
+    assert "Traceback" not in rest
+    (path,) = (tmp_path / "out").iterdir()
+    assert (
+        json.loads((path / "data" / "bundle.json").read_text())["failure"]["code"] == "interrupted"
+    )
+    assert len((path / "data" / "records.jsonl").read_text().splitlines()) >= 5
+
+
+def test_verify_good_changed_and_not_a_bundle(good_bundle: Path, tmp_path: Path) -> None:
+    changed = disk.write_folder(tmp_path / "changed", disk.read_folder(good_bundle).files)
+    log = changed / "data" / "records.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"1", b"2", 1))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "link").symlink_to(good_bundle)
+
+    assert kit("verify", str(good_bundle)).returncode == 0
+    assert kit("verify", str(good_bundle), "-q").stdout == ""
+    for bad in ("changed", "empty", "file", "link"):
+        done = kit("verify", str(good_bundle), str(tmp_path / bad))
+        assert done.returncode == 6, bad
+        assert done.stdout.splitlines()[0].startswith("VALID")
+        assert f"INVALID  {tmp_path / bad}" in done.stdout
+
+
+def test_verify_of_a_partial_bundle_is_7(tmp_path: Path) -> None:
+    path = disk.write_folder(tmp_path / "partial", draft(Settings(stop_after=4)).seal())
+    done = kit("verify", "--json", str(path))
+
+    assert done.returncode == 7
+    document = json.loads(done.stdout)
+    assert (document["exit_code"], document["bundles"][0]["status"]) == (7, "partial")
+    expected = {"code", "tier", "outcome", "subject", "observed", "expected", "hint", "bundle"}
+    assert {frozenset(finding) for finding in document["findings"]} == {frozenset(expected)}
+
+
+def test_report_in_every_form(good_bundle: Path, tmp_path: Path) -> None:
+    page = kit("report", str(good_bundle), "-o", str(tmp_path))
+
+    assert page.stdout.strip() == str(tmp_path / "index.html")
+    assert (tmp_path / "throughput.png").read_bytes().startswith(b"\x89PNG")
+    assert "`tiny`" in kit("report", str(good_bundle), "--format", "markdown").stdout
+    assert "tiny" in kit("report", str(good_bundle), "--format", "csv").stdout
+    assert json.loads(kit("report", str(good_bundle), "--format", "json").stdout)["cells"]
+
+
+def test_a_report_on_nothing_readable_is_6(tmp_path: Path) -> None:
+    done = kit("report", str(tmp_path))
+
+    assert done.returncode == 6
+    assert "error: none of 1 path(s)" in done.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error(good_bundle: Path) -> None:
+    with subprocess.Popen(
+        [*KIT, "verify", "--json", str(good_bundle)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 0
+
+
+def test_help_names_the_exit_codes_and_loads_nothing_heavy() -> None:
+    script = (
+        "import sys; from kit.cli import _run; _run(['--help']); "
+        "print(sorted({'pandas', 'matplotlib', 'numpy', 'requests', 'jsonschema', 'yaml', 'rich', "
+        "'msgspec'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert "6 a bundle is" in " ".join(done.stdout.split())
+    assert done.stderr == "[]\n"
+
+
+@contextmanager
+def _stand_in(folder: Path, *arguments: str) -> Iterator[str]:
+    """Run a stand-in engine for a while; yield its base URL."""
+    port = process.free_port(None)
+    ask = f"import socket; socket.create_connection(('127.0.0.1', {port}), 5).close()"
+    service = Service(
+        command=(sys.executable, "-I", "-S", str(STAND_IN), f"--port={port}", *arguments),
+        environment=(),
+        health=HealthCheck(
+            test=(sys.executable, "-I", "-S", "-c", ask),
+            interval_s=0.05,
+            timeout_s=5.0,
+            deadline_s=20.0,
+        ),
+    )
+    with process.serving(service, Path(sys.prefix), folder / f"{port}.log", 1.0):
+        yield f"http://127.0.0.1:{port}"

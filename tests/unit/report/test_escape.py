@@ -1,0 +1,77 @@
+"""What a stranger's bundle says cannot act in any format."""
+
+import html
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit.report.escape import (
+    FORMULA_STARTS,
+    csv_cell,
+    html_text,
+    markdown_code,
+    markdown_text,
+    printable,
+    shortened,
+)
+
+ANYTHING = st.text(alphabet=st.characters(), max_size=60)
+MARKUP = st.text(alphabet="<>&\"'`|*_[]()!#~$\\@:/.w=+-\t\r\n\x1b\u202e a", max_size=40)
+
+
+@given(ANYTHING)
+def test_printable_leaves_nothing_that_does_not_print(text: str) -> None:
+    assert printable(text).isprintable()
+
+
+@given(ANYTHING)
+def test_printable_changes_nothing_that_prints(text: str) -> None:
+    shown = printable(text)
+    assert printable(shown) == shown
+
+
+def test_printable_names_what_it_hides() -> None:
+    assert printable("\x1b[31m\n\u202e\U000e0001") == r"\x1b[31m\x0a\u202e\U000e0001"
+
+
+def test_printable_takes_lone_surrogates() -> None:
+    assert printable("\ud800") == r"\ud800"
+
+
+@given(ANYTHING, st.integers(min_value=1, max_value=40))
+def test_shortened_fits(text: str, width: int) -> None:
+    assert len(shortened(text, width)) <= width
+    assert shortened(text, width).isprintable()
+
+
+@given(MARKUP)
+def test_a_spreadsheet_sees_no_formula(text: str) -> None:
+    cell = csv_cell(text)
+    assert not cell.startswith(FORMULA_STARTS)
+    assert cell.isprintable()
+
+
+def test_each_formula_start_is_quoted() -> None:
+    assert [csv_cell(f"{start}1")[0] for start in FORMULA_STARTS] == ["'"] * 6
+
+
+@given(MARKUP)
+def test_html_reads_back_as_printable_text(text: str) -> None:
+    shown = html_text(text)
+    assert not set("<>\"'") & set(shown)
+    assert html.unescape(shown) == printable(text)
+
+
+@given(MARKUP)
+def test_a_code_span_cannot_be_left(text: str) -> None:
+    span = markdown_code(text)
+    assert span[0] == span[-1] == "`"
+    assert not set("`|\n") & set(span[1:-1])
+
+
+@given(MARKUP)
+def test_a_markdown_sentence_has_no_live_markup(text: str) -> None:
+    shown = markdown_text(text)
+    dead = re.sub(r"\\[^a-zA-Z0-9\s]", "", shown)
+    assert not re.search(r"[`*_\[\]<>#|~&$@\n]|://|www\.", dead)

@@ -1,0 +1,147 @@
+"""Counters, out of what a server really prints and out of what it never should."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit import exposition
+from kit.exposition import WITNESSES, totals
+
+# As vLLM 0.17 prints it, shortened.
+VLLM = b"""\
+# HELP python_info Python platform information
+# TYPE python_info gauge
+python_info{implementation="CPython",major="3",minor="11",version="3.11.7"} 1.0
+# HELP process_virtual_memory_bytes Virtual memory size in bytes.
+# TYPE process_virtual_memory_bytes gauge
+process_virtual_memory_bytes 2.936930304e+09
+# HELP vllm:prefix_cache_hits_total Prefix cache hits, in terms of number of cached tokens.
+# TYPE vllm:prefix_cache_hits_total counter
+vllm:prefix_cache_hits_total{engine="0",model_name="moe-mini"} 0.0
+# TYPE vllm:prefix_cache_hits_created gauge
+vllm:prefix_cache_hits_created{engine="0",model_name="moe-mini"} 1.7954764458876543e+09
+# HELP vllm:prompt_tokens_total Number of prefill tokens processed.
+vllm:prompt_tokens_total{engine="0",model_name="moe-mini"} 535.0
+vllm:prompt_tokens_created{engine="0",model_name="moe-mini"} 1.7954764458878787e+09
+vllm:prompt_tokens_by_source_total{engine="0",model_name="moe-mini",source="local_compute"} 535.0
+# HELP vllm:generation_tokens_total Number of generation tokens processed.
+# TYPE vllm:generation_tokens_total counter
+vllm:generation_tokens_total{engine="0",model_name="moe-mini"} 960.0
+vllm:e2e_request_latency_seconds_bucket{engine="0",le="+Inf",model_name="moe-mini"} 5.0
+vllm:e2e_request_latency_seconds_count{engine="0",model_name="moe-mini"} 5.0
+vllm:e2e_request_latency_seconds_sum{engine="0",model_name="moe-mini"} 15.137533187866211
+"""
+
+
+def one(text: bytes) -> float | None:
+    return totals(text, ["tokens_total"]).get("tokens_total")
+
+
+def test_what_vllm_prints() -> None:
+    assert totals(VLLM, WITNESSES) == {
+        exposition.GENERATION_TOKENS: 960.0,
+        exposition.PROMPT_TOKENS: 535.0,
+        exposition.PREFIX_CACHE_HITS: 0.0,
+        exposition.E2E_LATENCY_SUM: 15.137533187866211,
+        exposition.E2E_LATENCY_COUNT: 5.0,
+    }
+
+
+def test_a_sample_without_labels() -> None:
+    name = "process_virtual_memory_bytes"
+    assert totals(VLLM, [name]) == {name: 2936930304.0}
+
+
+def test_what_is_not_there_is_not_zero() -> None:
+    assert totals(VLLM, ["vllm:generation_tokens"]) == {}
+    assert totals(b"", WITNESSES) == {}
+    assert totals(VLLM, []) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b"tokens_total 5", 5.0),
+        (b"tokens_total\t5\r\n", 5.0),
+        (b"  tokens_total   5   1700000000000  ", 5.0),
+        (b"tokens_total{} 5", 5.0),
+        (b"tokens_total{}5", 5.0),
+        (b'tokens_total {a="b"} 5', 5.0),
+        (b'tokens_total{a="b",} 5 1700000000000', 5.0),
+        (b'tokens_total{a="b c"} 5', 5.0),
+        (b'tokens_total{a="{b}",c="}"} 5', 5.0),
+        (b'tokens_total{a="} 7"} 5', 5.0),
+        (b'tokens_total{a="\\"} 7\\""} 5', 5.0),
+        (b'tokens_total{a="\\\\"} 5', 5.0),
+        ('tokens_total{a="é"} 5'.encode(), 5.0),
+        (b'tokens_total{a="b"} 5 # {trace="x"} 0.7 1700000000', 5.0),
+        (b"tokens_total -5", -5.0),
+        (b"tokens_total +.5e+1", 5.0),
+        (b"tokens_total 5.", 5.0),
+        (b"tokens_total 5E0", 5.0),
+        (b"tokens_total 0", 0.0),
+    ],
+)
+def test_one_line(text: bytes, value: float) -> None:
+    assert one(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"# tokens_total 5",
+        b"#tokens_total 5",
+        b"tokens_total",
+        b"tokens_total ",
+        b"tokens_total{} ",
+        b"tokens_total NaN",
+        b"tokens_total +Inf",
+        b"tokens_total -inf",
+        b"tokens_total 1e999",
+        b"tokens_total 1_000",
+        b"tokens_total 0x10",
+        b"tokens_total five",
+        b"tokens_total 5tokens",
+        b'tokens_total{a="b" 5',
+        b'tokens_total{a="b} 5',
+        b"tokens_total\xa05",
+        b"tokens_totals 5",
+        b"tokens_total_created 5",
+        b"my_tokens_total 5",
+        b"tokens 5",
+        b"tokens_total:rate 5",
+        b"TOKENS_TOTAL 5",
+    ],
+)
+def test_lines_that_say_nothing_of_it(text: bytes) -> None:
+    assert one(text) is None
+
+
+def test_label_sets_are_summed() -> None:
+    assert one(b'tokens_total{e="0"} 5\nother 9\ntokens_total{e="1"} 7\n') == 12.0
+
+
+@pytest.mark.parametrize("bad", [b"NaN", b"Inf", b"what", b""])
+def test_half_a_sum_is_not_a_total(bad: bytes) -> None:
+    assert one(b'tokens_total{e="0"} 5\ntokens_total{e="1"} ' + bad) is None
+
+
+def test_a_sum_beyond_all_numbers_is_not_there() -> None:
+    assert one(b'tokens_total{e="0"} 1e308\ntokens_total{e="1"} 1e308') is None
+
+
+@given(st.binary(max_size=200))
+def test_garbage_never_raises(garbage: bytes) -> None:
+    assert one(garbage.replace(b"\n", b"") + b"\ntokens_total 5\n" + garbage[:0]) in (5.0, None)
+    assert totals(garbage, ["x"]).keys() <= {"x"}
+
+
+@given(st.binary(max_size=60).filter(lambda garbage: b"\n" not in garbage))
+def test_garbage_behind_the_name_is_a_finite_number_or_nothing(garbage: bytes) -> None:
+    value = one(b"tokens_total " + garbage)
+    assert value is None or abs(value) < float("inf")
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_reads_back_as_itself(value: float) -> None:
+    assert one(f'tokens_total{{a="b"}} {value!r}\n'.encode()) == value
