@@ -103,7 +103,7 @@ def read_stream(pieces: Iterable[Piece], dialect: Dialect) -> Answer:
     """Read the pieces of a streaming answer; each chunk keeps its arrival and token count.
 
     A server that returns no token ids counts one token a chunk that holds text, which need not be
-    so; the bundle then names the chunks' token counts as evidence that is not there. `[DONE]` ends
+    so; the bundle then names the token ids as evidence that is not there. `[DONE]` ends
     the stream: what follows it is not read.
     """
     streamed = _Streamed()

@@ -39,8 +39,9 @@ def _run(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return ExitCode.USAGE
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; nothing is left running", err=True)
+    except (KeyboardInterrupt, click.Abort) as interrupt:
+        lines = ("interrupted; nothing is left running", *getattr(interrupt, "__notes__", ()))
+        click.echo("\n".join(lines), err=True)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone: nothing left to say to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it is flushed once more

@@ -1,0 +1,84 @@
+"""The checkout that the kit runs from: where its files are, read into values."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from kit import spec
+from kit.errors import SpecError, UsageError
+from kit.spec import Suite, Topology, Twin
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parents[2]
+STATE = ROOT / ".kit"
+ENGINE = STATE / "engine"
+ENGINE_LOCK = ROOT / "docker" / "cpu-engine.lock"
+LOCAL_RESULTS = ROOT / "results" / "local"
+REPORT = ROOT / "results" / "report"
+
+
+def models() -> dict[str, Twin]:
+    """Return every model of `docker/models.toml` by id."""
+    return spec.parse_models(*_bytes_and_name(ROOT / "docker" / "models.toml"))
+
+
+def topology(wanted: str) -> Topology:
+    """Return a topology by its id; raise `UsageError` with the valid ones."""
+    path = _named("topology", wanted, (ROOT / "compose").glob("*.yaml"), lambda path: path.stem)
+    return spec.parse_topology(*_bytes_and_name(path))
+
+
+def suite(wanted: str) -> Suite:
+    """Return a suite by its id; raise `UsageError` with the valid ones."""
+    path = _named("suite", wanted, (ROOT / "prompts").glob("*/suite.toml"), _folder_name)
+    folder = (file for file in sorted(path.parent.iterdir()) if file.is_file())
+    files = {file.name: _bytes_and_name(file)[0] for file in folder}
+    return spec.parse_suite(files, str(path.relative_to(ROOT)))
+
+
+def suites() -> dict[str, Suite]:
+    """Return every suite by id."""
+    found = (ROOT / "prompts").glob("*/suite.toml")
+    return {name: suite(name) for name in sorted(map(_folder_name, found))}
+
+
+def schemas() -> dict[str, Mapping[str, Any]]:
+    """Return the JSON Schemas by name (`bundle`, `record`, ...)."""
+    return {
+        path.name.removesuffix(".schema.json"): msgspec.json.decode(path.read_bytes())
+        for path in sorted((ROOT / "schemas").glob("*.schema.json"))
+    }
+
+
+def choose(kind: str, wanted: str, valid: Mapping[str, T]) -> T:
+    """Return `valid[wanted]`; raise `UsageError` with the valid names."""
+    if wanted not in valid:
+        raise UsageError(
+            f"unknown {kind} {wanted!r}",
+            f"valid: {', '.join(sorted(valid)) or 'none'}",
+            f"make bench {kind.upper()}={min(valid, default='...')}",
+        )
+    return valid[wanted]
+
+
+def _named(kind: str, wanted: str, paths: Iterable[Path], name: Callable[[Path], str]) -> Path:
+    return choose(kind, wanted, {name(path): path for path in paths})
+
+
+def _folder_name(path: Path) -> str:
+    return path.parent.name
+
+
+def _bytes_and_name(path: Path) -> tuple[bytes, str]:
+    name = str(path.relative_to(ROOT))
+    try:
+        return path.read_bytes(), name
+    except OSError as error:
+        raise SpecError(
+            f"cannot read {name}: {error.strerror}",
+            "the checkout is not whole",
+            f"git checkout -- {name}",
+        ) from error

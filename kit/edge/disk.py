@@ -1,0 +1,248 @@
+"""Folders on disk: read without following anything, written whole or not at all."""
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias
+
+from kit.errors import BundleError, MachineError
+
+ENTRY_LIMIT = 4096
+"""Files and folders together; a bundle of a thousand passes holds some 2,000 metrics files."""
+
+DEPTH_LIMIT = 16
+TOTAL_LIMIT_BYTES = 512 * 2**20
+LOG_LIMIT_BYTES = 64 * 2**20
+FILE_LIMIT_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Folder:
+    """The regular files of a folder by relative path, and every entry refused, with its reason."""
+
+    files: Mapping[str, bytes]
+    refused: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    reason: str
+
+
+_Entry: TypeAlias = tuple[str, bytes | _Refusal | None]
+
+
+def read_folder(path: Path, total_limit_bytes: int = TOTAL_LIMIT_BYTES) -> Folder:
+    """Read all regular files below `path`; links, devices and the like are refused, not followed.
+
+    Raises `BundleError` where there is no such folder.
+    """
+    files: dict[str, bytes] = {}
+    refused: list[tuple[str, str]] = []
+    total_bytes = 0
+    try:
+        with _opened(path, None, os.O_DIRECTORY) as folder, closing(_entries(folder)) as entries:
+            for name, content in islice(entries, ENTRY_LIMIT):
+                match content:
+                    case _Refusal(reason):
+                        refused.append((name, reason))
+                    case bytes():
+                        files[name] = content
+                        total_bytes += len(content)
+                if total_bytes > total_limit_bytes:
+                    refused.append((".", f"holds more than {total_limit_bytes} bytes"))
+                    break
+            else:
+                if next(entries, None) is not None:
+                    refused.append((".", f"holds more than {ENTRY_LIMIT} entries"))
+    except OSError as error:
+        raise _no_folder(path, error) from error
+    return Folder(files=files, refused=tuple(refused))
+
+
+def write_folder(target: Path, files: Mapping[str, bytes]) -> Path:
+    """Write `files` as a new folder, first under a temporary name, then renamed; return its path.
+
+    Where `target` is taken by then, it is `target-2` and so on: nothing is ever replaced. Modes
+    are the user's own umask's. Raises `MachineError` where the disk is full or the place cannot be
+    written.
+    """
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.mkdir(parents=True)
+        for path, data in files.items():
+            place = temporary / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(data)
+        return _rename_to_unused(temporary, target)
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    """Write one file, whole or not at all, over what was there."""
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_bytes(data)
+        fresh.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def new_log(folder: Path, name: str) -> Path:
+    """Create an empty log file, under a name that no other run has, and return its path."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in _numbered(folder, name, ".log"):
+            with suppress(FileExistsError):
+                path.touch(exist_ok=False)
+                return path
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    raise cannot_write(folder, OSError(errno.EEXIST, os.strerror(errno.EEXIST)))
+
+
+def read_log(path: Path) -> bytes:
+    """Return a log, or the start of one that is larger than a bundle may hold, saying so."""
+    with path.open("rb") as file:
+        text = file.read(min(path.stat().st_size, LOG_LIMIT_BYTES))
+        left = path.stat().st_size - len(text)
+    return text + f"\n[cut here by the kit: {left} more bytes]\n".encode() if left else text
+
+
+def require_writable(folder: Path, needed_bytes: int) -> None:
+    """Raise `MachineError` unless `folder` can be written and has this much room."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    if free < needed_bytes:
+        raise cannot_write(folder, OSError(errno.ENOSPC, f"only {free / 2**20:.0f} MiB are free"))
+
+
+def cannot_write(place: Path, error: OSError) -> MachineError:
+    """Word a failed write for the user."""
+    full = error.errno == errno.ENOSPC
+    return MachineError(
+        f"cannot write {place}: {error.strerror}",
+        "the disk is full" if full else "the folder must exist, or be creatable, and be yours",
+        f"df -h {place.parent}" if full else f"ls -ld {place} {place.parent}",
+    )
+
+
+def _numbered(folder: Path, name: str, suffix: str) -> Iterator[Path]:
+    """Yield the path of `name`, then of `name-2`, `name-3` and so on."""
+    yield folder / f"{name}{suffix}"
+    for number in range(2, 1000):
+        yield folder / f"{name}-{number}{suffix}"
+
+
+def _rename_to_unused(temporary: Path, target: Path) -> Path:
+    for candidate in _numbered(target.parent, target.name, ""):
+        if os.path.lexists(candidate):  # rename(2) would replace an empty folder
+            continue
+        try:
+            return temporary.rename(candidate)
+        except OSError as error:  # another run took the name just now
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+
+def _entries(folder: int, prefix: str = "", depth: int = 1) -> Generator[_Entry, None, None]:
+    """Yield everything below an opened folder; a folder itself, once opened, has no content.
+
+    Only names within opened folders are opened: a parent that is replaced by a link meanwhile leads
+    nowhere.
+    """
+    with os.scandir(folder) as listing:
+        for entry in listing:
+            name = f"{prefix}{_printable(entry.name)}"
+            if not _is_text(entry.name):  # spelt out, it could pass for another entry's name
+                yield name, _Refusal("its name is not UTF-8")
+            elif not entry.is_dir(follow_symlinks=False):
+                yield name, _read(entry, folder)
+            elif depth == DEPTH_LIMIT:
+                yield name, _Refusal(f"a folder more than {DEPTH_LIMIT} levels deep")
+            else:
+                yield from _subfolder(entry.name, folder, name, depth)
+
+
+def _subfolder(entry: str, parent: int, name: str, depth: int) -> Iterator[_Entry]:
+    yield name, None
+    try:
+        with _opened(entry, parent, os.O_DIRECTORY) as folder:
+            yield from _entries(folder, f"{name}/", depth + 1)
+    except OSError as error:
+        yield name, _unreadable(error)
+
+
+def _read(entry: os.DirEntry[str], folder: int) -> bytes | _Refusal:
+    if entry.is_symlink():
+        return _Refusal("a link")
+    try:
+        # The entry may have been replaced since it was listed: ask the opened file itself.
+        with _opened(entry.name, folder, os.O_NONBLOCK) as handle:
+            facts = os.fstat(handle)
+            if not stat.S_ISREG(facts.st_mode):
+                return _Refusal("not a regular file")
+            if facts.st_size > FILE_LIMIT_BYTES:
+                return _Refusal(f"larger than {FILE_LIMIT_BYTES} bytes")
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                data = file.read(facts.st_size + 1)
+    except OSError as error:
+        return _unreadable(error)
+    return data if len(data) == facts.st_size else _Refusal("changed while it was read")
+
+
+@contextmanager
+def _opened(path: Path | str, folder: int | None, flags: int) -> Iterator[int]:
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _unreadable(error: OSError) -> _Refusal:
+    if error.errno in (errno.ENXIO, errno.ENODEV):  # a socket, a device without a driver
+        return _Refusal("not a regular file")
+    return _Refusal(f"cannot be read: {os.strerror(error.errno or 0)}")
+
+
+def _is_text(name: str) -> bool:
+    return name.isascii() or _printable(name) == name
+
+
+def _printable(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _no_folder(path: Path, error: OSError) -> BundleError:
+    match error.errno:
+        case errno.ENOENT:
+            kind = "it is not there"
+        case errno.ENOTDIR | errno.ELOOP:
+            kind = f"it is {'a link' if path.is_symlink() else 'a file'}"
+        case number:
+            kind = os.strerror(number or 0)
+    return BundleError(
+        f"no bundle at {path}: {kind}",
+        "a bundle is a folder that holds bagit.txt and data/",
+        "ls results/local",
+    )

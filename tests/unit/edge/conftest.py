@@ -1,0 +1,139 @@
+"""What the tests of the edge share: a stand-in engine as a service, plans for it, and patience."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from kit.edge import process
+from kit.plan import (
+    CachePolicy,
+    Cell,
+    Connection,
+    Dialect,
+    Engine,
+    Plan,
+    ProtocolName,
+    Sampling,
+)
+from kit.spec import Device, HealthCheck, Prompt, Service, Transport
+
+STAND_IN = Path(__file__).parents[2] / "stand_in_engine.py"
+MAX_TOKENS = 12
+GRACE_S = 1.0
+
+
+def make_plan(
+    *,
+    dialect: Dialect = Dialect.VLLM,
+    connection: Connection = Connection.KEPT,
+    timeout_s: float = 20.0,
+    max_tokens: int = MAX_TOKENS,
+) -> Plan:
+    """Return a plan of two prompts: a warm-up, two measured passes and a streaming one."""
+    return Plan(
+        cell=Cell(model="moe-mini", topology="cpu-tp1", suite="single"),
+        twin_of="moe",
+        engine=Engine(
+            device=Device.CPU,
+            tensor_parallel_size=1,
+            transport=Transport.NONE,
+            command=("vllm", "serve", "/models/moe-mini"),
+            environment=(),
+        ),
+        protocol=ProtocolName.KIT,
+        warmup_passes=1,
+        measured_passes=2,
+        stream_passes=1,
+        connection=connection,
+        cache=CachePolicy.WARM,
+        dialect=dialect,
+        seed=1,
+        sampling=Sampling(
+            max_tokens=max_tokens, temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05
+        ),
+        published_max_tokens=4096,
+        timeout_s=timeout_s,
+        system="Answer directly.",
+        prompts=(Prompt(id="impl", text="Write a queue."), Prompt(id="debug", text="Find it.")),
+        deviations=(),
+    )
+
+
+def make_service(
+    port: int, *arguments: str, deadline_s: float = 20.0, environment: dict[str, str] | None = None
+) -> Service:
+    """Return the stand-in as a Compose service would describe it."""
+    ask = (  # without urllib, which takes longer to import than all else
+        f"import socket; s = socket.create_connection(('127.0.0.1', {port}), 5); "
+        "s.sendall(b'GET /health HTTP/1.0\\r\\n\\r\\n'); assert b' 200 ' in s.recv(100)"
+    )
+    return Service(
+        command=(sys.executable, "-I", "-S", str(STAND_IN), f"--port={port}", *arguments),
+        environment=tuple(sorted((environment or {}).items())),
+        health=HealthCheck(
+            test=(sys.executable, "-I", "-S", "-c", ask),
+            interval_s=0.02,
+            timeout_s=5.0,
+            deadline_s=deadline_s,
+        ),
+    )
+
+
+def until(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
+    """Wait until the condition holds; return False if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def processes_with(mark: str) -> set[int]:
+    """Return the living processes that have this mark in their environment, whoever their parent.
+
+    The environment goes from parent to child, so this also finds what left its group and session.
+    """
+    found = set()
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark.encode() in environ.read_bytes():  # a zombie's is empty
+                found.add(int(environ.parent.name))
+        except OSError:
+            continue
+    return found - {os.getpid()}
+
+
+Serve = Callable[..., AbstractContextManager[str]]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Serve:
+    """Return a context manager that starts a stand-in engine and yields its base URL."""
+
+    @contextmanager
+    def serving(*arguments: str) -> Iterator[str]:
+        port = process.free_port(None)
+        service = make_service(port, *arguments)
+        log = tmp_path / f"stand-in-{port}.log"
+        with process.serving(service, Path(sys.prefix), log, GRACE_S):
+            yield f"http://127.0.0.1:{port}"
+
+    return serving
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the base URL of one stand-in for all tests that do without one of their own.
+
+    Below `/hangs` and so on it does what that behaviour is.
+    """
+    port = process.free_port(None)
+    log = tmp_path_factory.mktemp("stand-in") / "log"
+    with process.serving(make_service(port), Path(sys.prefix), log, GRACE_S):
+        yield f"http://127.0.0.1:{port}"
