@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 import msgspec
+from msgspec.structs import replace
 
 from kit import canonical
 from kit.errors import UsageError
@@ -75,6 +76,15 @@ class Sampling(_Part, frozen=True, kw_only=True):
     top_p: float
     top_k: int
     repetition_penalty: float
+
+
+PUBLISHED_SAMPLING = Sampling(
+    max_tokens=PUBLISHED_MAX_TOKENS,
+    temperature=0.7,
+    top_p=0.8,
+    top_k=20,
+    repetition_penalty=1.05,
+)
 
 
 class Engine(_Part, frozen=True, kw_only=True):
@@ -222,13 +232,7 @@ def _plan(
         cache=choices.cache,
         dialect=dialect,
         seed=PLAN_SEED,
-        sampling=Sampling(
-            max_tokens=max_tokens,
-            temperature=0.7,
-            top_p=0.8,
-            top_k=20,
-            repetition_penalty=1.05,
-        ),
+        sampling=replace(PUBLISHED_SAMPLING, max_tokens=max_tokens),
         published_max_tokens=PUBLISHED_MAX_TOKENS,
         timeout_s=float(choices.timeout_s),
         system=suite.system,

@@ -15,6 +15,7 @@ from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked
 from kit.plan import (
     PUBLISHED_MAX_TOKENS,
+    PUBLISHED_SAMPLING,
     Connection,
     Plan,
     ProtocolName,
@@ -23,15 +24,6 @@ from kit.plan import (
 )
 from kit.record import Record, Request
 from kit.spec import Suite, Twin
-
-SAMPLING = Sampling(
-    max_tokens=PUBLISHED_MAX_TOKENS,
-    temperature=0.7,
-    top_p=0.8,
-    top_k=20,
-    repetition_penalty=1.05,
-)
-"""The article's temperature; the rest from both models' published `generation_config.json`."""
 
 WEIGHTS = "model.safetensors"
 ENDPOINT_TOPOLOGY = "endpoint"
@@ -145,7 +137,7 @@ def _other_prompts(plan: Plan, suite: Suite) -> Iterator[Problem]:
 
 def _sampling(sampling: Sampling) -> Iterator[Problem]:
     for name in ("temperature", "top_p", "top_k", "repetition_penalty"):
-        observed, expected = getattr(sampling, name), getattr(SAMPLING, name)
+        observed, expected = getattr(sampling, name), getattr(PUBLISHED_SAMPLING, name)
         if observed != expected:
             yield fail(BUNDLE, f"{name} {observed}", f"{expected}")
 

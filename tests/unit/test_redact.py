@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kit.redact import redact
 
 PRIVATE = {
-    "/home/anna/work/kit": "checkout",
+    "/home/anna/src/kit": "checkout",
     "/home/anna": "home",
     "/tmp/scratch": "tmp",
     "node-17.lab.example.org": "host",
@@ -44,8 +44,8 @@ def cleaned(text: str) -> str:
         ("anna_1 and node-170", "anna_1 and node-170"),
         ("Anna", "Anna"),
         ("(søren)", "(<user>)"),
-        ("/home/anna/work/kit/kit/run.py", "<checkout>/kit/run.py"),
-        ("/home/anna/work/kitten", "<home>/work/kitten"),
+        ("/home/anna/src/kit/kit/run.py", "<checkout>/kit/run.py"),
+        ("/home/anna/src/kitten", "<home>/src/kitten"),
         ("/home/anna/.cache", "<home>/.cache"),
         ("-I/home/anna/include -L/tmp/scratch/lib", "-I<home>/include -L<tmp>/lib"),
         ("file:///home/anna/x", "file://<home>/x"),
@@ -111,7 +111,7 @@ def test_a_line_of_metrics_stays_as_it_is() -> None:
 
 def test_the_longest_name_wins_whatever_the_order() -> None:
     backwards = dict(reversed(PRIVATE.items()))
-    text = b"/home/anna/work/kit/x node-17.lab.example.org"
+    text = b"/home/anna/src/kit/x node-17.lab.example.org"
     assert redact(text, backwards) == redact(text, PRIVATE) == b"<checkout>/x <host>"
 
 

@@ -4,15 +4,13 @@ import pytest
 from msgspec.structs import replace
 
 from kit.bundle import Runtime
-from kit.check import protocol
 from kit.check.finding import Finding, Outcome
 from kit.check.verify import Known, verify
 from kit.errors import ExitCode
-from kit.plan import CachePolicy, Choices, Dialect, plan_endpoint
+from kit.plan import CachePolicy, Dialect
 from kit.record import FinishReason
 from tests.factory import (
     KNOWN,
-    SUITE,
     Draft,
     Settings,
     change_plan,
@@ -67,11 +65,6 @@ def test_a_suite_or_model_that_is_not_known_here_cannot_be_checked() -> None:
     assert outcomes["protocol-budget"] is UNCHECKED
     assert outcomes["protocol-model-files"] is UNCHECKED
     assert verdict.exit_code is ExitCode.DONE
-
-
-def test_the_checked_sampling_is_the_planned_one() -> None:
-    planned = plan_endpoint("x", SUITE, Choices(), Dialect.VLLM, protocol.SAMPLING.max_tokens)
-    assert planned.sampling == protocol.SAMPLING
 
 
 def test_missing_and_added_requests_are_named() -> None:
