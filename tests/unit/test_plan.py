@@ -213,6 +213,8 @@ REPEATED = "repeated measured passes"
 MORE = "3 measured passes in place of one"
 SALTED = "every request salted"
 BUDGET = "64 tokens a request in place of 4096"
+ADDED_FLAGS = "--enable-prompt-tokens-details and --block-size=32 added"
+LEFT_OUT = "no --trust-remote-code, PYTORCH_CUDA_ALLOC_CONF unset"
 FIELDS = "top_k and repetition_penalty not sent"
 
 
@@ -234,10 +236,9 @@ def deviations(plan: Plan) -> list[str]:
 )
 def test_deviations_of_a_twin(choices: Choices, expected: list[str]) -> None:
     found = deviations(twin_plan(choices))
-    wanted = [PROMPT_TEXTS, SAME_HOST, TWIN, *expected]
-    assert [what.startswith(start) for what, start in zip(found, wanted, strict=True)] == [
-        True
-    ] * len(wanted)
+    wanted = [PROMPT_TEXTS, SAME_HOST, ADDED_FLAGS, LEFT_OUT, TWIN, *expected]
+    assert len(found) == len(wanted)
+    assert all(what.startswith(start) for what, start in zip(found, wanted, strict=True))
 
 
 @pytest.mark.parametrize(
