@@ -30,9 +30,12 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        code = commands.main(arguments, prog_name="kit", standalone_mode=False)
+        with commands.make_context("kit", arguments) as context:
+            code = commands.invoke(context)
         sys.stdout.flush()
         return int(code or ExitCode.DONE)
+    except click.exceptions.Exit as finished:  # after --help and --version
+        return finished.exit_code
     except KitError as error:
         click.echo(_render(error), err=True)
         return error.exit_code
