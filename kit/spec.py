@@ -31,6 +31,7 @@ class Transport(Enum):
     """What the ranks of an engine talk over; the topology promises it, evidence must show it."""
 
     NONE = "none"
+    GLOO = "gloo"
     NVLINK = "p2p-nvlink"
     SHARED_MEMORY = "shm"
     SOCKET = "net-socket"

@@ -310,7 +310,7 @@ def test_every_twin_is_a_service(shipped: Topology) -> None:
 def test_the_command_says_the_size_that_the_topology_promises(shipped: Topology) -> None:
     for service in shipped.services.values():
         assert f"--tensor-parallel-size={shipped.tensor_parallel_size}" in service.command
-    ranks = {"cpu-tp1": (1, Transport.NONE), "cpu-tp2": (2, Transport.SHARED_MEMORY)}
+    ranks = {"cpu-tp1": (1, Transport.NONE), "cpu-tp2": (2, Transport.GLOO)}
     assert (shipped.tensor_parallel_size, shipped.transport) == ranks[shipped.id]
     assert shipped.device is Device.CPU
 
