@@ -67,8 +67,9 @@ class Cell(_Part, frozen=True, kw_only=True):
 class Sampling(_Part, frozen=True, kw_only=True):
     """Sent with every request, since a model's own file would override the server's defaults.
 
-    0.7 and the token budget are the article's; the rest is what both models' published
-    `generation_config.json` ask for, which the article's server therefore applied.
+    0.7 and the token budget are the article's. The rest is meant to be what the models' own
+    `generation_config.json` ask for, which the article's server would have applied; those files
+    have not been read yet, so it is unconfirmed.
     """
 
     max_tokens: int

@@ -70,7 +70,7 @@ def _token_ids() -> dict[str, int]:
 
 
 def _generation_config() -> dict[str, object]:
-    """Return the sampling defaults, as Qwen3-Coder-30B-A3B-Instruct ships them.
+    """Return the sampling defaults, the same as the kit's plans send (their source: `kit.plan`).
 
     An engine takes from here what a request leaves out.
     """
