@@ -36,7 +36,6 @@ METRICS = re.compile(
     r"-(?P<moment>before|after)\.prom\.gz"
 )
 
-FILE_LIMIT_BYTES = 256 * 2**20
 INFLATED_LIMIT_BYTES = 256 * 2**20
 
 
@@ -182,10 +181,13 @@ def read(files: Mapping[str, bytes]) -> Bundle:
 
 
 def manifest_of(files: Mapping[str, bytes]) -> bytes:
+    """Return the manifest of these files (see `manifest_from`)."""
+    return manifest_from({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+
+
+def manifest_from(digests: Mapping[str, str]) -> bytes:
     """Return a manifest in `sha256sum` form, sorted by path (RFC 8493, section 2.1.3)."""
-    return b"".join(
-        f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n".encode() for name in sorted(files)
-    )
+    return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
 
 
 def bag_info(files: Mapping[str, bytes], manifest: bytes) -> bytes:

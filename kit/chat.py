@@ -88,7 +88,7 @@ def read_completion(body: bytes, dialect: Dialect) -> Answer:
     try:
         document = _object(_json(body))
         choice = _object(_first(document.get("choices")))
-        answer.text = _text(_object(choice.get("message")).get("content"))
+        answer.text = _text(_object(choice.get("message")).get("content")) or ""
         answer.finish_reason = _finish_reason(choice.get("finish_reason"))
         answer.prompt_token_ids = _token_ids(document.get("prompt_token_ids"))
         answer.token_ids = _token_ids(choice.get("token_ids"))

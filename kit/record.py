@@ -5,6 +5,16 @@ from typing import TypeAlias
 
 import msgspec
 
+SHORTEST_S = 1e-6
+"""Times are rounded to 1 microsecond: what took less was not measured."""
+
+
+class Moment(Enum):
+    """When the server's metrics were read, seen from a pass."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
 
 class Phase(Enum):
     """Which part of a run a request belongs to."""

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Protocol
 
 from kit.plan import Plan, requests
-from kit.record import Phase, Record, Request
+from kit.record import Moment, Phase, Record, Request
 
 
 class Server(Protocol):
@@ -39,14 +39,14 @@ def walk(
     The server's metrics are read before and after each pass.
     """
     for (phase, number), pass_requests in _passes(plan):
-        _note_metrics(server, notebook, phase, number, "before")
+        _note_metrics(server, notebook, phase, number, Moment.BEFORE)
         for request in pass_requests:
             record = server.send(request)
             notebook.records.append(record)
             on_record(record)
             if record.error is not None:
                 return record
-        _note_metrics(server, notebook, phase, number, "after")
+        _note_metrics(server, notebook, phase, number, Moment.AFTER)
     return None
 
 
@@ -55,8 +55,8 @@ def _passes(plan: Plan) -> Iterator[tuple[tuple[Phase, int], Iterator[Request]]]
 
 
 def _note_metrics(
-    server: Server, notebook: Notebook, phase: Phase, number: int, moment: str
+    server: Server, notebook: Notebook, phase: Phase, number: int, moment: Moment
 ) -> None:
     exposition = server.metrics()
     if exposition is not None:
-        notebook.metrics[f"{phase.value}-{number}-{moment}"] = exposition
+        notebook.metrics[f"{phase.value}-{number}-{moment.value}"] = exposition

@@ -12,7 +12,7 @@ from itertools import pairwise
 from statistics import fmean, variance
 from typing import TypeVar
 
-from kit.record import Chunk, Phase, Record
+from kit.record import SHORTEST_S, Chunk, Phase, Record
 
 K = TypeVar("K")
 
@@ -65,7 +65,7 @@ def measured(records: Iterable[Record]) -> tuple[Record, ...]:
         if record.phase is Phase.MEASURED
         and record.error is None
         and record.completion_tokens is not None
-        and record.wall_s > 0
+        and record.wall_s >= SHORTEST_S
     )
 
 

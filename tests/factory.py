@@ -26,6 +26,7 @@ from kit.bundle import (
     Runtime,
     Status,
 )
+from kit.check.evidence import Shipped
 from kit.check.finding import Verdict
 from kit.check.verify import Known, known, verify
 from kit.plan import CachePolicy, Choices, Dialect, Engine, Plan, ProtocolName
@@ -60,6 +61,10 @@ ENGINE = Engine(
     transport=Transport.NONE,
     command=("vllm", "serve", "<models>/tiny", "--max-model-len=64"),
     environment=(("VLLM_CPU_OMP_THREADS_BIND", "0"),),
+)
+
+SHIPPED = Shipped(
+    suites={SUITE.id: SUITE}, models={TWIN.id: TWIN}, engines={("cpu-tp1", TWIN.id): ENGINE}
 )
 
 START = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
@@ -222,7 +227,7 @@ def utc(seconds: float) -> str:
 
 def known_here() -> Known:
     """Return what the fakes are held against, with the project's own schemas."""
-    return known(schemas(), {SUITE.id: SUITE}, {TWIN.id: TWIN})
+    return known(schemas(), SHIPPED)
 
 
 def schemas() -> dict[str, Mapping[str, Any]]:

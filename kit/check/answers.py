@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from kit.check.evidence import ROUNDING_S
 from kit.check.problem import Problem, fail
-from kit.record import Chunk, Phase, Record
+from kit.record import SHORTEST_S, Chunk, Phase, Record
 
 ARRAY_LIMIT = 1_000_000
 TEXT_LIMIT_CHARACTERS = 16 * 2**20
@@ -48,12 +48,13 @@ def incomplete(subject: str, record: Record) -> Iterator[Problem]:
         yield fail(subject, "chunks" if record.chunks is not None else "no chunks", wanted)
     if record.error is not None:
         return
-    if record.wall_s <= 0:
-        yield fail(subject, f"wall_s {record.wall_s}", "more than 0 seconds")
+    if record.wall_s < SHORTEST_S:
+        yield fail(subject, f"wall_s {record.wall_s}", f"{SHORTEST_S} s or more")
     for name, value in (
         ("prompt_tokens", record.prompt_tokens),
         ("completion_tokens", record.completion_tokens),
         ("finish_reason", record.finish_reason),
+        ("text", record.text),
     ):
         if value is None:
             yield fail(subject, f"no {name}", f"{name}, or the code of an error")

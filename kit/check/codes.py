@@ -153,7 +153,7 @@ class Code(Enum):
     )
     ARITHMETIC_SPAN = (
         "arithmetic-span",
-        "every response is complete before the run's end",
+        "every response is complete before the run's end, and in the time that it may take",
         "do not use these figures: the times do not fit into the run",
     )
     ARITHMETIC_CLOCK = (
@@ -195,6 +195,11 @@ class Code(Enum):
         "protocol-definition",
         "passes and connection are those of the protocol that the plan names",
         "measure again with PROTOCOL=kit or PROTOCOL=article, unchanged",
+    )
+    PROTOCOL_PLAN = (
+        "protocol-plan",
+        "the plan is the one that the kit makes of its choices: engine, flags, seed, deviations",
+        "measure again with an unchanged checkout; check an older bundle with the kit that made it",
     )
     PROTOCOL_PASSES = (
         "protocol-passes",

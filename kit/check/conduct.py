@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 
 from kit import exposition
-from kit.bundle import Runtime, Status
+from kit.bundle import Status
 from kit.check.codes import Code
-from kit.check.evidence import Evidence, MetricsKey, Moment, Pass, subject_of
+from kit.check.evidence import Evidence, MetricsKey, Pass, subject_of
 from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, fail, findings, unchecked, warn
+from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
 from kit.plan import CachePolicy, Dialect, Plan, passes
-from kit.record import FinishReason, Record
+from kit.record import FinishReason, Moment, Record
+
+_MAY_BE_ABSENT = ("telemetry",)
+"""On CPU nothing is sampled while the engine serves."""
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -18,7 +21,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     yield from findings(Code.PROTOCOL_OUTPUT_LENGTH, _output_lengths(evidence))
     yield from findings(Code.PROTOCOL_CACHE, _cache(evidence))
     yield from findings(Code.PROTOCOL_METRICS_FILES, _metrics_files(evidence))
-    yield from findings(Code.PROTOCOL_EVIDENCE, _evidence(evidence))
+    yield from findings(Code.PROTOCOL_EVIDENCE, _evidence_due(evidence))
 
 
 def _prompt_token_ids(evidence: Evidence) -> Iterator[Problem]:
@@ -120,17 +123,32 @@ def _file_name(key: MetricsKey) -> str:
     return f"data/metrics/{phase.value}-{number}-{moment.value}.prom.gz"
 
 
-def _evidence(evidence: Evidence) -> Iterator[Problem]:
+def _evidence_due(evidence: Evidence) -> Iterator[Problem]:
     document = evidence.document
     for name in _not_there(evidence):
         if name not in document.absent:
             yield fail(BUNDLE, f"no {name}, and not a word about it", f"{name} named in `absent`")
-    if document.runtime is Runtime.PROCESS and not evidence.has_server_log:
-        yield fail(BUNDLE, "no server log", "the log of the kit's own engine")
+    if evidence.is_own_engine:
+        yield from _due_of_own_engine(evidence)
     if document.plan.dialect is Dialect.VLLM:
         for record in evidence.answered:
             if record.token_ids is None or record.prompt_token_ids is None:
                 yield fail(subject_of(record), "no token ids", "token ids, as asked for")
+
+
+def _due_of_own_engine(evidence: Evidence) -> Iterator[Problem]:
+    """Of its own engine the kit knows all; one that never got ready has not told its version."""
+    document = evidence.document
+    if not evidence.has_server_log:
+        yield fail(BUNDLE, "no server log", "the log of the kit's own engine")
+    if document.status is Status.PARTIAL:
+        return
+    for name in document.engine.__struct_fields__:
+        if getattr(document.engine, name) is None:
+            yield fail(BUNDLE, f"no {name} of the engine", f"the engine's {name}")
+    for name in document.absent:
+        if name not in _MAY_BE_ABSENT:
+            yield fail(BUNDLE, f"{clip(name)} said to be absent", "all evidence of our own engine")
 
 
 def _not_there(evidence: Evidence) -> Iterator[str]:

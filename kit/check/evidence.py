@@ -3,26 +3,32 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 from kit.bundle import Document, Runtime
-from kit.record import Phase, Record
+from kit.plan import Engine
+from kit.record import Moment, Phase, Record
+from kit.spec import Suite, Twin
 
 ROUNDING_S = 2e-6
 """The client rounds times to 1 microsecond; a sum of three of them can be off by 1.5."""
-
-
-class Moment(Enum):
-    """When the server's metrics were read, seen from a pass."""
-
-    BEFORE = "before"
-    AFTER = "after"
 
 
 Counters = Mapping[str, float]
 """Sample name to value, as `kit.exposition.totals` gives them."""
 
 MetricsKey = tuple[Phase, int, Moment]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shipped:
+    """What a checkout ships, by id: a plan is made of these, and is held against them.
+
+    `engines` maps (topology, model) to the engine that the topology's Compose file describes.
+    """
+
+    suites: Mapping[str, Suite]
+    models: Mapping[str, Twin]
+    engines: Mapping[tuple[str, str], Engine]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

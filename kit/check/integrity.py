@@ -13,16 +13,16 @@ import msgspec
 from kit import bundle, exposition
 from kit.bundle import Document
 from kit.check.codes import Code
-from kit.check.evidence import Counters, MetricsKey, Moment
+from kit.check.evidence import Counters, MetricsKey
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings
-from kit.record import Phase
+from kit.record import Moment, Phase
 
 MANIFEST_LIMIT_BYTES = 2**20
-METRICS_LIMIT_BYTES = 16 * 2**20
+METRICS_LIMIT_BYTES = 2 * 2**20
 """A vLLM server's exposition takes about 60 KiB."""
 
-INFLATED_TOTAL_LIMIT_BYTES = 512 * 2**20
+INFLATED_TOTAL_LIMIT_BYTES = 256 * 2**20
 """A bundle of small files that each inflate to the limit must not keep a verifier busy for long."""
 
 _MANIFEST_LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^\n]+)")
@@ -111,7 +111,7 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
             metrics[key] = exposition.totals(text, exposition.WITNESSES)
     return Bag(
         digests=digests,
-        manifest=_manifest({name: digests[name] for name in digests if _plain(name)}),
+        manifest=bundle.manifest_from({name: digests[name] for name in digests if _plain(name)}),
         metrics=metrics,
         problems=tuple(problems),
     )
@@ -167,7 +167,7 @@ def _changed(digests: Mapping[str, str], listed: Mapping[str, str]) -> Iterator[
 
 def _spelling(text: bytes, listed: Mapping[str, str]) -> Iterator[Problem]:
     """Hold the manifest against its re-serialisation; its digests are looked at elsewhere."""
-    if text != _manifest(listed):
+    if text != bundle.manifest_from(listed):
         yield fail(bundle.MANIFEST, "another spelling", "sorted lines of `<digest>  <path>`")
     for name in listed:
         if not name.startswith("data/"):
@@ -200,11 +200,6 @@ def _plan_digest(document: Document) -> Iterator[Problem]:
     digest = document.plan.digest()
     if document.plan_digest != digest:
         yield fail(bundle.DOCUMENT, clip(document.plan_digest), digest)
-
-
-def _manifest(digests: Mapping[str, str]) -> bytes:
-    """Spell a manifest as `kit.bundle.manifest_of` does, from digests instead of data."""
-    return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
 
 
 def _listed(manifest: bytes) -> dict[str, str]:

@@ -10,16 +10,20 @@ from dataclasses import dataclass
 from kit.bundle import Document, Status
 from kit.check import conduct, steadiness
 from kit.check.codes import Code
-from kit.check.evidence import Evidence, subject_of
+from kit.check.evidence import Evidence, Shipped, subject_of
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked
+from kit.errors import UsageError
 from kit.plan import (
     PUBLISHED_MAX_TOKENS,
     PUBLISHED_SAMPLING,
+    Choices,
     Connection,
     Plan,
     ProtocolName,
     Sampling,
+    plan_endpoint,
+    plan_twin,
     requests,
 )
 from kit.record import Record, Request
@@ -54,18 +58,17 @@ _PROTOCOLS = {
 }
 
 
-def check(
-    evidence: Evidence, suites: Mapping[str, Suite], models: Mapping[str, Twin]
-) -> Iterator[Finding]:
+def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
     """Yield the findings of this tier, its warnings included."""
     document, plan = evidence.document, evidence.document.plan
     planned = tuple(requests(plan))
-    twin = models.get(plan.cell.model) if evidence.is_own_engine else None
+    twin = shipped.models.get(plan.cell.model) if evidence.is_own_engine else None
     yield from findings(Code.PROTOCOL_TIER, ())
     yield from findings(Code.PROTOCOL_STATUS, _status(document, evidence.records))
     yield from findings(Code.PROTOCOL_RUNTIME, _runtime(evidence))
     yield from findings(Code.PROTOCOL_DEFINITION, _definition(plan))
-    yield from findings(Code.PROTOCOL_PROMPTS, _prompts(plan, suites))
+    yield from findings(Code.PROTOCOL_PLAN, _plan(evidence, shipped))
+    yield from findings(Code.PROTOCOL_PROMPTS, _prompts(plan, shipped.suites))
     yield from findings(Code.PROTOCOL_SAMPLING, _sampling(plan.sampling))
     yield from findings(Code.PROTOCOL_BUDGET, _budget(plan, twin))
     yield from findings(Code.PROTOCOL_MODEL_FILES, _model_files(document, twin))
@@ -80,8 +83,8 @@ def _status(document: Document, records: tuple[Record, ...]) -> Iterator[Problem
         observed = "a failure" if document.failure is not None else "no failure"
         yield fail(BUNDLE, f"{document.status.value}, with {observed}", "partial, with a failure")
     # A run ends at the first request that fails: only the last record of a partial one may.
-    ended = records[:-1] if document.status is Status.PARTIAL else records
-    for record in ended:
+    answered = records[:-1] if document.status is Status.PARTIAL else records
+    for record in answered:
         if record.error is not None:
             yield fail(subject_of(record), f"error {record.error.value}", "no error")
 
@@ -108,6 +111,46 @@ def _definition(plan: Plan) -> Iterator[Problem]:
         if expected is not None and observed != expected:
             wording = f"{expected}, by protocol `{plan.protocol.value}`"
             yield fail(BUNDLE, f"{name}: {observed}", wording)
+
+
+def _plan(evidence: Evidence, shipped: Shipped) -> Iterator[Problem]:
+    """Make the plan again from its own choices and hold the two together, field by field."""
+    plan = evidence.document.plan
+    made = _made_again(evidence, shipped)
+    if made is None:
+        # Our own engine serves what a checkout ships; an endpoint may serve anything.
+        problem = fail if evidence.is_own_engine else unchecked
+        wanted = "a model, a topology and a suite of the kit, in a combination that it plans"
+        yield problem(BUNDLE, clip(plan.cell), wanted)
+        return
+    for name in plan.__struct_fields__:
+        observed, expected = getattr(plan, name), getattr(made, name)
+        if observed != expected:
+            yield fail(BUNDLE, clip(f"{name}: {observed}"), clip(expected))
+
+
+def _made_again(evidence: Evidence, shipped: Shipped) -> Plan | None:
+    """Return the plan that the kit makes of these choices; None where it makes none."""
+    plan = evidence.document.plan
+    cell, suite = plan.cell, shipped.suites.get(plan.cell.suite)
+    choices = Choices(
+        protocol=plan.protocol,
+        passes=plan.measured_passes,
+        cache=plan.cache,
+        timeout_s=plan.timeout_s,
+    )
+    if suite is None:
+        return None
+    if not evidence.is_own_engine:
+        try:
+            return plan_endpoint(cell.model, suite, choices, plan.dialect, plan.sampling.max_tokens)
+        except UsageError:
+            return None
+    twin = shipped.models.get(cell.model)
+    engine = shipped.engines.get((cell.topology, cell.model))
+    if twin is None or engine is None:
+        return None
+    return plan_twin(twin, engine, cell.topology, suite, choices)
 
 
 def _prompts(plan: Plan, suites: Mapping[str, Suite]) -> Iterator[Problem]:
@@ -175,15 +218,15 @@ def _requests(evidence: Evidence, planned: tuple[Request, ...]) -> Iterator[Prob
     if done == wanted:
         return
     missing, added = Counter(wanted) - Counter(done), Counter(done) - Counter(wanted)
-    yield from _listed(missing, "no record", "one record")
-    yield from _listed(added, "a record too many", "the plan's requests only")
+    yield from _each(missing, "no record", "one record")
+    yield from _each(added, "a record too many", "the plan's requests only")
     if not missing and not added:
         for position, (observed, expected) in enumerate(zip(done, wanted, strict=True), start=1):
             if observed != expected:
                 yield fail(_name(observed), f"at position {position}", f"{_name(expected)} there")
 
 
-def _listed(keys: Iterable[RequestKey], observed: str, expected: str) -> Iterator[Problem]:
+def _each(keys: Iterable[RequestKey], observed: str, expected: str) -> Iterator[Problem]:
     for key in keys:
         yield fail(_name(key), observed, expected)
 

@@ -12,11 +12,10 @@ from kit import bundle
 from kit.bundle import Document, Runtime
 from kit.check import arithmetic, integrity, protocol, schema
 from kit.check.codes import Code
-from kit.check.evidence import Evidence, gather
+from kit.check.evidence import Evidence, Shipped, gather
 from kit.check.finding import Finding, Verdict
 from kit.check.problem import BUNDLE, findings, unchecked
 from kit.check.schema import Validators
-from kit.spec import Suite, Twin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,17 +23,12 @@ class Known:
     """What a bundle is held against: the schemas, compiled once, and the checkout's data."""
 
     validators: Validators
-    suites: Mapping[str, Suite]
-    models: Mapping[str, Twin]
+    shipped: Shipped
 
 
-def known(
-    schemas: Mapping[str, Mapping[str, Any]],
-    suites: Mapping[str, Suite],
-    models: Mapping[str, Twin],
-) -> Known:
+def known(schemas: Mapping[str, Mapping[str, Any]], shipped: Shipped) -> Known:
     """Prepare what any number of bundles are held against."""
-    return Known(validators=schema.compile_schemas(schemas), suites=suites, models=models)
+    return Known(validators=schema.compile_schemas(schemas), shipped=shipped)
 
 
 def verify(
@@ -55,7 +49,7 @@ def verify(
     found = [
         *reading.findings,
         *integrity.check(files, refused, bag, document),
-        *_upper_tiers(_evidence(files, bag, reading), known),
+        *_upper_tiers(_gathered(files, bag, reading), known),
     ]
     return Verdict(
         path=path,
@@ -65,7 +59,7 @@ def verify(
     )
 
 
-def _evidence(
+def _gathered(
     files: Mapping[str, bytes], bag: integrity.Bag, reading: schema.Reading
 ) -> Evidence | None:
     if reading.document is None or reading.records is None:
@@ -89,7 +83,7 @@ def _upper_tiers(evidence: Evidence | None, known: Known) -> Iterator[Finding]:
     if evidence is None:
         yield from _blind(Code.PROTOCOL_TIER)
     else:
-        yield from protocol.check(evidence, known.suites, known.models)
+        yield from protocol.check(evidence, known.shipped)
     yield from _not_judged(Code.CLAIMS_TIER, document)
 
 

@@ -28,7 +28,7 @@ def judge(paths: Sequence[Path]) -> Iterator[tuple[Verdict, Bundle | None]]:
     """
     for path in paths:
         _require_there(path)
-    held_against = known(checkout.schemas(), checkout.suites(), checkout.models())
+    held_against = known(checkout.schemas(), checkout.shipped())
     for path in paths:
         folder = _folder(path)
         yield verify(str(path), folder.files, folder.refused, held_against), _read(folder)

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from kit import spec
+from kit import plan, spec
+from kit.check.evidence import Shipped
 from kit.errors import SpecError, UsageError
 from kit.spec import Suite, Topology, Twin
 
@@ -39,10 +40,19 @@ def suite(wanted: str) -> Suite:
     return spec.parse_suite(files, str(path.relative_to(ROOT)))
 
 
-def suites() -> dict[str, Suite]:
-    """Return every suite by id."""
-    found = (ROOT / "prompts").glob("*/suite.toml")
-    return {name: suite(name) for name in sorted(map(_folder_name, found))}
+def shipped() -> Shipped:
+    """Return everything that plans are made of here."""
+    suites = map(_folder_name, (ROOT / "prompts").glob("*/suite.toml"))
+    topologies = [topology(path.stem) for path in (ROOT / "compose").glob("*.yaml")]
+    return Shipped(
+        suites={name: suite(name) for name in sorted(suites)},
+        models=models(),
+        engines={
+            (one.id, model): plan.describe_engine(one, spec.fill(service, {}))
+            for one in topologies
+            for model, service in one.services.items()
+        },
+    )
 
 
 def schemas() -> dict[str, Mapping[str, Any]]:

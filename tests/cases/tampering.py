@@ -12,9 +12,9 @@ import msgspec
 from msgspec.structs import replace
 
 from kit import bundle, canonical
-from kit.bundle import Failure, Load, ModelFile, Status
+from kit.bundle import EngineIdentity, Failure, Load, ModelFile, Status
 from kit.check.codes import Code
-from kit.plan import CachePolicy, Connection, Deviation, Dialect, ProtocolName
+from kit.plan import CachePolicy, Connection, Deviation, Dialect, ProtocolName, requests
 from kit.record import ErrorCode, FinishReason, Phase
 from kit.spec import Prompt
 from tests.factory import Draft, Settings, change_plan, change_record, draft, utc
@@ -625,6 +625,93 @@ def _respelled(files: Files, old: bytes, new: bytes, name: str = bundle.DOCUMENT
     _resealed(files, name, files[name].replace(old, new, 1))
 
 
+def called_another_model(made: Draft) -> None:
+    """A twin's run with the name of the model that it is shaped after."""
+    cell = replace(made.document.plan.cell, model="moe")
+    change_plan(made, cell=cell, twin_of=None, deviations=())
+
+
+def called_another_topology(made: Draft) -> None:
+    change_plan(made, cell=replace(made.document.plan.cell, topology="tp2-nvlink"))
+
+
+def called_another_suite(made: Draft) -> None:
+    change_plan(made, cell=replace(made.document.plan.cell, suite="article"))
+
+
+def another_flag(made: Draft) -> None:
+    engine = made.document.plan.engine
+    assert engine is not None
+    change_plan(made, engine=replace(engine, command=(*engine.command, "--enforce-eager")))
+
+
+def deviations_left_out(made: Draft) -> None:
+    change_plan(made, deviations=())
+
+
+def another_plan_seed(made: Draft) -> None:
+    change_plan(made, seed=1)
+    for position, request in enumerate(requests(made.document.plan)):
+        change_record(made, position, seed=request.seed)
+
+
+def an_own_engine_of_another_dialect(made: Draft) -> None:
+    change_plan(made, dialect=Dialect.OPENAI)
+
+
+def nothing_told_of_the_own_engine(made: Draft) -> None:
+    absent = made.document.absent | {"model_files": "lost"}
+    made.document = replace(made.document, engine=EngineIdentity(), absent=absent)
+
+
+def token_ids_said_to_be_absent(made: Draft) -> None:
+    made.document = replace(made.document, absent=made.document.absent | {"token_ids": "lost"})
+
+
+def no_texts(made: Draft) -> None:
+    for position in range(len(made.records)):
+        change_record(made, position, text=None)
+
+
+def longer_than_its_timeout(made: Draft) -> None:
+    change_plan(made, timeout_s=1.0)
+    change_record(made, -1, wall_s=12.0)
+
+
+def a_time_too_short_to_be_measured(made: Draft) -> None:
+    for position in range(len(made.records)):
+        change_record(made, position, wall_s=5e-324)
+
+
+def eight_times_the_tokens_of_an_endpoint(made: Draft) -> None:
+    """Tokens, ids and chunks agree; only the server's counter, that nobody else moved, does not."""
+    for position, record in enumerate(made.records):
+        ids = (record.token_ids or ()) * 8
+        chunks = tuple((arrival_s, tokens * 8) for arrival_s, tokens in record.chunks or ())
+        change_record(
+            made,
+            position,
+            token_ids=ids,
+            completion_tokens=len(ids),
+            chunks=None if record.chunks is None else chunks,
+            finish_reason=FinishReason.STOP,
+        )
+    change_plan(made, sampling=replace(made.document.plan.sampling, max_tokens=4096))
+
+
+def digits_without_end(files: Files) -> None:
+    """A value that took a regular expression quadratic time to refuse."""
+    name = "data/metrics/measured-1-before.prom.gz"
+    line = b"vllm:generation_tokens_total " + b"1" * 10**6 + b"x\n"
+    _resealed(files, name, bundle.compress(line + bundle.inflate(files[name])))
+
+
+def metrics_of_newlines(files: Files) -> None:
+    for name in files:
+        if name.endswith(".prom.gz"):
+            _resealed(files, name, bundle.compress(b"\n" * 2**21))
+
+
 COLD = Settings(cache=CachePolicy.COLD)
 ARTICLE = Settings(protocol=ProtocolName.ARTICLE)
 ENDPOINT = Settings(runtime=bundle.Runtime.ENDPOINT)
@@ -706,6 +793,23 @@ CASES = (
     _forgery(Code.SCHEMA_SHAPE, a_load_that_is_negative),
     _forgery(Code.SCHEMA_LIMITS, a_plan_without_end),
     _forgery(Code.SCHEMA_SHAPE, too_many_deviations),
+    _forgery(Code.PROTOCOL_PLAN, called_another_model),
+    _forgery(Code.PROTOCOL_PLAN, called_another_topology),
+    _forgery(Code.PROTOCOL_PLAN, called_another_suite),
+    _forgery(Code.PROTOCOL_PLAN, another_flag),
+    _forgery(Code.PROTOCOL_PLAN, deviations_left_out),
+    _forgery(Code.PROTOCOL_PLAN, deviations_left_out, ENDPOINT),
+    _forgery(Code.PROTOCOL_PLAN, another_plan_seed),
+    _forgery(Code.PROTOCOL_PLAN, an_own_engine_of_another_dialect),
+    _forgery(Code.PROTOCOL_EVIDENCE, nothing_told_of_the_own_engine),
+    _forgery(Code.PROTOCOL_EVIDENCE, token_ids_said_to_be_absent),
+    _forgery(Code.SCHEMA_ANSWER, no_texts),
+    _forgery(Code.SCHEMA_ANSWER, no_texts, OPENAI),
+    _forgery(Code.ARITHMETIC_SPAN, longer_than_its_timeout),
+    _forgery(Code.SCHEMA_ANSWER, a_time_too_short_to_be_measured),
+    _forgery(Code.ARITHMETIC_SERVER_COUNTER, eight_times_the_tokens_of_an_endpoint, ENDPOINT),
+    _damage(Code.ARITHMETIC_SERVER_COUNTER, digits_without_end),
+    _damage(Code.ARITHMETIC_SERVER_COUNTER, metrics_of_newlines),
     _damage(Code.INTEGRITY_DIGEST, a_file_changed),
     _damage(Code.INTEGRITY_MISSING_FILE, a_payload_file_removed),
     _damage(Code.INTEGRITY_MISSING_FILE, the_document_removed),

@@ -259,7 +259,7 @@ def test_a_completion_of_another_shape(path: tuple[str | int, ...], value: objec
 def test_content_may_be_null() -> None:
     """So it is where a model only calls tools."""
     answer = completion(changed(COMPLETION, "choices", 0, "message", "content", to=None))
-    assert (answer.text, answer.error) == (None, None)
+    assert (answer.text, answer.error) == ("", None)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from kit.bundle import Runtime
+from kit.check.evidence import Shipped
 from kit.check.finding import Finding, Outcome
 from kit.check.verify import Known, verify
 from kit.errors import ExitCode
@@ -57,14 +58,38 @@ def test_outcomes_by_kind_of_run(code: str, settings: Settings, expected: Outcom
     assert _outcome(code, draft(settings)) is expected
 
 
-def test_a_suite_or_model_that_is_not_known_here_cannot_be_checked() -> None:
-    nothing = Known(validators=KNOWN.validators, suites={}, models={})
-    verdict = verify("case", draft().seal(), (), nothing)
+NOTHING = Known(validators=KNOWN.validators, shipped=Shipped(suites={}, models={}, engines={}))
+
+
+def test_an_endpoint_may_serve_what_is_not_known_here() -> None:
+    verdict = verify("case", draft(ENDPOINT).seal(), (), NOTHING)
     outcomes = {found.code: found.outcome for found in verdict.findings}
-    assert outcomes["protocol-prompts"] is UNCHECKED
-    assert outcomes["protocol-budget"] is UNCHECKED
-    assert outcomes["protocol-model-files"] is UNCHECKED
+    for code in ("plan", "prompts", "budget", "model-files"):
+        assert outcomes[f"protocol-{code}"] is UNCHECKED
     assert verdict.exit_code is ExitCode.DONE
+
+
+def test_the_kits_own_engine_serves_only_what_is_shipped() -> None:
+    verdict = verify("case", draft().seal(), (), NOTHING)
+    failed = [found.code for found in verdict.findings if found.outcome is Outcome.FAIL]
+    assert failed == ["protocol-plan"]
+
+
+def test_counters_that_others_moved_cannot_be_checked_but_ours_alone_can() -> None:
+    def longer(made: Draft) -> Draft:
+        for position, record in enumerate(made.records):
+            ids = (record.token_ids or ()) * 2
+            chunks = (
+                None if record.chunks is None else (*record.chunks, (record.wall_s, len(ids) // 2))
+            )
+            change_record(made, position, token_ids=ids, completion_tokens=len(ids), chunks=chunks)
+        return made
+
+    shared = Settings(runtime=Runtime.ENDPOINT, is_shared=True)
+    for settings, expected in ((ENDPOINT, FAIL), (shared, UNCHECKED)):
+        files = longer(draft(settings)).seal()
+        found = [one for one in judge(files).findings if one.code == "arithmetic-server-counter"]
+        assert {one.outcome for one in found} == {expected}
 
 
 def test_missing_and_added_requests_are_named() -> None:

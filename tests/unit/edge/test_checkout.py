@@ -22,7 +22,7 @@ def test_topologies_serve_every_model(name: str, size: int) -> None:
 
 
 def test_suites_are_known_by_their_folder() -> None:
-    assert checkout.suites()["single"] == checkout.suite("single")
+    assert checkout.shipped().suites["single"] == checkout.suite("single")
 
 
 def test_schemas_are_known_by_name() -> None:
