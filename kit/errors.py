@@ -3,7 +3,8 @@
 An error has three parts: what failed, with the value; what was expected, or the likely cause;
 the next command to type. They are rendered once, in `kit.cli`. "The data is bad" (`SpecError`,
 `BundleError`), "the machine is bad" (`MachineError`) and "the run went wrong" (`RunError`) are
-different families; anything else is a bug of ours.
+different families; anything else is a bug of ours
+(`InternalError`).
 """
 
 from enum import IntEnum
@@ -21,6 +22,7 @@ class ExitCode(IntEnum):
     RUN_FAILED = 5
     BUNDLE_INVALID = 6
     NOTHING_TO_JUDGE = 7
+    BUG = 70  # EX_SOFTWARE of sysexits.h
     INTERRUPTED = 130
 
 
@@ -68,3 +70,9 @@ class BundleError(KitError):
     """A bundle cannot be read at all."""
 
     exit_code = ExitCode.BUNDLE_INVALID
+
+
+class InternalError(KitError):
+    """Something that the kit should have foreseen, and did not."""
+
+    exit_code = ExitCode.BUG

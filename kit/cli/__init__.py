@@ -8,6 +8,7 @@ that `kit --help` answers at once.
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -16,13 +17,15 @@ from typing import Any
 import click
 
 from kit import __version__
-from kit.errors import ExitCode, KitError
+from kit.errors import ExitCode, InternalError, KitError, MachineError, UsageError
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 def main() -> None:
     """Run the command line and exit with one of `kit.errors.ExitCode`."""
+    if sys.stdout is None:  # closed by the caller, who wants the exit code alone
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # as long as the process
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     sys.exit(_run(sys.argv[1:]))
@@ -30,25 +33,72 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        with commands.make_context("kit", arguments) as context:
-            code = commands.invoke(context)
-        sys.stdout.flush()
-        return int(code or ExitCode.DONE)
-    except click.exceptions.Exit as finished:  # after --help and --version
-        return finished.exit_code
-    except KitError as error:
-        click.echo(_render(error), err=True)
-        return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return ExitCode.USAGE
+        return _call(arguments)
     except (KeyboardInterrupt, click.Abort) as interrupt:
         lines = ("interrupted; nothing is left running", *getattr(interrupt, "__notes__", ()))
         click.echo("\n".join(lines), err=True)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone: nothing left to say to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it is flushed once more
+        _drop_output()
         return ExitCode.DONE
+    except Exception as error:  # noqa: BLE001  # none must pass for a verdict
+        told = _told(error)
+        click.echo(_render(told), err=True)
+        return told.exit_code
+
+
+def _call(arguments: list[str]) -> int:
+    try:
+        with commands.make_context("kit", arguments) as context:
+            code = commands.invoke(context)
+    except click.exceptions.Exit as finished:  # after --help and --version
+        code = finished.exit_code
+    sys.stdout.flush()
+    return int(code or ExitCode.DONE)
+
+
+def _told(error: Exception) -> KitError:
+    """Return an error as the user is told of it."""
+    match error:
+        case KitError():
+            return error
+        case click.ClickException():
+            return _usage_error(error)
+        case OSError():
+            _drop_output()
+            return _cannot_go_on(error)
+        case _:
+            click.echo(traceback.format_exc(), err=True, nl=False)
+            return _bug(error)
+
+
+def _drop_output() -> None:
+    """Let what is still in the buffer go nowhere: the interpreter flushes it once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _usage_error(error: click.ClickException) -> UsageError:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "kit"
+    usage = context.get_usage() if context is not None else "Usage: kit COMMAND"
+    return UsageError(error.format_message(), " ".join(usage.split()), f"{command} --help")
+
+
+def _cannot_go_on(error: OSError) -> MachineError:
+    place = f" ({error.filename})" if error.filename else ""
+    return MachineError(
+        f"cannot read or write{place}: {error.strerror or error}",
+        "a disk is full, or a file is not ours to use",
+        "df -h",
+    )
+
+
+def _bug(error: Exception) -> InternalError:
+    return InternalError(
+        f"this is a bug of the kit: {type(error).__name__}",
+        "it should have said what is wrong; the lines above tell us where",
+        "report them, with the command that you typed",
+    )
 
 
 def _render(error: KitError) -> str:
@@ -62,7 +112,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done; 1 checked, and numbers differ; 2 usage; 3 bad spec; 4 the machine "
-    "lacks something; 5 the run failed; 6 a bundle is invalid; 7 nothing to judge.",
+    "lacks something; 5 the run failed; 6 a bundle is invalid; 7 nothing to judge; "
+    "70 a bug of the kit; 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="kit")
 def commands() -> None:
@@ -91,12 +142,12 @@ def _cell_options(command: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--timeout",
             "timeout_s",
-            type=click.FloatRange(1),
-            default=600.0,
+            type=click.IntRange(1, 86400),
+            default=600,
             show_default=True,
             help="Seconds that one request may take.",
         ),
-        click.option("--runtime", default="process", show_default=True, help="Starts the engine."),
+        click.option("--runtime", help="What starts the engine; `process` is the only one yet."),
     )
     for option in reversed(options):
         command = option(command)

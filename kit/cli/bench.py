@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -86,6 +87,7 @@ def _run_cell(planned: PlannedCell, port: int | None, site: Site) -> Path:
 
 def _run_endpoint(options: BenchOptions, url: str, site: Site) -> Path:
     """Measure a server that already runs."""
+    _require_no_engine_options(options)
     base_url = _base_url(url)
     served_model = options.served_model or _only_model(base_url)
     planned = plan.plan_endpoint(
@@ -121,13 +123,39 @@ def _model_id(options: BenchOptions, served_model: str) -> str:
 
 
 def _base_url(url: str) -> str:
-    if not re.match(r"https?://[^/\s]+", url):
+    if not _is_base_url(url):
         raise UsageError(
             f"not an endpoint: {url!r}",
             "expected http://HOST:PORT or https://HOST",
             "kit bench --endpoint http://127.0.0.1:8000",
         )
     return url.rstrip("/").removesuffix("/v1")
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port_fits = parts.port != 0  # raises for one that is no number, or too large
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and port_fits
+
+
+def _require_no_engine_options(options: BenchOptions) -> None:
+    """Refuse what would be ignored: the endpoint is there already, and serves what it serves."""
+    given = (
+        ("--topology", options.topology),
+        ("--runtime", options.runtime),
+        ("--port", options.port),
+        ("more than one --model", options.models[1:] or None),
+    )
+    for name, value in given:
+        if value is not None:
+            raise UsageError(
+                f"{name} does not go with --endpoint",
+                "the kit does not start the server there, and measures one model at a time",
+                f"kit bench --endpoint {options.endpoint}",
+            )
 
 
 def _require_no_endpoint_options(options: BenchOptions) -> None:

@@ -1,5 +1,6 @@
 """Bundles on disk to verdicts, and verdicts as text."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,19 +25,23 @@ _ANSWERS = {
 def judge(paths: Sequence[Path]) -> Iterator[tuple[Verdict, Bundle | None]]:
     """Read and check each path; yield its verdict, and the bundle as far as it can be read.
 
-    Raises `UsageError` for a path that does not exist, before anything is read.
+    An invalid bundle is not handed on: figures come from bundles that hold. Raises `UsageError`
+    for a path that does not exist, before anything is read.
     """
     for path in paths:
         _require_there(path)
     held_against = known(checkout.schemas(), checkout.shipped())
     for path in paths:
         folder = _folder(path)
-        yield verify(str(path), folder.files, folder.refused, held_against), _read(folder)
+        verdict = verify(_shown(path), folder.files, folder.refused, held_against)
+        holds = verdict.exit_code is not ExitCode.BUNDLE_INVALID
+        yield verdict, _read(folder) if holds else None
 
 
 def describe(verdict: Verdict) -> Iterator[str]:
     """Yield a verdict as lines: the answer first, then every finding that is not a pass."""
-    yield f"{_ANSWERS[verdict.exit_code]}  {printable(verdict.path)}  id {(verdict.id or '?')[:16]}"
+    answer = _ANSWERS[verdict.exit_code]
+    yield f"{answer}  {printable(verdict.path)}  id {(verdict.id or '?')[:16]}"
     for finding in verdict.findings:
         if finding.outcome in (Outcome.FAIL, Outcome.WARN):
             yield from _in_full(finding)
@@ -69,10 +74,15 @@ def _read(folder: disk.Folder) -> Bundle | None:
         return None
 
 
+def _shown(path: Path) -> str:
+    """Return a path as text, whatever bytes its name is made of."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def _require_there(path: Path) -> None:
-    if not path.exists() and not path.is_symlink():
+    if not os.path.lexists(path):  # which, unlike Path.exists, bears names that are too long
         raise UsageError(
-            f"no bundle at {path}: there is no such path",
+            f"no bundle at {_shown(path)}: there is no such path",
             "a bundle is a folder that holds bagit.txt and data/",
             "ls results/local, or make bench to make one",
         )

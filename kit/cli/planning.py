@@ -24,8 +24,8 @@ class CellOptions:
     passes: int | None
     protocol: str
     cache: str
-    timeout_s: float
-    runtime: str
+    timeout_s: int
+    runtime: str | None
 
     def choices(self) -> Choices:
         """Return the part of them that a plan is made from."""
@@ -50,7 +50,7 @@ class PlannedCell:
 
 def planned_cells(options: CellOptions) -> tuple[PlannedCell, ...]:
     """Return one planned cell for each model, in the order asked for."""
-    if options.runtime != "process":
+    if options.runtime not in (None, "process"):
         raise UsageError(
             f"unknown runtime {options.runtime!r}",
             "valid: process",

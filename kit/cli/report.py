@@ -15,7 +15,7 @@ from kit.report.summary import summarise
 
 
 def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
-    """Render what the bundles say; an invalid one is said to be so, and is the exit code."""
+    """Render what the bundles say; an invalid one is left out, said so, and is the exit code."""
     judged = tuple(judge(paths))
     verdicts = [verdict for verdict, _ in judged]
     bundles = [bundle for _, bundle in judged if bundle is not None]
@@ -24,8 +24,8 @@ def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
             click.echo("\n".join(describe(verdict)), err=True)
     if not bundles:
         raise BundleError(
-            f"none of {len(paths)} path(s) holds a bundle that can be read",
-            "a report needs at least bundle.json and records.jsonl as the kit wrote them",
+            f"none of {len(paths)} path(s) holds a bundle to report on",
+            "a report takes its figures from bundles that are not invalid",
             "kit verify PATH, for what is wrong with them",
         )
     match form:

@@ -22,6 +22,9 @@ from kit.redact import redact
 from kit.run import Notebook
 from kit.spec import Service
 
+_BUNDLE = "BUNDLE"
+"""Stands in an error's next step for the bundle that is sealed after the error."""
+
 ROOM_FOR_A_BUNDLE_BYTES = 64 * 2**20
 
 
@@ -142,6 +145,8 @@ class _Session:
     def _seal_after(self, error: BaseException) -> None:
         try:
             self._seal(Failure(stage=self._stage, code=_failure_code(error)))
+            if isinstance(error, RunError):
+                error.next_step = error.next_step.replace(_BUNDLE, str(self.path))
         except (KitError, OSError) as unsealed:
             _tell(error, f"what was recorded is lost: {unsealed}")
 
@@ -206,7 +211,7 @@ def _request_failed(record: Record) -> RunError:
     return RunError(
         f"a request failed with {code} after {record.wall_s:.1f} s ({request})",
         "the server is overloaded, misconfigured, or not an OpenAI-compatible one",
-        "kit verify --json, on the bundle named above, to see what was recorded",
+        f"kit verify {_BUNDLE}",
         code=code,
     )
 

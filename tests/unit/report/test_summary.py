@@ -235,3 +235,9 @@ def test_the_longest_time_to_first_token_is_told() -> None:
     assert latency
     uneven = replace(latency, samples_s=(0.1, 0.35, 0.2))
     assert wording.first_token(uneven).endswith("longest 350 ms of 3")
+
+
+def test_a_run_that_was_sealed_again_is_no_other_start() -> None:
+    one = make(MOE)
+    again = Bundle(id="ab" * 32, document=one.document, records=one.records)
+    assert [cell.starts for cell in summarise([one, again]).cells] == [1]
