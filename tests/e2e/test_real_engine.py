@@ -104,7 +104,12 @@ def engine(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> OwnEngine:
         service=spec.fill(checkout.topology(TOPOLOGY).services[twin.id], variables),
         environment=checkout.ENGINE,
         port=port,
-        identity=EngineIdentity(cores=cores, model_files=probes.model_files(folder)),
+        identity=EngineIdentity(
+            build="the engine of the tests",
+            lock_sha256=probes.sha256(checkout.ENGINE_LOCK),
+            cores=cores,
+            model_files=probes.model_files(folder),
+        ),
     )
 
 
