@@ -115,7 +115,10 @@ class Host(_Part, frozen=True, kw_only=True):
 
 
 class Document(_Part, frozen=True, kw_only=True):
-    """`bundle.json`. `absent` names the evidence that could not be had, each with its reason."""
+    """`bundle.json`. `absent` names the evidence that could not be had, each with its reason.
+
+    `run_salt` went into the salts of a run with a cold cache, and is absent with a warm one.
+    """
 
     schema_version: int
     kit_version: str
@@ -125,6 +128,7 @@ class Document(_Part, frozen=True, kw_only=True):
     host_id: str
     plan: Plan
     plan_digest: str
+    run_salt: str | None = None
     clock: Clock
     engine: EngineIdentity
     host: Host

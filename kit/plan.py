@@ -171,8 +171,11 @@ def describe_engine(topology: Topology, service: Service) -> Engine:
     )
 
 
-def requests(plan: Plan) -> Iterator[Request]:
-    """Yield every request of the plan in the order in which it is to be sent."""
+def requests(plan: Plan, run_salt: str = "") -> Iterator[Request]:
+    """Yield every request of the plan in the order in which it is to be sent.
+
+    With a cold cache `run_salt` keeps a run from the blocks that an earlier one left in the server.
+    """
     for phase, number in passes(plan):
         for prompt in plan.prompts:
             yield Request(
@@ -181,7 +184,7 @@ def requests(plan: Plan) -> Iterator[Request]:
                 prompt_id=prompt.id,
                 prompt=prompt.text,
                 seed=request_seed(plan.seed, phase, number, prompt.id),
-                cache_salt=_salt(plan, phase, number, prompt.id),
+                cache_salt=_salt(plan, run_salt, f"{phase.value}/{number}/{prompt.id}"),
             )
 
 
@@ -197,18 +200,14 @@ def passes(plan: Plan) -> Iterator[tuple[Phase, int]]:
 
 def request_seed(plan_seed: int, phase: Phase, pass_number: int, prompt_id: str) -> int:
     """Return a seed below 2^31; were they equal, passes would be copies of each other."""
-    return int.from_bytes(_hash(plan_seed, phase, pass_number, prompt_id)[:4], "big") >> 1
+    name = f"{plan_seed}/{phase.value}/{pass_number}/{prompt_id}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") >> 1
 
 
-def _salt(plan: Plan, phase: Phase, pass_number: int, prompt_id: str) -> str | None:
+def _salt(plan: Plan, run_salt: str, request: str) -> str | None:
     if plan.cache is CachePolicy.WARM:
         return None
-    return _hash(plan.seed, phase, pass_number, prompt_id).hex()
-
-
-def _hash(plan_seed: int, phase: Phase, pass_number: int, prompt_id: str) -> bytes:
-    name = f"{plan_seed}/{phase.value}/{pass_number}/{prompt_id}"
-    return hashlib.sha256(name.encode()).digest()
+    return hashlib.sha256(f"{run_salt}/{request}".encode()).hexdigest()
 
 
 def _plan(

@@ -32,13 +32,17 @@ class Notebook:
 
 
 def walk(
-    plan: Plan, server: Server, notebook: Notebook, on_record: Callable[[Record], None]
+    plan: Plan,
+    server: Server,
+    notebook: Notebook,
+    on_record: Callable[[Record], None],
+    run_salt: str = "",
 ) -> Record | None:
     """Send the plan's requests in order; return the first record that failed, which ends the run.
 
     The server's metrics are read before and after each pass.
     """
-    for (phase, number), pass_requests in _passes(plan):
+    for (phase, number), pass_requests in _passes(plan, run_salt):
         _note_metrics(server, notebook, phase, number, Moment.BEFORE)
         for request in pass_requests:
             record = server.send(request)
@@ -50,8 +54,9 @@ def walk(
     return None
 
 
-def _passes(plan: Plan) -> Iterator[tuple[tuple[Phase, int], Iterator[Request]]]:
-    return groupby(requests(plan), key=lambda request: (request.phase, request.pass_number))
+def _passes(plan: Plan, run_salt: str) -> Iterator[tuple[tuple[Phase, int], Iterator[Request]]]:
+    planned = requests(plan, run_salt)
+    return groupby(planned, key=lambda request: (request.phase, request.pass_number))
 
 
 def _note_metrics(

@@ -7,7 +7,7 @@ is started; nothing of theirs is repeated here.
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Any, TypeVar
 
@@ -18,6 +18,9 @@ from kit.errors import SpecError
 T = TypeVar("T")
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+WEIGHTS = "model.safetensors"
 
 
 class Device(Enum):
@@ -47,15 +50,17 @@ class SuiteMode(Enum):
 class Twin:
     """A small model of the same architecture as one of the article's, random weights from a seed.
 
-    `sha256` is that of the generated `model.safetensors`; `max_tokens` the budget of one request.
+    `sha256` is that of the generated `model.safetensors`, `files` maps every other file to its own;
+    `max_tokens` is the budget of one request.
     """
 
     id: str
     twin_of: str
     seed: int
     max_tokens: Positive
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Sha256
     config: Mapping[str, Any]
+    files: Mapping[str, Sha256] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

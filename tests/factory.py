@@ -120,7 +120,7 @@ class FakeServer:
 
     def send(self, planned: Plan, request: Request) -> Record:
         """Answer one request with its whole token budget."""
-        prompt_ids = tuple(range(5, 5 + 7 + len(request.prompt_id)))
+        prompt_ids = tuple(range(5, 5 + 150 + len(request.prompt_id)))
         tokens = planned.sampling.max_tokens
         ids = tuple(self.noise.randrange(1000) for _ in range(tokens))
         pace = SECONDS_PER_TOKEN * self.noise.uniform(0.995, 1.005)
@@ -200,6 +200,7 @@ def draft(settings: Settings | None = None) -> Draft:
         host_id="0123456789abcdef" * 2,
         plan=planned,
         plan_digest=planned.digest(),
+        run_salt="5a" * 16 if settings.cache is CachePolicy.COLD else None,
         clock=Clock(start_utc=utc(0.0), end_utc=utc(end_s), end_s=end_s),
         engine=_identity(is_process),
         host=_host(),
@@ -213,8 +214,6 @@ def draft(settings: Settings | None = None) -> Draft:
 def planned_by(settings: Settings) -> Plan:
     """Return the plan of a kind of run."""
     choices = Choices(protocol=settings.protocol, passes=settings.passes, cache=settings.cache)
-    if settings.protocol is ProtocolName.ARTICLE:
-        choices = replace(choices, passes=None)
     if settings.runtime is Runtime.PROCESS:
         return plan.plan_twin(TWIN, ENGINE, "cpu-tp1", SUITE, choices)
     return plan.plan_endpoint("some/model", SUITE, choices, settings.dialect, 16)

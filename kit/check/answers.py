@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from kit.check.evidence import ROUNDING_S
-from kit.check.problem import Problem, fail
+from kit.check.problem import Problem, clip, fail, shown
 from kit.record import SHORTEST_S, Chunk, Phase, Record
 
 ARRAY_LIMIT = 1_000_000
@@ -35,7 +35,8 @@ def bad_arrays(subject: str, record: Record) -> Iterator[Problem]:
         ("token_ids", record.token_ids),
     ):
         if ids and not 0 <= min(ids) <= max(ids) < TOKEN_ID_LIMIT:
-            yield fail(subject, f"{name} from {min(ids)} to {max(ids)}", "0 to 2^31 - 1")
+            span = f"{name} from {shown(min(ids))} to {shown(max(ids))}"
+            yield fail(subject, span, "0 to 2^31 - 1")
     if record.chunks:
         yield from _bad_chunks(subject, record.chunks, record.wall_s)
 
@@ -67,5 +68,7 @@ def _bad_chunks(subject: str, chunks: Sequence[Chunk], wall_s: float) -> Iterato
     if min(arrivals) < 0 or max(arrivals) > wall_s + ROUNDING_S:
         span = f"chunks from {min(arrivals)} to {max(arrivals)} s"
         yield fail(subject, span, f"within the response's {wall_s} s")
-    if min(tokens for _, tokens in chunks) < 0:
-        yield fail(subject, "a chunk of fewer than 0 tokens", "0 tokens or more")
+    counts = [tokens for _, tokens in chunks]
+    if not 0 <= min(counts) <= max(counts) < TOKEN_ID_LIMIT:
+        span = clip(f"chunks of {shown(min(counts))} to {shown(max(counts))} tokens")
+        yield fail(subject, span, "0 to 2^31 - 1 tokens")

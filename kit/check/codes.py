@@ -223,7 +223,7 @@ class Code(Enum):
     )
     PROTOCOL_MODEL_FILES = (
         "protocol-model-files",
-        "the engine was given the model's pinned weights",
+        "the engine was given the model's files and no others, each with its pinned SHA-256",
         "let the kit make the model again, then measure again",
     )
     PROTOCOL_REQUESTS = (

@@ -104,6 +104,7 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
             text = bundle.inflate(files[name], limit)
         except ValueError as error:
             problems.append(fail(name, clip(error), f"one gzip member of at most {limit} bytes"))
+            left = max(1, left - limit) if isinstance(error, bundle.Oversized) else left
             continue
         left = max(1, left - len(text))
         if match is not None:

@@ -19,6 +19,8 @@ SHOWN = 20
 TEXT_LIMIT = 200
 """Characters of hostile text that a finding carries."""
 
+SPELT_OUT_BELOW = 10**18
+
 _GRAVITY = (Outcome.FAIL, Outcome.WARN, Outcome.COULD_NOT_CHECK)
 
 
@@ -56,6 +58,11 @@ def clip(value: object) -> str:
     """Return the text of `value`, cut to what a finding may carry."""
     text = str(value)
     return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
+
+
+def shown(number: int) -> str:
+    """Return a number of any size as text: Python refuses to spell one of thousands of digits."""
+    return str(number) if abs(number) < SPELT_OUT_BELOW else "a number beyond all bounds"
 
 
 def findings(code: Code, problems: Iterable[Problem]) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from kit.check import conduct, steadiness
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, subject_of
 from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked
+from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
 from kit.errors import UsageError
 from kit.plan import (
     PUBLISHED_MAX_TOKENS,
@@ -27,9 +27,8 @@ from kit.plan import (
     requests,
 )
 from kit.record import Record, Request
-from kit.spec import Suite, Twin
+from kit.spec import WEIGHTS, Suite, Twin
 
-WEIGHTS = "model.safetensors"
 ENDPOINT_TOPOLOGY = "endpoint"
 
 RequestKey = tuple[str, int, str]
@@ -37,10 +36,9 @@ RequestKey = tuple[str, int, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Conditions:
-    """What a protocol's name stands for; None where any number of passes will do."""
+    """What a protocol's name stands for; how many passes are measured is the user's to choose."""
 
     warmup_passes: int
-    measured_passes: int | None
     stream_passes: int
     connection: Connection
 
@@ -48,13 +46,10 @@ class _Conditions:
 _PROTOCOLS = {
     ProtocolName.ARTICLE: _Conditions(
         warmup_passes=1,
-        measured_passes=1,
         stream_passes=0,
         connection=Connection.PER_REQUEST,
     ),
-    ProtocolName.KIT: _Conditions(
-        warmup_passes=1, measured_passes=None, stream_passes=1, connection=Connection.KEPT
-    ),
+    ProtocolName.KIT: _Conditions(warmup_passes=1, stream_passes=1, connection=Connection.KEPT),
 }
 
 
@@ -103,12 +98,11 @@ def _definition(plan: Plan) -> Iterator[Problem]:
     wanted = _PROTOCOLS[plan.protocol]
     pairs = (
         ("warm-up passes", plan.warmup_passes, wanted.warmup_passes),
-        ("measured passes", plan.measured_passes, wanted.measured_passes),
         ("streaming passes", plan.stream_passes, wanted.stream_passes),
         ("connection", plan.connection.value, wanted.connection.value),
     )
     for name, observed, expected in pairs:
-        if expected is not None and observed != expected:
+        if observed != expected:
             wording = f"{expected}, by protocol `{plan.protocol.value}`"
             yield fail(BUNDLE, f"{name}: {observed}", wording)
 
@@ -116,10 +110,14 @@ def _definition(plan: Plan) -> Iterator[Problem]:
 def _plan(evidence: Evidence, shipped: Shipped) -> Iterator[Problem]:
     """Make the plan again from its own choices and hold the two together, field by field."""
     plan = evidence.document.plan
-    made = _made_again(evidence, shipped)
+    try:
+        made = _made_again(evidence, shipped)
+    except UsageError as error:
+        yield fail(BUNDLE, clip(error.what), "choices that the kit makes a plan of")
+        return
     if made is None:
-        # Our own engine serves what a checkout ships; an endpoint may serve anything.
-        problem = fail if evidence.is_own_engine else unchecked
+        # Our own engine serves what a checkout ships; an endpoint may be sent another suite.
+        problem = fail if evidence.is_own_engine else warn
         wanted = "a model, a topology and a suite of the kit, in a combination that it plans"
         yield problem(BUNDLE, clip(plan.cell), wanted)
         return
@@ -130,7 +128,10 @@ def _plan(evidence: Evidence, shipped: Shipped) -> Iterator[Problem]:
 
 
 def _made_again(evidence: Evidence, shipped: Shipped) -> Plan | None:
-    """Return the plan that the kit makes of these choices; None where it makes none."""
+    """Return the plan that the kit makes of these choices; None where it does not know them.
+
+    Raises `UsageError` where it refuses them.
+    """
     plan = evidence.document.plan
     cell, suite = plan.cell, shipped.suites.get(plan.cell.suite)
     choices = Choices(
@@ -142,10 +143,7 @@ def _made_again(evidence: Evidence, shipped: Shipped) -> Plan | None:
     if suite is None:
         return None
     if not evidence.is_own_engine:
-        try:
-            return plan_endpoint(cell.model, suite, choices, plan.dialect, plan.sampling.max_tokens)
-        except UsageError:
-            return None
+        return plan_endpoint(cell.model, suite, choices, plan.dialect, plan.sampling.max_tokens)
     twin = shipped.models.get(cell.model)
     engine = shipped.engines.get((cell.topology, cell.model))
     if twin is None or engine is None:
@@ -200,13 +198,20 @@ def _budget(plan: Plan, twin: Twin | None) -> Iterator[Problem]:
 
 
 def _model_files(document: Document, twin: Twin | None) -> Iterator[Problem]:
-    files = {file.name: file.sha256 for file in document.engine.model_files or ()}
-    if twin is None or not files:
+    listed = document.engine.model_files or ()
+    if twin is None or not listed:
         reason = "the model is not known here" if twin is None else "no model files are listed"
-        yield unchecked(BUNDLE, reason, "the digest of the model's weights")
+        yield unchecked(BUNDLE, reason, "the digests of the model's files")
         return
-    if files.get(WEIGHTS) != twin.sha256:
-        yield fail(WEIGHTS, f"SHA-256 {files.get(WEIGHTS, 'not listed')}", twin.sha256)
+    files = {file.name: file.sha256 for file in listed}
+    for name, count in Counter(file.name for file in listed).items():
+        if count > 1:
+            yield fail(clip(name), f"listed {count} times", "each file once")
+    pinned = {**twin.files, WEIGHTS: twin.sha256}
+    for name in dict.fromkeys([*pinned, *files]):
+        if files.get(name) != pinned.get(name):
+            observed = f"SHA-256 {files.get(name, 'not listed')}"
+            yield fail(clip(name), observed, pinned.get(name, "no such file"))
 
 
 def _requests(evidence: Evidence, planned: tuple[Request, ...]) -> Iterator[Problem]:

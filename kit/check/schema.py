@@ -24,6 +24,10 @@ from kit.record import Record
 
 DOCUMENT_LIMIT_BYTES = 4 * 2**20
 RECORD_LIMIT = 100_000
+RECORDS_LIMIT_BYTES = 64 * 2**20
+LINE_LIMIT_BYTES = 8 * 2**20
+"""A streamed response of 131,072 tokens, the longest context published, takes about 5 MiB."""
+
 LARGE_FIELDS = ("prompt_token_ids", "token_ids", "text", "chunks")
 """Fields of a record that JSON Schema describes and code checks."""
 
@@ -162,6 +166,11 @@ def _planned_requests(plan: Plan) -> int:
 
 
 def _records(data: bytes, validator: Validator, problems: Problems) -> tuple[Record, ...] | None:
+    if len(data) > RECORDS_LIMIT_BYTES:
+        problems[Code.SCHEMA_LIMITS].append(
+            fail(bundle.RECORDS, f"{len(data)} bytes", f"at most {RECORDS_LIMIT_BYTES} bytes")
+        )
+        return None
     count = data.count(b"\n")
     if count > RECORD_LIMIT:
         problems[Code.SCHEMA_LIMITS].append(
@@ -182,6 +191,11 @@ def _records(data: bytes, validator: Validator, problems: Problems) -> tuple[Rec
 
 
 def _record(place: str, line: bytes, validator: Validator, problems: Problems) -> Record | None:
+    if len(line) > LINE_LIMIT_BYTES:
+        problems[Code.SCHEMA_LIMITS].append(
+            fail(place, f"{len(line)} bytes", f"at most {LINE_LIMIT_BYTES} bytes")
+        )
+        return None
     try:
         raw = _ANY.decode(line)
     except _UNREADABLE as error:

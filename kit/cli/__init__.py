@@ -67,6 +67,12 @@ def _told(error: Exception) -> KitError:
         case OSError():
             _drop_output()
             return _cannot_go_on(error)
+        case MemoryError():
+            return MachineError(
+                "there is not enough memory",
+                "a bundle may inflate to many times its size, or other programs hold the memory",
+                "free -h, then the same for one bundle at a time",
+            )
         case _:
             click.echo(traceback.format_exc(), err=True, nl=False)
             return _bug(error)

@@ -1,6 +1,7 @@
 """One cell for real: the engine up, the plan walked, the bundle sealed, whatever happens."""
 
 import re
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from kit.bundle import Clock, Document, EngineIdentity, Failure, Runtime, Status
 from kit.edge import client, disk, probes, process
 from kit.edge.client import Client
 from kit.errors import KitError, MachineError, RunError
-from kit.plan import Dialect, Plan
+from kit.plan import CachePolicy, Dialect, Plan
 from kit.record import Record
 from kit.redact import redact
 from kit.run import Notebook
@@ -112,6 +113,7 @@ class _Session:
             **probes.private_places({"results": site.results, "state": site.state}),
         }
         self._notebook = Notebook()
+        self._run_salt = secrets.token_hex(16) if plan.cache is CachePolicy.COLD else None
         self._stage = "start"
         self._is_sealed = False
         self._load_before = probes.load()
@@ -126,7 +128,8 @@ class _Session:
         self._stage = "measure"
         self._identity = replace(self._identity, version=client.engine_version(base_url))
         with Client(base_url, served_model, self._plan, self._origin_s) as server:
-            return run.walk(self._plan, server, self._notebook, self._site.watch.recorded)
+            watch = self._site.watch.recorded
+            return run.walk(self._plan, server, self._notebook, watch, self._run_salt or "")
 
     @contextmanager
     def sealed(self) -> Iterator[None]:
@@ -179,6 +182,7 @@ class _Session:
             host_id=self._host_id,
             plan=self._plan,
             plan_digest=self._plan.digest(),
+            run_salt=self._run_salt,
             clock=Clock(
                 start_utc=_utc(self._start_utc),
                 end_utc=_utc(datetime.now(UTC)),

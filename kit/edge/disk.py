@@ -187,7 +187,12 @@ def _subfolder(entry: str, parent: int, name: str, depth: int) -> Iterator[_Entr
     yield name, None
     try:
         with _opened(entry, parent, os.O_DIRECTORY) as folder:
-            yield from _entries(folder, f"{name}/", depth + 1)
+            is_empty = True
+            for inner in _entries(folder, f"{name}/", depth + 1):
+                is_empty = False
+                yield inner
+        if is_empty:
+            yield name, _Refusal("an empty folder")
     except OSError as error:
         yield name, _unreadable(error)
 
@@ -195,6 +200,8 @@ def _subfolder(entry: str, parent: int, name: str, depth: int) -> Iterator[_Entr
 def _read(entry: os.DirEntry[str], folder: int) -> bytes | _Refusal:
     if entry.is_symlink():
         return _Refusal("a link")
+    if not entry.is_file(follow_symlinks=False):  # opening a device may do something
+        return _Refusal("not a regular file")
     try:
         # The entry may have been replaced since it was listed: ask the opened file itself.
         with _opened(entry.name, folder, os.O_NONBLOCK) as handle:

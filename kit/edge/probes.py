@@ -117,7 +117,9 @@ def private_words(stand_in: str, *words: str) -> dict[str, str]:
     return {
         word: stand_in
         for word in words
-        if word.lower() not in _HARMLESS and len(word) >= _SHORTEST_PRIVATE_NAME
+        if word.lower() not in _HARMLESS
+        and len(word) >= _SHORTEST_PRIVATE_NAME
+        and not word.isdecimal()  # a counter's value would go with it
     }
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kit.errors import MachineError, SpecError
-from kit.spec import Twin
-from kit.twins.checkpoint import WEIGHTS, small_files, weight_chunks
+from kit.spec import WEIGHTS, Twin
+from kit.twins.checkpoint import small_files, weight_chunks
 
 _DIRECTORY_MODE, _FILE_MODE = 0o755, 0o644
 _READ_BY_ALL = 0o444
@@ -31,7 +31,7 @@ def ensure_twin(model: Twin, root: Path) -> Path:
     `SpecError` when what is made is not what `model.sha256` pins, `MachineError` when it cannot be
     written.
     """
-    files = small_files(model, _shipped("tokenizer.json"), _shipped("chat_template.jinja"))
+    files = small_files_of(model)
     home = root / model.id
     try:
         if not _intact(home, files, model.sha256):
@@ -42,6 +42,11 @@ def ensure_twin(model: Twin, root: Path) -> Path:
     except OSError as error:
         raise _cannot_write(model, root, error) from error
     return home
+
+
+def small_files_of(model: Twin) -> Mapping[str, bytes]:
+    """Return every file of `model` but its weights, by name."""
+    return small_files(model, _shipped("tokenizer.json"), _shipped("chat_template.jinja"))
 
 
 def _replace(model: Twin, files: Mapping[str, bytes], home: Path) -> None:

@@ -2,14 +2,14 @@
 
 Compared are bundles that agree in everything but the model: host, topology, suite, prompts,
 protocol, cache, connection, and whether they are twins. An endpoint is left out, since nothing
-says which machine served.
+says which machine served; so is a run that stopped short.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kit import stats
-from kit.bundle import Runtime
+from kit.bundle import Runtime, Status
 from kit.report.figures import CellFigures
 from kit.stats import Interval, Throughput
 
@@ -49,7 +49,9 @@ def advantages(cells: Sequence[CellFigures]) -> Iterator[Advantage]:
     """Yield one advantage for each set of comparable bundles that has both models."""
     groups: dict[object, list[CellFigures]] = {}
     for cell in cells:
-        if cell.bundle.document.runtime is not Runtime.ENDPOINT and _rate(cell.pooled):
+        document = cell.bundle.document
+        is_whole = document.status is Status.COMPLETE
+        if is_whole and document.runtime is not Runtime.ENDPOINT and _rate(cell.pooled):
             groups.setdefault(_must_agree(cell), []).append(cell)
     for group in groups.values():
         moe = tuple(cell for cell in group if _role(cell) == MOE)

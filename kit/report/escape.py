@@ -6,8 +6,15 @@ Every format first takes `printable`, then what its own syntax needs on top.
 import html
 import re
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet reads a cell that starts so as a formula (OWASP, "CSV Injection")."""
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""A spreadsheet reads a cell that starts so as a formula (OWASP, "CSV Injection"); full-width signs
+count as the plain ones in some."""
+
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Printable to Python, and yet nothing is seen: what Unicode calls default-ignorable (Unicode 15,
+DerivedCoreProperties.txt), and the blank pattern of Braille."""
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>#|~&$]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 
@@ -17,7 +24,7 @@ def printable(text: str) -> str:
 
     That is control characters, line breaks, invisible and direction-changing characters.
     """
-    return "".join(character if character.isprintable() else _code(character) for character in text)
+    return "".join(character if _is_seen(character) else _code(character) for character in text)
 
 
 def shortened(text: str, width: int) -> str:
@@ -47,6 +54,10 @@ def markdown_text(text: str) -> str:
     An at sign cannot be escaped there: GitHub links addresses and names after it has unescaped.
     """
     return _MARKDOWN.sub(lambda match: "\\" + match[0], printable(text)).replace("@", r"\\x40")
+
+
+def _is_seen(character: str) -> bool:
+    return character.isprintable() and not _INVISIBLE.match(character)
 
 
 def _code(character: str) -> str:

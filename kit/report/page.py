@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 from kit.check.finding import Finding, Outcome, Verdict
+from kit.errors import ExitCode
 from kit.report import prose, wording
 from kit.report.evidence import evidence_facts
 from kit.report.figures import CellFigures
@@ -176,15 +177,17 @@ def _deviations(cells: Sequence[CellFigures]) -> Markup:
 
 
 def _evidence(cells: Sequence[CellFigures], verdicts: Sequence[Verdict]) -> Iterator[Markup]:
-    by_id = {verdict.id: verdict for verdict in verdicts}
+    holding = [one for one in verdicts if one.exit_code is not ExitCode.BUNDLE_INVALID]
+    by_id = {verdict.id: verdict for verdict in holding}
     for cell in cells:
         yield element("h3", text(cell.name))
         yield facts(evidence_facts(cell))
         yield _verdict(by_id.get(cell.bundle.id))
     known = {cell.bundle.id for cell in cells}
     for verdict in verdicts:
-        if verdict.id not in known:
-            yield element("h3", text(f"{PurePath(verdict.path).name}: could not be read"))
+        if verdict not in holding or verdict.id not in known:
+            why = "a copy of a run above" if verdict in holding else "invalid, and so left out"
+            yield element("h3", text(f"{PurePath(verdict.path).name}: {why}"))
             yield _verdict(verdict)
 
 

@@ -16,8 +16,6 @@ from kit.spec import Twin
 from kit.twins.vocabulary import SpecialToken
 from kit.twins.weights import Tensor, contents, dimensions, layout
 
-WEIGHTS = "model.safetensors"
-
 _BYTES_PER_NUMBER = 2
 """bfloat16."""
 

@@ -14,10 +14,29 @@ from msgspec.structs import replace
 from kit import bundle, canonical
 from kit.bundle import EngineIdentity, Failure, Load, ModelFile, Status
 from kit.check.codes import Code
-from kit.plan import CachePolicy, Connection, Deviation, Dialect, ProtocolName, requests
+from kit.plan import (
+    CachePolicy,
+    Choices,
+    Connection,
+    Deviation,
+    Dialect,
+    ProtocolName,
+    plan_twin,
+    requests,
+)
 from kit.record import ErrorCode, FinishReason, Phase
 from kit.spec import Prompt
-from tests.factory import Draft, Settings, change_plan, change_record, draft, utc
+from tests.factory import (
+    ENGINE,
+    SUITE,
+    TWIN,
+    Draft,
+    Settings,
+    change_plan,
+    change_record,
+    draft,
+    utc,
+)
 
 Files = dict[str, bytes]
 
@@ -111,6 +130,64 @@ def prompt_ids_and_tokens_shortened_together(made: Draft) -> None:
     for position, record in enumerate(made.records):
         ids = (record.prompt_token_ids or ())[:-1]
         change_record(made, position, prompt_token_ids=ids, prompt_tokens=len(ids))
+
+
+def chunks_beyond_all_bounds(made: Draft) -> None:
+    """Their sum has more digits than Python will spell."""
+    huge = int("9" * 4300)
+    wall_s = made.records[-1].wall_s
+    change_record(made, -1, chunks=((wall_s / 2, huge), (wall_s, huge)))
+
+
+def a_million_tokens_in_a_chunk(made: Draft) -> None:
+    change_record(made, -1, chunks=((0.0001, 1), (0.0002, 999_999)))
+
+
+def a_cold_run_sold_as_warm(made: Draft) -> None:
+    choices = Choices(passes=3, cache=CachePolicy.WARM)
+    plan = plan_twin(TWIN, ENGINE, "cpu-tp1", SUITE, choices)
+    made.document = replace(made.document, plan=plan, plan_digest=plan.digest(), run_salt=None)
+
+
+def a_cold_run_without_its_salt(made: Draft) -> None:
+    made.document = replace(made.document, run_salt=None)
+
+
+def cached_tokens_left_out(made: Draft) -> None:
+    for position in range(len(made.records)):
+        change_record(made, position, cached_tokens=None)
+
+
+def another_config(made: Draft) -> None:
+    files = made.document.engine.model_files or ()
+    config = ModelFile(name="config.json", size_bytes=9, sha256="00" * 32)
+    engine = replace(made.document.engine, model_files=(*files, config))
+    made.document = replace(made.document, engine=engine)
+
+
+def weights_listed_twice(made: Draft) -> None:
+    files = made.document.engine.model_files or ()
+    wrong = ModelFile(name=files[0].name, size_bytes=9, sha256="00" * 32)
+    engine = replace(made.document.engine, model_files=(wrong, *files))
+    made.document = replace(made.document, engine=engine)
+
+
+def a_partial_run_without_its_witnesses(made: Draft) -> None:
+    """Ten times as fast, and no counters left that would tell."""
+    faster_by_ten(made)
+    made.records = made.records[:-1]
+    made.metrics = {}
+    made.document = replace(
+        made.document,
+        status=Status.PARTIAL,
+        failure=Failure(stage="measure", code="interrupted"),
+        absent=made.document.absent | {"metrics": "lost"},
+    )
+
+
+def a_cold_plan_that_the_kit_refuses(made: Draft) -> None:
+    change_plan(made, cache=CachePolicy.COLD)
+    made.document = replace(made.document, run_salt="5a" * 16)
 
 
 def chunks_lost(made: Draft) -> None:
@@ -372,8 +449,8 @@ def article_with_kept_connection(made: Draft) -> None:
     change_plan(made, connection=Connection.KEPT)
 
 
-def article_with_more_passes(made: Draft) -> None:
-    change_plan(made, measured_passes=2)
+def article_with_more_passes_than_it_says(made: Draft) -> None:
+    change_plan(made, measured_passes=made.document.plan.measured_passes + 1)
 
 
 def kit_without_warm_up(made: Draft) -> None:
@@ -760,6 +837,15 @@ CASES = (
     _forgery(Code.ARITHMETIC_SERVER_COUNTER, a_server_counter_removed),
     _forgery(Code.ARITHMETIC_COUNTER_GAP, tokens_between_passes),
     _forgery(Code.PROTOCOL_CACHE, cache_hits_in_a_cold_run, COLD),
+    _forgery(Code.PROTOCOL_CACHE, a_cold_run_sold_as_warm, COLD),
+    _forgery(Code.PROTOCOL_CACHE, a_cold_run_without_its_salt, COLD),
+    _forgery(Code.PROTOCOL_CACHE, cached_tokens_left_out),
+    _forgery(Code.PROTOCOL_PLAN, a_cold_plan_that_the_kit_refuses, OPENAI),
+    _forgery(Code.PROTOCOL_MODEL_FILES, another_config),
+    _forgery(Code.PROTOCOL_MODEL_FILES, weights_listed_twice),
+    _forgery(Code.PROTOCOL_METRICS_FILES, a_partial_run_without_its_witnesses),
+    _forgery(Code.SCHEMA_ARRAYS, chunks_beyond_all_bounds),
+    _forgery(Code.ARITHMETIC_CHUNKS, a_million_tokens_in_a_chunk, OPENAI),
     _forgery(Code.PROTOCOL_CACHE, cached_tokens_in_a_cold_run, COLD),
     _forgery(Code.PROTOCOL_CACHE, cache_hits_that_no_response_tells),
     _forgery(Code.PROTOCOL_METRICS_FILES, metrics_of_a_pass_missing),
@@ -783,7 +869,7 @@ CASES = (
     _forgery(Code.PROTOCOL_MODEL_FILES, other_weights),
     _forgery(Code.PROTOCOL_EVIDENCE, weights_not_listed),
     _forgery(Code.PROTOCOL_DEFINITION, article_with_kept_connection, ARTICLE),
-    _forgery(Code.PROTOCOL_DEFINITION, article_with_more_passes, ARTICLE),
+    _forgery(Code.PROTOCOL_REQUESTS, article_with_more_passes_than_it_says, ARTICLE),
     _forgery(Code.PROTOCOL_DEFINITION, kit_without_warm_up),
     _forgery(Code.PROTOCOL_RUNTIME, an_endpoint_with_an_engine, ENDPOINT),
     _forgery(Code.PROTOCOL_RUNTIME, an_own_engine_without_one),

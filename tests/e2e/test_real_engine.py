@@ -86,7 +86,9 @@ class Silent:
 def twin() -> Twin:
     digest = hashlib.sha256(b"".join(weight_chunks(UNPINNED))).hexdigest()
     fields = {name: getattr(UNPINNED, name) for name in ("id", "twin_of", "seed", "max_tokens")}
-    return Twin(**fields, sha256=digest, config=UNPINNED.config)
+    made = twins.small_files_of(UNPINNED)
+    files = {name: hashlib.sha256(data).hexdigest() for name, data in made.items()}
+    return Twin(**fields, sha256=digest, config=UNPINNED.config, files=files)
 
 
 @pytest.fixture(scope="module")

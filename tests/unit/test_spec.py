@@ -1,5 +1,6 @@
 """Specs: Compose's rules, what is refused, and the checkout's own files."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.edge.twins import small_files_of
 from kit.errors import ExitCode, SpecError
 from kit.spec import (
     Device,
@@ -353,6 +355,14 @@ def test_nothing_is_left_open_when_filled(shipped: Topology) -> None:
         assert f"/m/{name}" in filled.command
         assert "--port=4242" in filled.command
         assert ":4242/health" in filled.health.test[-1]
+
+
+def test_every_file_of_a_twin_is_pinned() -> None:
+    for twin in MODELS.values():
+        made = {
+            name: hashlib.sha256(data).hexdigest() for name, data in small_files_of(twin).items()
+        }
+        assert twin.files == made
 
 
 def test_twins_stand_for_the_articles_two_models() -> None:

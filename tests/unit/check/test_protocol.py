@@ -18,6 +18,7 @@ from tests.factory import (
     change_record,
     draft,
     judge,
+    utc,
 )
 
 ENDPOINT = Settings(runtime=Runtime.ENDPOINT)
@@ -47,7 +48,8 @@ def _outcome(code: str, made: Draft) -> Outcome:
         ("cache", OPENAI, UNCHECKED),
         ("prompt-token-ids", OPENAI, UNCHECKED),
         ("evidence", OPENAI, PASS),
-        ("cache", Settings(tells_cached_tokens=False), UNCHECKED),
+        ("cache", Settings(tells_cached_tokens=False), FAIL),
+        ("cache", Settings(runtime=Runtime.ENDPOINT, tells_cached_tokens=False), UNCHECKED),
         ("cache", Settings(cache=CachePolicy.COLD), PASS),
         ("passes", Settings(passes=2), WARN),
         ("first-pass", Settings(passes=2), UNCHECKED),
@@ -64,7 +66,8 @@ NOTHING = Known(validators=KNOWN.validators, shipped=Shipped(suites={}, models={
 def test_an_endpoint_may_serve_what_is_not_known_here() -> None:
     verdict = verify("case", draft(ENDPOINT).seal(), (), NOTHING)
     outcomes = {found.code: found.outcome for found in verdict.findings}
-    for code in ("plan", "prompts", "budget", "model-files"):
+    assert outcomes["protocol-plan"] is WARN
+    for code in ("prompts", "budget", "model-files"):
         assert outcomes[f"protocol-{code}"] is UNCHECKED
     assert verdict.exit_code is ExitCode.DONE
 
@@ -86,10 +89,39 @@ def test_counters_that_others_moved_cannot_be_checked_but_ours_alone_can() -> No
         return made
 
     shared = Settings(runtime=Runtime.ENDPOINT, is_shared=True)
-    for settings, expected in ((ENDPOINT, FAIL), (shared, UNCHECKED)):
+    for settings, expected in ((ENDPOINT, {FAIL}), (shared, {WARN, UNCHECKED})):
         files = longer(draft(settings)).seal()
         found = [one for one in judge(files).findings if one.code == "arithmetic-server-counter"]
-        assert {one.outcome for one in found} == {expected}
+        assert {one.outcome for one in found} == expected
+
+
+def test_a_request_of_others_may_still_run_when_ours_are_counted() -> None:
+    made = draft(ENDPOINT)
+    counter = b'vllm:generation_tokens_total{engine="0",model_name="tiny"} '
+    for name, text in made.metrics.items():
+        value = float(text.partition(counter)[2].partition(b"\n")[0])
+        more = 57 if name not in ("warmup-0-before", "warmup-0-after", "measured-1-before") else 0
+        made.metrics[name] = text.replace(
+            counter + str(value).encode(), counter + str(value + more).encode()
+        )
+    found = [one for one in judge(made.seal()).findings if one.code == "arithmetic-server-counter"]
+    assert {one.outcome for one in found} == {UNCHECKED}
+
+
+def test_a_clock_that_was_set_is_no_witness() -> None:
+    made = draft()
+    sums = b'vllm:e2e_request_latency_seconds_sum{engine="0",model_name="tiny"} '
+    for name, text in made.metrics.items():
+        value = text.partition(sums)[2].partition(b"\n")[0]
+        came_before = name.startswith(("warmup", "measured-1")) or name == "measured-2-before"
+        more = 0.0 if came_before else 5.0
+        moved = repr(float(value) + more).encode()
+        made.metrics[name] = text.replace(sums + value, sums + moved)
+    clock = made.document.clock
+    made.document = replace(made.document, clock=replace(clock, end_utc=utc(clock.end_s + 5.0)))
+    found = {one.code: one.outcome for one in judge(made.seal()).findings}
+    assert found["arithmetic-clock"] is WARN
+    assert found["arithmetic-time-witness"] is WARN
 
 
 def test_missing_and_added_requests_are_named() -> None:

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from kit import bundle
+from kit.check import schema
 from kit.check.finding import Finding, Outcome, Verdict
 from kit.check.problem import SHOWN
 from tests.factory import ROOT, draft, judge
@@ -75,3 +76,10 @@ def test_importing_the_checks_does_not_import_json_schema() -> None:
         "sys.exit('jsonschema' in sys.modules or 'requests' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_record_longer_than_any_response_is_not_decoded() -> None:
+    files = draft().seal()
+    files[bundle.RECORDS] += b'{"text":"' + b"x" * schema.LINE_LIMIT_BYTES + b'"}\n'
+    found = [one.code for one in judge(files).findings if one.outcome is Outcome.FAIL]
+    assert "schema-limits" in found

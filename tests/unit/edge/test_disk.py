@@ -138,7 +138,12 @@ def test_ten_thousand_entries_are_not_all_read(tmp_path: Path) -> None:
 def test_empty_folders_count_as_entries(tmp_path: Path) -> None:
     for number in range(disk.ENTRY_LIMIT + 1):
         (tmp_path / str(number)).mkdir()
-    assert reasons(tmp_path) == {".": f"holds more than {disk.ENTRY_LIMIT} entries"}
+    assert reasons(tmp_path)["."] == f"holds more than {disk.ENTRY_LIMIT} entries"
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data" / "fetch.txt").mkdir(parents=True)
+    assert reasons(tmp_path) == {"data/fetch.txt": "an empty folder"}
 
 
 def test_as_many_entries_as_may_be_are_read(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import html
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,8 +53,14 @@ def test_a_spreadsheet_sees_no_formula(text: str) -> None:
     assert cell.isprintable()
 
 
+@pytest.mark.parametrize("invisible", "\u034f\u115f\u3164\ufe0f\u180b\u2800\U000e0100")
+def test_what_is_not_seen_is_spelt(invisible: str) -> None:
+    assert printable(f"sin{invisible}gle") != f"sin{invisible}gle"
+    assert printable(f"sin{invisible}gle").isascii()
+
+
 def test_each_formula_start_is_quoted() -> None:
-    assert [csv_cell(f"{start}1")[0] for start in FORMULA_STARTS] == ["'"] * 6
+    assert [csv_cell(f"{start}1")[0] for start in FORMULA_STARTS] == ["'"] * len(FORMULA_STARTS)
 
 
 @given(MARKUP)

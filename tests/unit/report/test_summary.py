@@ -100,6 +100,14 @@ def test_a_copy_counts_once() -> None:
     assert [cell.starts for cell in summarise([bundle, bundle]).cells] == [1]
 
 
+def test_a_copy_with_shifted_times_counts_once() -> None:
+    bundle = make(MOE)
+    first = msgspec.structs.replace(bundle.records[0], sent_s=bundle.records[0].sent_s + 1e-6)
+    records = (first, *bundle.records[1:])
+    copy = Bundle(id="0", document=bundle.document, records=records)
+    assert [cell.starts for cell in summarise([bundle, copy]).cells] == [1]
+
+
 def test_bundles_of_one_plan_and_host_are_starts() -> None:
     cells = summarise([make(replace(MOE, seed=seed)) for seed in (1, 2, 3)]).cells
     assert [(cell.starts, cell.tag) for cell in cells] == [(3, " #1"), (3, " #2"), (3, " #3")]
@@ -185,6 +193,7 @@ def test_the_advantage_is_the_ratio_of_pooled_rates_with_welchs_interval() -> No
         replace(DENSE, twin_of=None, model="dense"),
         replace(DENSE, twin_of=None),
         replace(DENSE, kept=0),
+        replace(DENSE, kept=34),  # a run that stopped short
         replace(DENSE, runtime=Runtime.ENDPOINT),
         replace(MOE, seed=9),
     ],
