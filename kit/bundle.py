@@ -24,6 +24,7 @@ SCHEMA_VERSION = 1
 DOCUMENT = "data/bundle.json"
 RECORDS = "data/records.jsonl"
 SERVER_LOG = "data/server.log.gz"
+HOST_FACTS = "data/host.json"
 MANIFEST = "manifest-sha256.txt"
 TAG_MANIFEST = "tagmanifest-sha256.txt"
 BAG_INFO = "bag-info.txt"
@@ -47,9 +48,10 @@ class Status(Enum):
 
 
 class Runtime(Enum):
-    """Who started the server: the kit as a process, or somebody else."""
+    """Who started the server: the kit, as a process or in a container, or somebody else."""
 
     PROCESS = "process"
+    DOCKER = "docker"
     ENDPOINT = "endpoint"
 
 
@@ -165,6 +167,7 @@ def payload(
     records: tuple[Record, ...],
     metrics: Mapping[str, bytes],
     server_log: bytes | None,
+    host_facts: bytes | None = None,
 ) -> dict[str, bytes]:
     """Return the payload files; `metrics` maps `<phase>-<pass>-<moment>` to an exposition."""
     files = {DOCUMENT: canonical.encode(document), RECORDS: canonical.encode_lines(records)}
@@ -172,6 +175,8 @@ def payload(
         files[f"data/metrics/{name}.prom.gz"] = compress(exposition)
     if server_log is not None:
         files[SERVER_LOG] = compress(server_log)
+    if host_facts is not None:
+        files[HOST_FACTS] = host_facts
     return files
 
 
@@ -214,7 +219,7 @@ def identifier(manifest: bytes) -> str:
 
 def is_payload_name(name: str) -> bool:
     """Tell whether a bag of this schema version may hold a payload file of this name."""
-    return name in (DOCUMENT, RECORDS, SERVER_LOG) or METRICS.fullmatch(name) is not None
+    return name in (DOCUMENT, RECORDS, SERVER_LOG, HOST_FACTS) or METRICS.fullmatch(name) is not None
 
 
 def compress(data: bytes) -> bytes:

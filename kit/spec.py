@@ -140,7 +140,11 @@ def parse_suite(files: Mapping[str, bytes], name: str) -> Suite:
 
 
 def parse_topology(data: bytes, name: str) -> Topology:
-    """Read a file of `compose/`: its `x-topology` block and its services."""
+    """Read a file of `compose/`: its `x-topology` block, and the engine of each model named there.
+
+    All that a plan says of an engine stands in the file itself; only what every container has in
+    common does it take from `base.yaml`.
+    """
     import yaml  # noqa: PLC0415  # `kit --help` knows the words of a plan, but reads no file
 
     try:
@@ -152,7 +156,7 @@ def parse_topology(data: bytes, name: str) -> Topology:
                 device=Device(block["device"]),
                 tensor_parallel_size=block["tensor_parallel_size"],
                 transport=Transport(block["transport"]),
-                services={key: _service(body) for key, body in document["services"].items()},
+                services={key: _service(document["services"][key]) for key in block["models"]},
             )
         )
     except (

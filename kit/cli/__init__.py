@@ -153,7 +153,10 @@ def _cell_options(command: Callable[..., int]) -> Callable[..., int]:
             show_default=True,
             help="Seconds that one request may take.",
         ),
-        click.option("--runtime", help="What starts the engine; `process` is the only one yet."),
+        click.option(
+            "--runtime",
+            help="What starts the engine: `docker`, or `process` (CPU topologies, their default).",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -185,6 +188,35 @@ def plan(**options: Any) -> int:
 
     as_json = options.pop("as_json")
     return show(CellOptions(**options), as_json=as_json)
+
+
+@commands.command()
+@click.option("--topology", required=True, help="A file of compose/.")
+@click.option("--model", required=True, help="A service of that file.")
+@click.option("--engine", "engine_url", required=True, metavar="URL", help="Where it serves.")
+@click.option("--suite", default="single", envvar="KIT_SUITE")
+@click.option("--passes", type=click.IntRange(1, 1000), envvar="KIT_PASSES")
+@click.option("--protocol", default="kit", envvar="KIT_PROTOCOL")
+@click.option("--cache", default="warm", envvar="KIT_CACHE_POLICY")
+@click.option("--timeout", "timeout_s", type=int, default=600, envvar="KIT_TIMEOUT_S")
+@click.option("--evidence", type=FOLDER, default="/evidence", help="The engine's log is there.")
+@click.option("--host-facts", type=click.Path(path_type=Path), default="/etc/kit/host.json")
+@click.option("-o", "--output", type=FOLDER, default="/results", help="For the bundle.")
+def measure(**options: Any) -> int:
+    """Measure the engine of a Compose project from within it: what the client container runs."""
+    from kit.cli.measure import MeasureOptions, measure
+
+    return measure(MeasureOptions(**options))
+
+
+@commands.command()
+@click.option("-o", "--output", type=FOLDER, required=True, help="A folder for each goes there.")
+@click.argument("models", nargs=-1)
+def twins(output: Path, models: tuple[str, ...]) -> int:
+    """Make the small twins of the article's models; by default all of them."""
+    from kit.cli.twins import make
+
+    return make(models, output)
 
 
 @commands.command()

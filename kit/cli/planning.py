@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import click
 
 from kit import canonical, plan, spec
+from kit.bundle import Runtime
 from kit.edge import checkout, probes
-from kit.errors import ExitCode, UsageError
+from kit.errors import ExitCode
 from kit.plan import CachePolicy, Choices, Plan, ProtocolName
-from kit.spec import Service, Topology
+from kit.spec import Device, Service, Topology
 
 CPU_DEFAULT = "cpu-tp1"
 
@@ -50,16 +51,18 @@ class PlannedCell:
 
 def planned_cells(options: CellOptions) -> tuple[PlannedCell, ...]:
     """Return one planned cell for each model, in the order asked for."""
-    if options.runtime not in (None, "process"):
-        raise UsageError(
-            f"unknown runtime {options.runtime!r}",
-            "valid: process",
-            "make bench RUNTIME=process",
-        )
     topology = checkout.topology(options.topology or default_topology())
     return tuple(
         _planned(options, topology, model) for model in options.models or tuple(topology.services)
     )
+
+
+def chosen_runtime(wanted: str | None, topology: Topology) -> Runtime:
+    """Return what is to start the engine: GPU topologies run in containers only."""
+    fitting = [Runtime.DOCKER] if topology.device is Device.GPU else [Runtime.PROCESS, Runtime.DOCKER]
+    if wanted is None:
+        return fitting[0]
+    return checkout.choose("runtime", wanted, {runtime.value: runtime for runtime in fitting})
 
 
 def default_topology() -> str:

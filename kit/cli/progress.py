@@ -17,6 +17,11 @@ def watch_for(*, quiet: bool) -> Watch:
     return Bar(console) if console.is_terminal and not quiet else Lines(console)
 
 
+def passes_only() -> Watch:
+    """Return the watch of a client in a container: the kit on the host says the rest."""
+    return Passes(Console(stderr=True, highlight=False, markup=False))
+
+
 class Lines:
     """One line for each pass."""
 
@@ -41,6 +46,23 @@ class Lines:
 
     def sealed(self, path: Path, status: Status) -> None:
         self._console.print(f"  {status.value} bundle: {path}", soft_wrap=True)
+
+
+    def said(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True)
+
+
+class Passes(Lines):
+    """The lines of the passes alone."""
+
+    def starting(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def ready(self, seconds: float) -> None:
+        self._console.print("  the engine is ready", soft_wrap=True)
+
+    def sealed(self, path: Path, status: Status) -> None:
+        """The path is one of the container's: it says nothing outside."""
 
 
 class Bar(Lines):

@@ -3,7 +3,7 @@
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,8 +12,9 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from kit import __version__, bundle, run
+from kit import __version__, bundle, canonical, run
 from kit.bundle import Clock, Document, EngineIdentity, Failure, Runtime, Status
+from kit.containers import HostFacts
 from kit.edge import client, disk, probes, process
 from kit.edge.client import Client
 from kit.errors import KitError, MachineError, RunError
@@ -23,7 +24,7 @@ from kit.redact import redact
 from kit.run import Notebook
 from kit.spec import Service
 
-_BUNDLE = "BUNDLE"
+BUNDLE = "BUNDLE"
 """Stands in an error's next step for the bundle that is sealed after the error."""
 
 ROOM_FOR_A_BUNDLE_BYTES = 64 * 2**20
@@ -41,17 +42,24 @@ class Watch(Protocol):
     def recorded(self, record: Record) -> None:
         """A request has come back."""
 
+    def said(self, line: str) -> None:
+        """The client in its container has written a line."""
+
     def sealed(self, path: Path, status: Status) -> None:
         """The bundle is on disk."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Site:
-    """Where a run leaves its bundle and its state, and who watches it."""
+    """Where a run leaves its bundle and its state, and who watches it.
+
+    `host_id` is given where the state is not the host's own: in a container.
+    """
 
     results: Path
     state: Path
     watch: Watch
+    host_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +81,8 @@ def run_own_engine(plan: Plan, engine: OwnEngine, site: Site) -> Path:
 
     Where the engine or a request fails, `RunError` is raised after a partial bundle is sealed.
     """
-    session = _Session(plan, Runtime.PROCESS, engine.identity, site)
+    session = Session(plan, Runtime.PROCESS, engine.identity, site)
+    session.collect = lambda: Collected(server_log=disk.read_log(session.log))
     session.private |= probes.private_places({"engine": engine.environment})
     patience_s = min(engine.grace_s, process.LAST_WORDS_S)
     with session.sealed():
@@ -85,29 +94,42 @@ def run_own_engine(plan: Plan, engine: OwnEngine, site: Site) -> Path:
             failed = session.measure(f"http://127.0.0.1:{engine.port}", plan.cell.model)
             if failed is not None:
                 process.require_alive(running, session.log, patience_s)
-                raise _request_failed(failed)
+                raise request_failed(failed)
     return session.path
 
 
 def run_endpoint(plan: Plan, base_url: str, served_model: str, site: Site) -> Path:
     """Measure a server that already runs, and return the bundle's folder."""
-    session = _Session(plan, Runtime.ENDPOINT, EngineIdentity(), site)
+    session = Session(plan, Runtime.ENDPOINT, EngineIdentity(), site)
     if served_model != plan.cell.model:  # the name may be a path that names a person
         session.private |= probes.private_words("model", served_model)
     with session.sealed():
         failed = session.measure(base_url, served_model)
         if failed is not None:
-            raise _request_failed(failed)
+            raise request_failed(failed)
     return session.path
 
 
-class _Session:
-    """Everything that one run has seen so far, and the sealing of it."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Collected:
+    """What others wrote down while the client measured; None where there is no such thing."""
+
+    server_log: bytes | None = None
+    host_facts: HostFacts | None = None
+
+
+class Session:
+    """Everything that one run has seen so far, and the sealing of it.
+
+    `private` maps what must not enter a bundle to what stands for it; `collect` is called once,
+    before sealing.
+    """
 
     def __init__(self, plan: Plan, runtime: Runtime, identity: EngineIdentity, site: Site) -> None:
         disk.require_writable(site.results, ROOM_FOR_A_BUNDLE_BYTES)
         self._plan, self._runtime, self._identity, self._site = plan, runtime, identity, site
-        self._host_id = probes.host_id(site.state)
+        self._host_id = site.host_id or probes.host_id(site.state)
+        self.collect: Callable[[], Collected] = Collected
         self.private = {
             **probes.private_names(),
             **probes.private_places({"results": site.results, "state": site.state}),
@@ -139,17 +161,23 @@ class _Session:
         """
         try:
             yield
-            self._seal(None)
+            if not self._is_sealed:
+                self._seal(None)
         except BaseException as error:
             if not self._is_sealed:
                 self._seal_after(error)
+            if isinstance(error, RunError):
+                error.next_step = error.next_step.replace(BUNDLE, str(self.path))
             raise
+
+    def take_over(self, path: Path, status: Status) -> None:
+        """Take the bundle at `path`, which the client in its container sealed, for this run's."""
+        self.path, self._is_sealed = path, True
+        self._site.watch.sealed(path, status)
 
     def _seal_after(self, error: BaseException) -> None:
         try:
             self._seal(Failure(stage=self._stage, code=_failure_code(error)))
-            if isinstance(error, RunError):
-                error.next_step = error.next_step.replace(_BUNDLE, str(self.path))
         except (KitError, OSError) as unsealed:
             _tell(error, f"what was recorded is lost: {unsealed}")
 
@@ -157,22 +185,27 @@ class _Session:
         """Redact, then write the bundle; Ctrl-C waits until it is there."""
         with process.uninterrupted():
             name = self.path.name if failure is None else f"{self.path.name}-partial"
-            files = bundle.seal(self._payload(failure))
+            files = bundle.seal(self._payload(failure, self.collect()))
             self.path = disk.write_folder(self.path.with_name(name), files)
             self._is_sealed = True
             self._site.watch.sealed(
                 self.path, Status.PARTIAL if failure is not None else Status.COMPLETE
             )
 
-    def _payload(self, failure: Failure | None) -> dict[str, bytes]:
+    def _payload(self, failure: Failure | None, collected: Collected) -> dict[str, bytes]:
         metrics = {
             name: redact(text, self.private) for name, text in self._notebook.metrics.items()
         }
-        is_own = self._runtime is Runtime.PROCESS
-        log = redact(disk.read_log(self.log), self.private) if is_own else None
-        return bundle.payload(self._document(failure), tuple(self._notebook.records), metrics, log)
+        log = collected.server_log
+        return bundle.payload(
+            self._document(failure, collected),
+            tuple(self._notebook.records),
+            metrics,
+            None if log is None else redact(log, self.private),
+            None if collected.host_facts is None else canonical.encode(collected.host_facts),
+        )
 
-    def _document(self, failure: Failure | None) -> Document:
+    def _document(self, failure: Failure | None, collected: Collected) -> Document:
         return Document(
             schema_version=bundle.SCHEMA_VERSION,
             kit_version=__version__,
@@ -191,12 +224,15 @@ class _Session:
             engine=self._identity,
             host=probes.host(self._load_before, probes.load()),
             packages=probes.packages(),
-            absent=self._absent(),
+            absent=self._absent(collected),
         )
 
-    def _absent(self) -> dict[str, str]:
+    def _absent(self, collected: Collected) -> dict[str, str]:
         """Name the evidence that this run could not have, each with its reason."""
         absent = {"telemetry": "not collected on CPU"}
+        if self._runtime is Runtime.DOCKER and collected.host_facts is None:
+            reason = "started by `docker compose`, not by the kit, which alone can look from the host"
+            absent |= dict.fromkeys(("host_facts", "model_files"), reason)
         if self._runtime is Runtime.ENDPOINT:
             absent = dict.fromkeys(
                 ("engine", "server_log", "model_files", "telemetry"),
@@ -209,13 +245,14 @@ class _Session:
         return absent
 
 
-def _request_failed(record: Record) -> RunError:
+def request_failed(record: Record) -> RunError:
+    """Word the failure of a request that ended a run."""
     code = record.error.value if record.error else "unknown"
     request = f"{record.phase.value} pass {record.pass_number}, prompt {record.prompt_id}"
     return RunError(
         f"a request failed with {code} after {record.wall_s:.1f} s ({request})",
         "the server is overloaded, misconfigured, or not an OpenAI-compatible one",
-        f"kit verify {_BUNDLE}",
+        f"kit verify {BUNDLE}",
         code=code,
     )
 

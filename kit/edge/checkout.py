@@ -1,6 +1,6 @@
 """The checkout that the kit runs from: where its files are, read into values."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,8 +28,12 @@ def models() -> dict[str, Twin]:
 
 def topology(wanted: str) -> Topology:
     """Return a topology by its id; raise `UsageError` with the valid ones."""
-    path = _named("topology", wanted, (ROOT / "compose").glob("*.yaml"), lambda path: path.stem)
-    return spec.parse_topology(*_bytes_and_name(path))
+    return spec.parse_topology(*_bytes_and_name(compose_file(wanted)))
+
+
+def compose_file(wanted: str) -> Path:
+    """Return a topology's Compose file; raise `UsageError` with the valid ids."""
+    return choose("topology", wanted, {path.stem: path for path in _compose_files()})
 
 
 def suite(wanted: str) -> Suite:
@@ -43,7 +47,7 @@ def suite(wanted: str) -> Suite:
 def shipped() -> Shipped:
     """Return everything that plans are made of here."""
     suites = map(_folder_name, (ROOT / "prompts").glob("*/suite.toml"))
-    topologies = [topology(path.stem) for path in (ROOT / "compose").glob("*.yaml")]
+    topologies = [topology(path.stem) for path in _compose_files()]
     return Shipped(
         suites={name: suite(name) for name in sorted(suites)},
         models=models(),
@@ -72,6 +76,11 @@ def choose(kind: str, wanted: str, valid: Mapping[str, T]) -> T:
             f"make bench {kind.upper()}={min(valid, default='...')}",
         )
     return valid[wanted]
+
+
+def _compose_files() -> Iterator[Path]:
+    """Yield the file of each topology: `base.yaml` is what they have in common."""
+    return (path for path in (ROOT / "compose").glob("*.yaml") if path.stem != "base")
 
 
 def _named(kind: str, wanted: str, paths: Iterable[Path], name: Callable[[Path], str]) -> Path:

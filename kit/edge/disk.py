@@ -89,6 +89,14 @@ def write_folder(target: Path, files: Mapping[str, bytes]) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def move_folder(folder: Path, into: Path) -> Path:
+    """Move a folder into another one of the same file system, under its own name if unused."""
+    try:
+        return _rename_to_unused(folder, into / folder.name)
+    except OSError as error:
+        raise cannot_write(into, error) from error
+
+
 def overwrite(path: Path, data: bytes) -> None:
     """Write one file, whole or not at all, over what was there."""
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

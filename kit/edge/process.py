@@ -208,10 +208,10 @@ def _tail(log: Path) -> str:
     with log.open("rb") as file:
         file.seek(max(file.seek(0, os.SEEK_END) - _TAIL_BYTES, 0))
         lines = file.read().decode("utf-8", "replace").splitlines()
-    shown = (f"  {_visible(line)}" for line in lines[-LOG_LINES_SHOWN:])
+    shown = (f"  {visible(line)}" for line in lines[-LOG_LINES_SHOWN:])
     return "\n".join(shown) or "  (it printed nothing)"
 
 
-def _visible(line: str) -> str:
+def visible(line: str) -> str:
     """Show control characters as they are spelt: the engine's must not steer the terminal."""
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line)

@@ -30,14 +30,16 @@ ORDER = (
     "kit.chat",
     "kit.run",
     "kit.bundle",
+    "kit.containers",
     "kit.check",
     "kit.report",
     "kit.edge",
     "kit.cli",
+    "kit.__main__",
 )
 """A module may import what is above it, and what is in its own folder."""
 
-EFFECTFUL = ("kit.bootstrap", "kit.edge", "kit.cli", "kit.twins.train_tokenizer")
+EFFECTFUL = ("kit.bootstrap", "kit.edge", "kit.cli", "kit.__main__", "kit.twins.train_tokenizer")
 """All else is pure: bytes and values in, bytes and values out."""
 
 PURE_STANDARD_LIBRARY = frozenset(
@@ -53,6 +55,7 @@ EFFECTFUL_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import
 
 HOMES = {
     "click": ("kit.cli",),
+    "docker": ("kit.edge.dockerd",),
     "jsonschema": ("kit.check.schema",),
     "matplotlib": ("kit.report",),
     "msgspec": ("kit",),

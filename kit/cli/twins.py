@@ -1,0 +1,17 @@
+"""`kit twins`: makes the small models that the CPU topologies serve."""
+
+from pathlib import Path
+
+import click
+
+from kit.edge import checkout, twins
+from kit.errors import ExitCode
+from kit.spec import Twin
+
+
+def make(models: tuple[str, ...], output: Path) -> int:
+    """Make each model that is not there yet, and print its folder."""
+    known = {name: one for name, one in checkout.models().items() if isinstance(one, Twin)}
+    for model in models or tuple(known):
+        click.echo(twins.ensure_twin(checkout.choose("model", model, known), output.absolute()))
+    return ExitCode.DONE

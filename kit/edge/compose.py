@@ -1,0 +1,175 @@
+"""The Docker runtime: runs a cell in the containers that its Compose file describes.
+
+Containers are created, looked at, and only then started, so that what the host knows of them lies
+beside the client when it seals. Creating, starting and
+removing are left to the `docker compose` command; `kit.edge.dockerd` looks.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from kit import canonical
+from kit.bundle import EngineIdentity, Runtime, Status
+from kit.containers import HostFacts
+from kit.edge import disk, dockerd, process
+from kit.edge.cell import BUNDLE, Collected, Session, Site
+from kit.errors import KitError, MachineError, RunError
+from kit.plan import Plan
+
+DOWN_TIMEOUT_S = 30
+"""Longer than the client may take to seal a partial bundle (`stop_grace_period` in base.yaml)."""
+
+_LOG_LINES_SHOWN = 12
+_PARTIAL = "-partial"
+_PASSED_ON = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "XDG_RUNTIME_DIR")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComposeEngine:
+    """An engine for Compose to start: its topology's file, and the file's variables."""
+
+    file: Path
+    variables: Mapping[str, str]
+
+    def run(self, plan: Plan, site: Site) -> Path:
+        """Run the cell in containers; return the folder of the bundle that the client sealed.
+
+        Raises `MachineError` where Docker, an image or a device is not there, and `RunError` where
+        the run failed: what the client, or the host in its place, could seal is kept.
+        """
+        dockerd.require_compose()
+        session = Session(plan, Runtime.DOCKER, EngineIdentity(), site)
+        with TemporaryDirectory(prefix=".run-", dir=site.results) as scratch:
+            project = _Project(self, plan, site, Path(scratch))
+            session.collect = project.collected
+            with session.sealed():
+                try:
+                    code = project.run()
+                finally:
+                    for bag in project.bags():
+                        _take_over(session, bag, site.results)
+                if code != 0:
+                    raise project.failure(code)
+        return session.path
+
+
+class _Project:
+    """One `docker compose` project, from its creation to its removal."""
+
+    def __init__(self, engine: ComposeEngine, plan: Plan, site: Site, scratch: Path) -> None:
+        self._site = site
+        self._model, self._client = plan.cell.model, f"client-{plan.cell.model}"
+        self._name = f"kit-{plan.cell.topology}"
+        self._results, self._facts_file = scratch / "results", scratch / "host.json"
+        self._results.mkdir()
+        self._facts_file.write_bytes(b"null\n")
+        self._facts: HostFacts | None = None
+        self._log = b""
+        self._command = [
+            "docker", "compose", "--project-name", self._name, "--file", str(engine.file),
+            "--profile", self._model, "--progress", "quiet",
+        ]  # fmt: skip
+        self._environment = {
+            **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            **engine.variables,
+            "KIT_UID": str(os.getuid()),
+            "KIT_GID": str(os.getgid()),
+            "KIT_RESULTS": str(self._results),
+            "KIT_HOST_FACTS": str(self._facts_file),
+        }
+
+    def run(self) -> int:
+        """Create, look, start, wait for the client's end, and remove; return its exit code."""
+        self._require_unused()
+        try:
+            self._create()
+            self._facts = dockerd.host_facts(self._name, self._model, self._site.state)
+            self._facts_file.write_bytes(canonical.encode(self._facts))
+            return self._start()
+        finally:
+            with process.uninterrupted():
+                self._remove()
+
+    def bags(self) -> Iterator[Path]:
+        """Yield the folder that the client sealed; none where it never came to that."""
+        yield from (path for path in self._results.iterdir() if not path.name.startswith("."))
+
+    def collected(self) -> Collected:
+        """Return what the host saw of a run whose client sealed nothing."""
+        return Collected(server_log=self._log, host_facts=self._facts)
+
+    def failure(self, code: int) -> RunError:
+        """Word a run that failed, with the engine's last lines where the client never began."""
+        lines = self._log.decode("utf-8", "replace").splitlines()[-_LOG_LINES_SHOWN:]
+        shown = "\n".join(f"  {process.visible(line)}" for line in lines)
+        return RunError(
+            f"the run in containers ended with exit code {code}; the engine's last lines:\n{shown}",
+            "the engine did not start or a request failed; the bundle tells which",
+            f"kit verify {BUNDLE}",
+            code="engine-died" if not list(self._results.iterdir()) else "request-failed",
+        )
+
+    def _require_unused(self) -> None:
+        if names := dockerd.containers_of(self._name):
+            raise MachineError(
+                f"containers of {self._name} are there already: {', '.join(names)}",
+                "another run is going on, or one was killed",
+                f"docker rm --force {' '.join(names)}",
+            )
+
+    def _create(self) -> None:
+        done = self._compose("up", "--no-start", "--no-build", "--pull", "missing")
+        if done.returncode != 0:
+            raise dockerd.cannot_create(done.stdout, self._model)
+
+    def _start(self) -> int:
+        """Start everything, hand on what the client says, and return its exit code."""
+        until_client_ends = ["--abort-on-container-exit", "--exit-code-from", self._client]
+        shown = ["--no-log-prefix", "--attach", self._client]
+        process_ = subprocess.Popen(
+            [*self._command, "up", "--no-recreate", *until_client_ends, *shown],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # Ctrl-C on a terminal goes to the kit alone
+        )
+        assert process_.stdout is not None
+        with process_:
+            try:
+                for line in process_.stdout:
+                    self._site.watch.said(process.visible(line.rstrip()))
+            except BaseException:
+                process_.terminate()  # Compose then stops the containers, the client first
+                raise
+        return process_.returncode
+
+    def _remove(self) -> None:
+        with suppress(KitError):
+            self._log = dockerd.logs(self._name, self._model)
+        self._compose("down", "--timeout", str(DOWN_TIMEOUT_S), "--remove-orphans")
+
+    def _compose(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self._command, *words],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+
+
+def _take_over(session: Session, bag: Path, results: Path) -> None:
+    status = Status.PARTIAL if bag.name.endswith(_PARTIAL) else Status.COMPLETE
+    session.take_over(disk.move_folder(bag, results), status)

@@ -1,0 +1,174 @@
+"""What the Docker engine tells: versions, and the containers of a project as they were created.
+
+The only module that imports docker.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import docker
+import msgspec
+from docker.errors import DockerException
+
+from kit.bundle import ModelFile
+from kit.containers import Container, DeviceRequest, HostFacts
+from kit.edge import disk, probes
+from kit.errors import MachineError
+
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+_KEPT_LABELS = "org.opencontainers.image."
+_NO_DRIVER = "could not select device driver"
+
+# Run inside an image by its own Python: prints digest, size and name of every file of a model.
+_LIST_FILES = """
+import hashlib, pathlib, sys
+for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    print(digest, path.stat().st_size, path.name)
+"""
+
+
+def require_compose() -> None:
+    """Raise `MachineError` unless a Docker engine answers and `docker compose` is there."""
+    if shutil.which("docker") is None:
+        raise _lacking("docker", "RUNTIME=docker needs a Docker engine")
+    try:
+        _client().ping()
+    except DockerException as error:
+        raise _lacking("a Docker engine that answers", "it does not run, or is not yours to use") from error
+    if _compose_version() is None:
+        raise _lacking("docker compose", "the kit starts containers with it")
+
+
+def host_facts(project: str, model: str, state: Path) -> HostFacts:
+    """Describe the created containers of a project, and the model's files in the engine's image."""
+    client = _client()
+    created = client.containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
+    containers = tuple(sorted(map(_container, created), key=lambda one: one.service))
+    (engine,) = (one for one in containers if one.service == model)
+    return HostFacts(
+        host_id=probes.host_id(state),
+        docker_version=str(client.version()["Version"]),
+        compose_version=_compose_version() or "unknown",
+        containers=containers,
+        model_files=_model_files(engine.image_id, model, state / "images"),
+        topology_matrix=_topology_matrix(),
+    )
+
+
+def containers_of(project: str) -> list[str]:
+    """Return the names of a project's containers, running or not."""
+    found = _client().containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
+    return [str(one.name) for one in found]
+
+
+def logs(project: str, service: str) -> bytes:
+    """Return what a service of a project has printed; nothing where it has no container."""
+    labels = [f"{PROJECT_LABEL}={project}", f"{SERVICE_LABEL}={service}"]
+    found = _client().containers.list(all=True, filters={"label": labels})
+    return b"".join(one.logs()[: disk.LOG_LIMIT_BYTES] for one in found[:1])
+
+
+def cannot_create(output: str, model: str) -> MachineError:
+    """Word why `docker compose up --no-start` failed."""
+    last = next(iter(output.strip().splitlines()[::-1]), "it said nothing")
+    if _NO_DRIVER in output:
+        return MachineError(
+            f"containers cannot be given a GPU: {last}",
+            "the NVIDIA container toolkit is not installed, or Docker was not restarted after it",
+            "make doctor",
+        )
+    return MachineError(
+        f"the containers for {model} cannot be created: {last}",
+        "an image was not built on this machine",
+        f"make images MODEL={model}",
+    )
+
+
+def _client() -> docker.DockerClient:
+    return docker.from_env()
+
+
+def _container(created: Any) -> Container:
+    """Read a container as `docker inspect` shows it."""
+    facts: Mapping[str, Any] = created.attrs
+    host, image = facts["HostConfig"], created.image
+    digests = [text.rpartition("@")[2] for text in image.attrs.get("RepoDigests") or ()]
+    labels = facts["Config"]["Labels"]
+    return Container(
+        service=labels[SERVICE_LABEL],
+        image=facts["Config"]["Image"],
+        image_id=image.id,
+        image_digest=next(iter(digests), None),
+        image_labels={
+            name: str(value)[:200]
+            for name, value in sorted(image.labels.items())
+            if name.startswith(_KEPT_LABELS)
+        },
+        device_requests=tuple(map(_device_request, host.get("DeviceRequests") or ())),
+        memory_bytes=host["Memory"],
+        pids=host["PidsLimit"] or 0,
+        shm_bytes=host["ShmSize"],
+        read_only=host["ReadonlyRootfs"],
+        capabilities_dropped=tuple(host["CapDrop"] or ()),
+    )
+
+
+def _device_request(request: Mapping[str, Any]) -> DeviceRequest:
+    return DeviceRequest(
+        driver=request["Driver"],
+        device_ids=tuple(request["DeviceIDs"] or ()),
+        capabilities=tuple(name for group in request["Capabilities"] for name in group),
+    )
+
+
+def _model_files(image_id: str, model: str, cache: Path) -> tuple[ModelFile, ...]:
+    """Hash a model's files inside its image, once for each image: an id stands for its content."""
+    known = cache / f"{image_id.removeprefix('sha256:')}-{model}.json"
+    if known.exists():
+        return msgspec.json.decode(known.read_bytes(), type=tuple[ModelFile, ...])
+    output = _client().containers.run(
+        image_id,
+        entrypoint="python3",
+        command=["-c", _LIST_FILES, f"/models/{model}"],
+        network_mode="none",
+        read_only=True,
+        cap_drop=["ALL"],
+        remove=True,
+    )
+    files = tuple(_listed(output.decode()))
+    disk.overwrite(known, msgspec.json.encode(files))
+    return files
+
+
+def _listed(output: str) -> Iterator[ModelFile]:
+    for line in output.splitlines():
+        digest, size, name = line.split(" ", 2)
+        yield ModelFile(name=name, size_bytes=int(size), sha256=digest)
+
+
+def _compose_version() -> str | None:
+    return _output("docker", "compose", "version", "--short")
+
+
+def _topology_matrix() -> str | None:
+    return _output("nvidia-smi", "topo", "-m")
+
+
+def _output(*command: str) -> str | None:
+    """Return what a command prints; None where it is not there or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _lacking(what: str, why: str) -> MachineError:
+    return MachineError(f"this machine lacks {what}", why, "make doctor")
