@@ -216,7 +216,7 @@ def planned_by(settings: Settings) -> Plan:
     if settings.protocol is ProtocolName.ARTICLE:
         choices = replace(choices, passes=None)
     if settings.runtime is Runtime.PROCESS:
-        return plan.plan_twin(TWIN, ENGINE, "cpu-tp1", SUITE, choices)
+        return plan.plan_engine(TWIN, ENGINE, "cpu-tp1", SUITE, choices)
     return plan.plan_endpoint("some/model", SUITE, choices, settings.dialect, 16)
 
 

@@ -123,12 +123,12 @@ def _deviation_lines(planned: Plan) -> Iterator[str]:
 
 
 def _planned(options: CellOptions, topology: Topology, model: str) -> PlannedCell:
-    twin = checkout.choose("model", model, checkout.models())
     service = checkout.choose("model", model, topology.services)
+    known = checkout.choose("model", model, checkout.models())
     engine = plan.describe_engine(topology, spec.fill(service, {}))
     suite = checkout.suite(options.suite)
     return PlannedCell(
-        plan=plan.plan_twin(twin, engine, topology.id, suite, options.choices()),
+        plan=plan.plan_engine(known, engine, topology.id, suite, options.choices()),
         topology=topology,
         service=service,
     )
