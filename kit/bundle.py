@@ -219,7 +219,9 @@ def identifier(manifest: bytes) -> str:
 
 def is_payload_name(name: str) -> bool:
     """Tell whether a bag of this schema version may hold a payload file of this name."""
-    return name in (DOCUMENT, RECORDS, SERVER_LOG, HOST_FACTS) or METRICS.fullmatch(name) is not None
+    return (
+        name in (DOCUMENT, RECORDS, SERVER_LOG, HOST_FACTS) or METRICS.fullmatch(name) is not None
+    )
 
 
 def compress(data: bytes) -> bytes:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from enum import Enum
+from typing import assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from kit import canonical
 from kit.errors import UsageError
 from kit.record import Phase, Request
-from kit.spec import Device, Prompt, Service, Suite, Topology, Transport, Twin
+from kit.spec import Device, HubModel, Model, Prompt, Service, Suite, Topology, Transport, Twin
 
 PUBLISHED_MAX_TOKENS = 4096
 """The article: "Each prompt at max_tokens=4096"."""
@@ -140,10 +141,12 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 600.0
 
 
-def plan_twin(twin: Twin, engine: Engine, topology: str, suite: Suite, choices: Choices) -> Plan:
+def plan_engine(
+    model: Model, engine: Engine, topology: str, suite: Suite, choices: Choices
+) -> Plan:
     """Plan one cell on an engine that the kit starts itself."""
-    cell = Cell(model=twin.id, topology=topology, suite=suite.id)
-    return _plan(cell, suite, choices, Dialect.VLLM, twin.max_tokens, (twin, engine))
+    cell = Cell(model=model.id, topology=topology, suite=suite.id)
+    return _plan(cell, suite, choices, Dialect.VLLM, max_tokens_of(model), (model, engine))
 
 
 def plan_endpoint(
@@ -158,6 +161,21 @@ def plan_endpoint(
         )
     cell = Cell(model=model, topology="endpoint", suite=suite.id)
     return _plan(cell, suite, choices, dialect, max_tokens)
+
+
+def max_tokens_of(model: Model) -> int:
+    """Return the budget of one request: a twin's own, or the published one."""
+    match model:
+        case Twin():
+            return model.max_tokens
+        case HubModel():
+            return PUBLISHED_MAX_TOKENS
+    assert_never(model)
+
+
+def twin_of(model: Model) -> str | None:
+    """Return the id of the model that a twin stands in for; None for a model itself."""
+    return model.twin_of if isinstance(model, Twin) else None
 
 
 def describe_engine(topology: Topology, service: Service) -> Engine:
@@ -216,13 +234,13 @@ def _plan(
     choices: Choices,
     dialect: Dialect,
     max_tokens: int,
-    served: tuple[Twin, Engine] | tuple[None, None] = (None, None),
+    served: tuple[Model, Engine] | tuple[None, None] = (None, None),
 ) -> Plan:
-    twin, engine = served
+    model, engine = served
     article = choices.protocol is ProtocolName.ARTICLE
     return Plan(
         cell=cell,
-        twin_of=twin.twin_of if twin else None,
+        twin_of=twin_of(model) if model else None,
         engine=engine,
         protocol=choices.protocol,
         warmup_passes=1,
@@ -238,14 +256,14 @@ def _plan(
         system=suite.system,
         prompts=suite.prompts,
         deviations=(
-            *_setup_deviations(twin, engine, dialect, max_tokens),
+            *_setup_deviations(model, engine, dialect, max_tokens),
             *_protocol_deviations(choices),
         ),
     )
 
 
 def _setup_deviations(
-    twin: Twin | None, engine: Engine | None, dialect: Dialect, max_tokens: int
+    model: Model | None, engine: Engine | None, dialect: Dialect, max_tokens: int
 ) -> Iterator[Deviation]:
     yield Deviation(
         what="the kit's own prompts on the article's five tasks",
@@ -256,19 +274,15 @@ def _setup_deviations(
             what="client and server on one host; the article's client was across 1 Gb/s Ethernet",
             why="one machine must be enough to check the article",
         )
-        yield Deviation(
-            what="--enable-prompt-tokens-details and --block-size=32 added",
-            why="the first shows what came from the cache; on CPU the second lets most of a prompt "
-            "come from it, as the smaller blocks of a GPU do",
-        )
+        yield _added_flags(engine.device)
         yield Deviation(
             what="no --trust-remote-code, PYTORCH_CUDA_ALLOC_CONF unset",
             why="neither is needed, and a benchmark should not run code that came with a model",
         )
-    if twin is not None:
+    if isinstance(model, Twin):
         yield Deviation(
-            what=f"the small twin {twin.id} with random weights in place of the {twin.twin_of} "
-            f"model, {twin.max_tokens} tokens a request in place of {PUBLISHED_MAX_TOKENS}, on CPU",
+            what=f"the small twin {model.id} with random weights in place of the {model.twin_of} "
+            f"model, {max_tokens} tokens a request in place of {PUBLISHED_MAX_TOKENS}, on CPU",
             why="the whole way can then be walked without a GPU; a twin never testifies for its "
             "model",
         )
@@ -282,6 +296,22 @@ def _setup_deviations(
             what="top_k and repetition_penalty not sent",
             why="the server does not say that it knows vLLM's fields; its own defaults apply",
         )
+
+
+def _added_flags(device: Device) -> Deviation:
+    match device:
+        case Device.CPU:
+            return Deviation(
+                what="--enable-prompt-tokens-details and --block-size=32 added",
+                why="the first shows what came from the cache; on CPU the second lets most of a "
+                "prompt come from it, as the smaller blocks of a GPU do",
+            )
+        case Device.GPU:
+            return Deviation(
+                what="--enable-prompt-tokens-details added",
+                why="it shows what came from the cache",
+            )
+    assert_never(device)
 
 
 def _protocol_deviations(choices: Choices) -> Iterator[Deviation]:

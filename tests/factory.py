@@ -215,7 +215,7 @@ def planned_by(settings: Settings) -> Plan:
     """Return the plan of a kind of run."""
     choices = Choices(protocol=settings.protocol, passes=settings.passes, cache=settings.cache)
     if settings.runtime is Runtime.PROCESS:
-        return plan.plan_twin(TWIN, ENGINE, "cpu-tp1", SUITE, choices)
+        return plan.plan_engine(TWIN, ENGINE, "cpu-tp1", SUITE, choices)
     return plan.plan_endpoint("some/model", SUITE, choices, settings.dialect, 16)
 
 

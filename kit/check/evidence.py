@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kit.bundle import Document, Runtime
 from kit.plan import Engine
 from kit.record import Moment, Phase, Record
-from kit.spec import Suite, Twin
+from kit.spec import Model, Suite
 
 ROUNDING_S = 2e-6
 """The client rounds times to 1 microsecond; a sum of three of them can be off by 1.5."""
@@ -27,7 +27,7 @@ class Shipped:
     """
 
     suites: Mapping[str, Suite]
-    models: Mapping[str, Twin]
+    models: Mapping[str, Model]
     engines: Mapping[tuple[str, str], Engine]
 
 

@@ -22,12 +22,14 @@ from kit.plan import (
     Plan,
     ProtocolName,
     Sampling,
+    max_tokens_of,
     plan_endpoint,
-    plan_twin,
+    plan_engine,
     requests,
+    twin_of,
 )
 from kit.record import Record, Request
-from kit.spec import WEIGHTS, Suite, Twin
+from kit.spec import WEIGHTS, HubModel, Model, Suite, Twin
 
 ENDPOINT_TOPOLOGY = "endpoint"
 
@@ -57,7 +59,7 @@ def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
     """Yield the findings of this tier, its warnings included."""
     document, plan = evidence.document, evidence.document.plan
     planned = tuple(requests(plan))
-    twin = shipped.models.get(plan.cell.model) if evidence.is_own_engine else None
+    model = shipped.models.get(plan.cell.model) if evidence.is_own_engine else None
     yield from findings(Code.PROTOCOL_TIER, ())
     yield from findings(Code.PROTOCOL_STATUS, _status(document, evidence.records))
     yield from findings(Code.PROTOCOL_RUNTIME, _runtime(evidence))
@@ -65,8 +67,8 @@ def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
     yield from findings(Code.PROTOCOL_PLAN, _plan(evidence, shipped))
     yield from findings(Code.PROTOCOL_PROMPTS, _prompts(plan, shipped.suites))
     yield from findings(Code.PROTOCOL_SAMPLING, _sampling(plan.sampling))
-    yield from findings(Code.PROTOCOL_BUDGET, _budget(plan, twin))
-    yield from findings(Code.PROTOCOL_MODEL_FILES, _model_files(document, twin))
+    yield from findings(Code.PROTOCOL_BUDGET, _budget(plan, model))
+    yield from findings(Code.PROTOCOL_MODEL_FILES, _model_files(document, model))
     yield from findings(Code.PROTOCOL_REQUESTS, _requests(evidence, planned))
     yield from findings(Code.PROTOCOL_SEED, _seeds(evidence.records, planned))
     yield from conduct.check(evidence)
@@ -144,11 +146,11 @@ def _made_again(evidence: Evidence, shipped: Shipped) -> Plan | None:
         return None
     if not evidence.is_own_engine:
         return plan_endpoint(cell.model, suite, choices, plan.dialect, plan.sampling.max_tokens)
-    twin = shipped.models.get(cell.model)
+    model = shipped.models.get(cell.model)
     engine = shipped.engines.get((cell.topology, cell.model))
-    if twin is None or engine is None:
+    if model is None or engine is None:
         return None
-    return plan_twin(twin, engine, cell.topology, suite, choices)
+    return plan_engine(model, engine, cell.topology, suite, choices)
 
 
 def _prompts(plan: Plan, suites: Mapping[str, Suite]) -> Iterator[Problem]:
@@ -183,35 +185,55 @@ def _sampling(sampling: Sampling) -> Iterator[Problem]:
             yield fail(BUNDLE, f"{name} {observed}", f"{expected}")
 
 
-def _budget(plan: Plan, twin: Twin | None) -> Iterator[Problem]:
+def _budget(plan: Plan, model: Model | None) -> Iterator[Problem]:
     if plan.published_max_tokens != PUBLISHED_MAX_TOKENS:
         observed = f"published_max_tokens {plan.published_max_tokens}"
         yield fail(BUNDLE, observed, f"{PUBLISHED_MAX_TOKENS}, as the article says")
-    if twin is None:
+    if model is None:
         yield unchecked(BUNDLE, f"model {clip(plan.cell.model)}", "a model known here")
         return
-    if plan.twin_of != twin.twin_of:
-        yield fail(BUNDLE, f"twin of {clip(plan.twin_of)}", f"twin of {twin.twin_of}")
-    if plan.sampling.max_tokens != twin.max_tokens:
+    if plan.twin_of != twin_of(model):
+        yield fail(BUNDLE, _stands_for(plan.twin_of), _stands_for(twin_of(model)))
+    if plan.sampling.max_tokens != max_tokens_of(model):
         observed = f"max_tokens {plan.sampling.max_tokens}"
-        yield fail(BUNDLE, observed, f"{twin.max_tokens} for {twin.id}")
+        yield fail(BUNDLE, observed, f"{max_tokens_of(model)} for {model.id}")
 
 
-def _model_files(document: Document, twin: Twin | None) -> Iterator[Problem]:
+def _stands_for(twin_of: str | None) -> str:
+    return "no twin" if twin_of is None else f"twin of {clip(twin_of)}"
+
+
+def _model_files(document: Document, model: Model | None) -> Iterator[Problem]:
     listed = document.engine.model_files or ()
-    if twin is None or not listed:
-        reason = "the model is not known here" if twin is None else "no model files are listed"
-        yield unchecked(BUNDLE, reason, "the digests of the model's files")
+    pinned = _pinned_digests(model)
+    if not listed or not pinned:
+        yield unchecked(BUNDLE, _why_unheld(model), "the digests of the model's files")
         return
     files = {file.name: file.sha256 for file in listed}
     for name, count in Counter(file.name for file in listed).items():
         if count > 1:
             yield fail(clip(name), f"listed {count} times", "each file once")
-    pinned = {**twin.files, WEIGHTS: twin.sha256}
     for name in dict.fromkeys([*pinned, *files]):
         if files.get(name) != pinned.get(name):
             observed = f"SHA-256 {files.get(name, 'not listed')}"
             yield fail(clip(name), observed, pinned.get(name, "no such file"))
+
+
+def _pinned_digests(model: Model | None) -> Mapping[str, str]:
+    """Return the SHA-256 of every file of the model that is pinned, by name."""
+    match model:
+        case Twin():
+            return {**model.files, WEIGHTS: model.sha256}
+        case HubModel(is_pinned=True):
+            return {file.name: file.sha256 for file in model.files}
+        case _:
+            return {}
+
+
+def _why_unheld(model: Model | None) -> str:
+    if model is None:
+        return "the model is not known here"
+    return "no model files are listed" if _pinned_digests(model) else "the model is not pinned yet"
 
 
 def _requests(evidence: Evidence, planned: tuple[Request, ...]) -> Iterator[Problem]:

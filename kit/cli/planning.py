@@ -59,7 +59,9 @@ def planned_cells(options: CellOptions) -> tuple[PlannedCell, ...]:
 
 def chosen_runtime(wanted: str | None, topology: Topology) -> Runtime:
     """Return what is to start the engine: GPU topologies run in containers only."""
-    fitting = [Runtime.DOCKER] if topology.device is Device.GPU else [Runtime.PROCESS, Runtime.DOCKER]
+    fitting = (
+        [Runtime.DOCKER] if topology.device is Device.GPU else [Runtime.PROCESS, Runtime.DOCKER]
+    )
     if wanted is None:
         return fitting[0]
     return checkout.choose("runtime", wanted, {runtime.value: runtime for runtime in fitting})
@@ -126,12 +128,12 @@ def _deviation_lines(planned: Plan) -> Iterator[str]:
 
 
 def _planned(options: CellOptions, topology: Topology, model: str) -> PlannedCell:
-    twin = checkout.choose("model", model, checkout.models())
     service = checkout.choose("model", model, topology.services)
+    known = checkout.choose("model", model, checkout.models())
     engine = plan.describe_engine(topology, spec.fill(service, {}))
     suite = checkout.suite(options.suite)
     return PlannedCell(
-        plan=plan.plan_twin(twin, engine, topology.id, suite, options.choices()),
+        plan=plan.plan_engine(known, engine, topology.id, suite, options.choices()),
         topology=topology,
         service=service,
     )

@@ -47,7 +47,6 @@ class Lines:
     def sealed(self, path: Path, status: Status) -> None:
         self._console.print(f"  {status.value} bundle: {path}", soft_wrap=True)
 
-
     def said(self, line: str) -> None:
         self._console.print(line, soft_wrap=True)
 
@@ -58,7 +57,7 @@ class Passes(Lines):
     def starting(self, plan: Plan) -> None:
         self._plan = plan
 
-    def ready(self, seconds: float) -> None:
+    def ready(self, seconds: float) -> None:  # noqa: ARG002  # Compose waited, nobody counted
         self._console.print("  the engine is ready", soft_wrap=True)
 
     def sealed(self, path: Path, status: Status) -> None:

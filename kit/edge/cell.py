@@ -231,7 +231,9 @@ class Session:
         """Name the evidence that this run could not have, each with its reason."""
         absent = {"telemetry": "not collected on CPU"}
         if self._runtime is Runtime.DOCKER and collected.host_facts is None:
-            reason = "started by `docker compose`, not by the kit, which alone can look from the host"
+            reason = (
+                "started by `docker compose`, not by the kit, which alone can look from the host"
+            )
             absent |= dict.fromkeys(("host_facts", "model_files"), reason)
         if self._runtime is Runtime.ENDPOINT:
             absent = dict.fromkeys(

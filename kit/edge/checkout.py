@@ -9,7 +9,7 @@ import msgspec
 from kit import plan, spec
 from kit.check.evidence import Shipped
 from kit.errors import SpecError, UsageError
-from kit.spec import Suite, Topology, Twin
+from kit.spec import HubModel, Model, Suite, Topology
 
 T = TypeVar("T")
 
@@ -21,9 +21,10 @@ LOCAL_RESULTS = ROOT / "results" / "local"
 REPORT = ROOT / "results" / "report"
 
 
-def models() -> dict[str, Twin]:
-    """Return every model of `docker/models.toml` by id."""
-    return spec.parse_models(*_bytes_and_name(ROOT / "docker" / "models.toml"))
+def models() -> dict[str, Model]:
+    """Return every model of `docker/models.toml` by id, pinned as `docker/models/` says."""
+    named = spec.parse_models(*_bytes_and_name(ROOT / "docker" / "models.toml"))
+    return {key: _pinned(model) for key, model in named.items()}
 
 
 def topology(wanted: str) -> Topology:
@@ -81,6 +82,17 @@ def choose(kind: str, wanted: str, valid: Mapping[str, T]) -> T:
 def _compose_files() -> Iterator[Path]:
     """Yield the file of each topology: `base.yaml` is what they have in common."""
     return (path for path in (ROOT / "compose").glob("*.yaml") if path.stem != "base")
+
+
+def pin_file(model: HubModel) -> Path:
+    """Return where the pin of a model is kept, once there is one."""
+    return ROOT / "docker" / "models" / f"{model.id}.json"
+
+
+def _pinned(model: Model) -> Model:
+    if not isinstance(model, HubModel) or not pin_file(model).exists():
+        return model
+    return spec.parse_pin(*_bytes_and_name(pin_file(model)), model)
 
 
 def _named(kind: str, wanted: str, paths: Iterable[Path], name: Callable[[Path], str]) -> Path:

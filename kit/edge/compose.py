@@ -6,7 +6,6 @@ removing are left to the `docker compose` command; `kit.edge.dockerd` looks.
 """
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import suppress

@@ -3,17 +3,17 @@
 The only module that imports docker.
 """
 
-import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import docker
 import msgspec
 from docker.errors import DockerException
+from docker.models.containers import Container as DockerContainer
 
+import docker
 from kit.bundle import ModelFile
 from kit.containers import Container, DeviceRequest, HostFacts
 from kit.edge import disk, probes
@@ -41,7 +41,9 @@ def require_compose() -> None:
     try:
         _client().ping()
     except DockerException as error:
-        raise _lacking("a Docker engine that answers", "it does not run, or is not yours to use") from error
+        raise _lacking(
+            "a Docker engine that answers", "it does not run, or is not yours to use"
+        ) from error
     if _compose_version() is None:
         raise _lacking("docker compose", "the kit starts containers with it")
 
@@ -95,7 +97,7 @@ def _client() -> docker.DockerClient:
     return docker.from_env()
 
 
-def _container(created: Any) -> Container:
+def _container(created: DockerContainer) -> Container:
     """Read a container as `docker inspect` shows it."""
     facts: Mapping[str, Any] = created.attrs
     host, image = facts["HostConfig"], created.image

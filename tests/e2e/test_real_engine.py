@@ -128,7 +128,7 @@ def test_own_engine_gives_a_valid_bundle_and_leaves_nothing_running(
     topology, watch = checkout.topology(TOPOLOGY), Silent()
     described = plan.describe_engine(topology, spec.fill(topology.services[twin.id], {}))
     suite = checkout.suite("single")
-    planned = plan.plan_twin(twin, described, TOPOLOGY, suite, Choices(passes=3))
+    planned = plan.plan_engine(twin, described, TOPOLOGY, suite, Choices(passes=3))
 
     path = cell.run_own_engine(
         planned, engine, Site(results=tmp_path / "results", state=tmp_path / "state", watch=watch)

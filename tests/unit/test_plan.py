@@ -15,17 +15,28 @@ from kit.plan import (
     Choices,
     Connection,
     Dialect,
+    Engine,
     Plan,
     ProtocolName,
     describe_engine,
     passes,
     plan_endpoint,
-    plan_twin,
+    plan_engine,
     request_seed,
     requests,
 )
 from kit.record import Phase
-from kit.spec import Suite, fill, parse_models, parse_suite, parse_topology
+from kit.spec import (
+    Device,
+    HubModel,
+    Suite,
+    Transport,
+    Twin,
+    fill,
+    parse_models,
+    parse_suite,
+    parse_topology,
+)
 
 ROOT = Path(__file__).parents[2]
 KIT, ARTICLE = ProtocolName.KIT, ProtocolName.ARTICLE
@@ -38,7 +49,16 @@ def shipped_suite() -> Suite:
 
 
 SUITE = shipped_suite()
-TWIN_MODEL = parse_models((ROOT / "docker" / "models.toml").read_bytes(), "models")["moe-mini"]
+MODELS = parse_models((ROOT / "docker" / "models.toml").read_bytes(), "models")
+TWIN_MODEL = MODELS["moe-mini"]
+assert isinstance(TWIN_MODEL, Twin)
+GPU_ENGINE = Engine(
+    device=Device.GPU,
+    tensor_parallel_size=2,
+    transport=Transport.NVLINK,
+    command=("vllm", "serve", "/models/moe"),
+    environment=(),
+)
 PROMPTS = ("impl", "debug", "test", "refactor", "design")
 PINNED_SEED = 1142133849
 
@@ -47,13 +67,17 @@ def twin_plan(choices: Choices | None = None, topology: str = "cpu-tp1") -> Plan
     path = ROOT / "compose" / f"{topology}.yaml"
     parsed = parse_topology(path.read_bytes(), topology)
     engine = describe_engine(parsed, fill(parsed.services["moe-mini"], {}))
-    return plan_twin(TWIN_MODEL, engine, parsed.id, SUITE, choices or Choices())
+    return plan_engine(TWIN_MODEL, engine, parsed.id, SUITE, choices or Choices())
 
 
 def endpoint_plan(
     choices: Choices | None = None, dialect: Dialect = Dialect.VLLM, max_tokens: int = 4096
 ) -> Plan:
     return plan_endpoint("m", SUITE, choices or Choices(), dialect, max_tokens)
+
+
+def hub_plan(choices: Choices | None = None, model: str = "moe") -> Plan:
+    return plan_engine(MODELS[model], GPU_ENGINE, "tp2-nvlink", SUITE, choices or Choices())
 
 
 def steps(plan: Plan) -> list[tuple[Phase, int]]:
@@ -101,6 +125,15 @@ def test_a_twin_spends_its_own_budget_beside_the_published_one() -> None:
     assert str(plan.cell) == "moe-mini x cpu-tp1 x single"
 
 
+@pytest.mark.parametrize("model", ["moe", "dense", "moe-fp8"])
+def test_a_model_of_the_hub_spends_the_published_budget_and_stands_for_itself(model: str) -> None:
+    assert isinstance(MODELS[model], HubModel)
+    plan = hub_plan(model=model)
+    assert plan.sampling.max_tokens == plan.published_max_tokens == 4096
+    assert (plan.cell.model, plan.twin_of) == (model, None)
+    assert plan.dialect is Dialect.VLLM
+
+
 def test_requests_go_pass_by_pass_in_the_suites_order() -> None:
     plan = twin_plan()
     sent = [(request.phase, request.pass_number, request.prompt_id) for request in requests(plan)]
@@ -145,7 +178,8 @@ def test_a_cold_cache_is_not_promised_where_no_salt_can_be_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    "plan", [twin_plan(), twin_plan(Choices(protocol=ARTICLE, cache=COLD)), endpoint_plan()]
+    "plan",
+    [twin_plan(), twin_plan(Choices(protocol=ARTICLE, cache=COLD)), endpoint_plan(), hub_plan()],
 )
 def test_a_plan_reads_back_as_itself(plan: Plan) -> None:
     again = canonical.decode(canonical.encode(plan), Plan)
@@ -213,6 +247,7 @@ REPEATED = "repeated measured passes"
 MORE = "3 measured passes in place of one"
 SALTED = "every request salted"
 BUDGET = "64 tokens a request in place of 4096"
+ADDED_FLAG = "--enable-prompt-tokens-details added"
 ADDED_FLAGS = "--enable-prompt-tokens-details and --block-size=32 added"
 LEFT_OUT = "no --trust-remote-code, PYTORCH_CUDA_ALLOC_CONF unset"
 FIELDS = "top_k and repetition_penalty not sent"
@@ -237,6 +272,13 @@ def deviations(plan: Plan) -> list[str]:
 def test_deviations_of_a_twin(choices: Choices, expected: list[str]) -> None:
     found = deviations(twin_plan(choices))
     wanted = [PROMPT_TEXTS, SAME_HOST, ADDED_FLAGS, LEFT_OUT, TWIN, *expected]
+    assert len(found) == len(wanted)
+    assert all(what.startswith(start) for what, start in zip(found, wanted, strict=True))
+
+
+def test_deviations_of_a_model_of_the_hub_on_gpus() -> None:
+    found = deviations(hub_plan(Choices(protocol=ARTICLE)))
+    wanted = [PROMPT_TEXTS, SAME_HOST, ADDED_FLAG, LEFT_OUT]
     assert len(found) == len(wanted)
     assert all(what.startswith(start) for what, start in zip(found, wanted, strict=True))
 

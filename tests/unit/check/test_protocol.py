@@ -3,15 +3,19 @@
 import pytest
 from msgspec.structs import replace
 
-from kit.bundle import Runtime
+from kit import plan
+from kit.bundle import ModelFile, Runtime
 from kit.check.evidence import Shipped
 from kit.check.finding import Finding, Outcome
 from kit.check.verify import Known, verify
 from kit.errors import ExitCode
-from kit.plan import CachePolicy, Dialect
+from kit.plan import CachePolicy, Choices, Dialect
 from kit.record import FinishReason
+from kit.spec import HubFile, HubModel
 from tests.factory import (
+    ENGINE,
     KNOWN,
+    SUITE,
     Draft,
     Settings,
     change_plan,
@@ -76,6 +80,79 @@ def test_the_kits_own_engine_serves_only_what_is_shipped() -> None:
     verdict = verify("case", draft().seal(), (), NOTHING)
     failed = [found.code for found in verdict.findings if found.outcome is Outcome.FAIL]
     assert failed == ["protocol-plan"]
+
+
+UNPINNED = HubModel(id="moe", repository="owner/model", licence="Apache-2.0")
+HUB_FILES = (
+    HubFile(name="config.json", size_bytes=2, sha256="01" * 32),
+    HubFile(name="model-00001-of-00001.safetensors", size_bytes=9, sha256="02" * 32),
+)
+PINNED = HubModel(
+    id="moe",
+    repository="owner/model",
+    licence="Apache-2.0",
+    revision="ab" * 20,
+    files=HUB_FILES,
+)
+
+
+def of_a_model_of_the_hub(listed: dict[str, str], model: HubModel) -> dict[str, list[Finding]]:
+    """Return what is found, by code, of a run of a model of the hub with these files."""
+    made = draft()
+    planned = plan.plan_engine(model, ENGINE, "cpu-tp1", SUITE, Choices(passes=3))
+    identity = replace(
+        made.document.engine,
+        model_files=tuple(
+            ModelFile(name=name, size_bytes=1, sha256=digest) for name, digest in listed.items()
+        ),
+    )
+    made.document = replace(
+        made.document, plan=planned, plan_digest=planned.digest(), engine=identity
+    )
+    shipped = Shipped(
+        suites={SUITE.id: SUITE}, models={"moe": model}, engines={("cpu-tp1", "moe"): ENGINE}
+    )
+    known = Known(validators=KNOWN.validators, shipped=shipped)
+    found: dict[str, list[Finding]] = {}
+    for finding in verify("case", made.seal(), (), known).findings:
+        found.setdefault(finding.code.removeprefix("protocol-"), []).append(finding)
+    return found
+
+
+def test_a_pinned_model_of_the_hub_is_held_against_every_file() -> None:
+    right = {file.name: file.sha256 for file in HUB_FILES}
+    found = of_a_model_of_the_hub(right, PINNED)
+    assert [one.outcome for code in ("plan", "budget", "model-files") for one in found[code]] == [
+        PASS
+    ] * 3
+    changed = {**right, "config.json": "03" * 32, "more.safetensors": "04" * 32}
+    found = of_a_model_of_the_hub(changed, PINNED)
+    assert [(one.outcome, one.subject) for one in found["model-files"]] == [
+        (FAIL, "config.json"),
+        (FAIL, "more.safetensors"),
+    ]
+    del right["config.json"]
+    (missing,) = of_a_model_of_the_hub(right, PINNED)["model-files"]
+    assert (missing.outcome, missing.observed) == (FAIL, "SHA-256 not listed")
+
+
+def test_a_model_that_is_not_pinned_yet_cannot_be_checked_and_never_passes() -> None:
+    found = of_a_model_of_the_hub({"model.safetensors": "01" * 32}, UNPINNED)
+    (one,) = found["model-files"]
+    assert (one.outcome, one.observed) == (UNCHECKED, "the model is not pinned yet")
+
+
+def test_a_model_of_the_hub_that_calls_itself_a_twin_is_found_out() -> None:
+    made = draft()
+    change_plan(made, cell=replace(made.document.plan.cell, model="moe"))
+    shipped = Shipped(suites={}, models={"moe": PINNED}, engines={})
+    known = Known(validators=KNOWN.validators, shipped=shipped)
+    found = [
+        (one.observed, one.expected)
+        for one in verify("case", made.seal(), (), known).findings
+        if one.code == "protocol-budget"
+    ]
+    assert found == [("twin of moe", "no twin"), ("max_tokens 8", "4096 for moe")]
 
 
 def test_counters_that_others_moved_cannot_be_checked_but_ours_alone_can() -> None:

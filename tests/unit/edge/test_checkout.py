@@ -7,10 +7,10 @@ from kit.errors import UsageError
 from kit.spec import Device
 
 
-def test_models_of_the_checkout_are_twins() -> None:
+def test_models_of_the_checkout_are_twins_and_models_of_the_hub() -> None:
     models = checkout.models()
-    assert {"moe-mini", "dense-mini"} <= set(models)
-    assert all(key == twin.id for key, twin in models.items())
+    assert {"moe-mini", "dense-mini", "moe", "dense", "moe-fp8"} == set(models)
+    assert all(key == model.id for key, model in models.items())
 
 
 @pytest.mark.parametrize(("name", "size"), [("cpu-tp1", 1), ("cpu-tp2", 2)])

@@ -17,7 +17,13 @@ from kit.twins.vocabulary import SpecialToken
 from kit.twins.weights import layout
 
 REPOSITORY = Path(__file__).parents[3]
-MODELS = parse_models(REPOSITORY.joinpath("docker/models.toml").read_bytes(), "docker/models.toml")
+MODELS = {
+    key: model
+    for key, model in parse_models(
+        REPOSITORY.joinpath("docker/models.toml").read_bytes(), "docker/models.toml"
+    ).items()
+    if isinstance(model, Twin)
+}
 
 COMMON: Mapping[str, Any] = {
     "vocab_size": 16384,
