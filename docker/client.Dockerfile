@@ -17,7 +17,9 @@ ARG VERSION
 LABEL org.opencontainers.image.title="LLM serving reproducibility kit: client" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="MIT"
-ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONPATH=/opt/kit
+# Any user may run it on a root that cannot be written: a home and a name that need no lookup.
+ENV HOME=/tmp USER=kit LOGNAME=kit MPLCONFIGDIR=/tmp \
+    PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONPATH=/opt/kit
 COPY --from=packages /opt/venv /opt/venv
 COPY . /opt/kit
 RUN install -d -m 1777 /evidence /results

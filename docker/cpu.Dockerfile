@@ -19,13 +19,15 @@ LABEL org.opencontainers.image.title="LLM serving reproducibility kit: vLLM on C
       org.opencontainers.image.licenses="MIT AND Apache-2.0"
 WORKDIR /opt/kit
 COPY docker/installer.lock docker/cpu-engine.lock docker/
-COPY kit/__init__.py kit/
+COPY kit/__init__.py kit/errors.py kit/
 COPY kit/bootstrap kit/bootstrap
 RUN python3 -m kit.bootstrap engine \
  && rm -rf .kit/uv-cache .kit/installer /var/lib/apt/lists/*
 COPY --from=twins /models /models
 RUN install -d -m 1777 /cache /evidence
-ENV PATH=/opt/kit/.kit/engine/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# Any user may run it on a root that cannot be written: a home and a name that need no lookup.
+ENV PATH=/opt/kit/.kit/engine/bin:$PATH HOME=/tmp USER=kit LOGNAME=kit \
+    PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 65532:65532
 WORKDIR /tmp
 EXPOSE 8000

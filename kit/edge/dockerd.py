@@ -100,17 +100,17 @@ def _client() -> docker.DockerClient:
 def _container(created: DockerContainer) -> Container:
     """Read a container as `docker inspect` shows it."""
     facts: Mapping[str, Any] = created.attrs
-    host, image = facts["HostConfig"], created.image
-    digests = [text.rpartition("@")[2] for text in image.attrs.get("RepoDigests") or ()]
-    labels = facts["Config"]["Labels"]
+    host, labels = facts["HostConfig"], facts["Config"]["Labels"]
+    image: Mapping[str, Any] = _client().images.get(facts["Image"]).attrs
+    digests = [text.rpartition("@")[2] for text in image.get("RepoDigests") or ()]
     return Container(
         service=labels[SERVICE_LABEL],
         image=facts["Config"]["Image"],
-        image_id=image.id,
+        image_id=image["Id"],
         image_digest=next(iter(digests), None),
         image_labels={
             name: str(value)[:200]
-            for name, value in sorted(image.labels.items())
+            for name, value in sorted((image["Config"].get("Labels") or {}).items())
             if name.startswith(_KEPT_LABELS)
         },
         device_requests=tuple(map(_device_request, host.get("DeviceRequests") or ())),
