@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 # Handed to the kit through the environment, so that no value is ever read as shell.
-export TOPOLOGY MODEL SUITE PASSES PROTOCOL RUNTIME BUNDLE OUT
+export TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE RUNTIME ENDPOINT BUNDLE OUT
 
 SETUP := $(PYTHON) -m kit.bootstrap
 KIT := .kit/venv/bin/kit
@@ -11,8 +11,9 @@ DEV := .kit/dev/bin
 
 # `$${X:+--x "$$X"}`: the option, quoted, only if the variable is set and not empty.
 CELL := $${TOPOLOGY:+--topology "$$TOPOLOGY"} $${MODEL:+--model "$$MODEL"} \
-	$${SUITE:+--suite "$$SUITE"} $${PASSES:+--passes "$$PASSES"} $${PROTOCOL:+--protocol "$$PROTOCOL"}
-BUNDLES := if [ -n "$$BUNDLE" ]; then set -- "$$BUNDLE"; else set -- results/local/*; fi
+	$${SUITE:+--suite "$$SUITE"} $${PASSES:+--passes "$$PASSES"} \
+	$${PROTOCOL:+--protocol "$$PROTOCOL"} $${CACHE:+--cache "$$CACHE"}
+BUNDLES := "$${BUNDLE:-results/local}"
 
 .DEFAULT_GOAL := help
 .PHONY: help bench plan verify report test lint lock clean distclean
@@ -28,15 +29,16 @@ help:
 	@echo 'make clean      remove caches and reports; keep bundles and environments'
 	@echo 'make distclean  remove the environments too'
 	@echo
-	@echo 'Variables: TOPOLOGY MODEL SUITE PASSES PROTOCOL RUNTIME for bench (all but RUNTIME for plan),'
+	@echo 'Variables: TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE RUNTIME for bench (all but RUNTIME for'
+	@echo '           plan); ENDPOINT=http://HOST:PORT for bench, to measure a server that runs already;'
 	@echo '           PYTHON=python3.12 to set up with another Python of 3.11 to 3.13.'
 	@echo 'Example:   make bench TOPOLOGY=cpu-tp2 MODEL=moe-mini PASSES=3'
 	@echo
 	@echo 'make turns every failure into exit code 2; for exact ones call $(KIT) itself.'
 
 bench:
-	@$(SETUP) kit engine
-	@$(KIT) bench $(CELL) $${RUNTIME:+--runtime "$$RUNTIME"}
+	@if [ -n "$$ENDPOINT" ]; then $(SETUP) kit; else $(SETUP) kit engine; fi
+	@$(KIT) bench $(CELL) $${RUNTIME:+--runtime "$$RUNTIME"} $${ENDPOINT:+--endpoint "$$ENDPOINT"}
 
 plan:
 	@$(SETUP) kit
@@ -44,11 +46,11 @@ plan:
 
 verify:
 	@$(SETUP) kit
-	@$(BUNDLES); $(KIT) verify "$$@"
+	@$(KIT) verify $(BUNDLES)
 
 report:
 	@$(SETUP) kit
-	@$(BUNDLES); $(KIT) report "$$@" -o "$${OUT:-results/report}"
+	@$(KIT) report $(BUNDLES) -o "$${OUT:-results/report}"
 
 test:
 	@$(SETUP) kit dev engine

@@ -49,7 +49,7 @@ def _run(arguments: list[str]) -> int:
 
 def _call(arguments: list[str]) -> int:
     try:
-        with commands.make_context("kit", arguments) as context:
+        with commands.make_context("kit", arguments or ["--help"]) as context:
             code = commands.invoke(context)
     except click.exceptions.Exit as finished:  # after --help and --version
         code = finished.exit_code

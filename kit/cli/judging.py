@@ -25,13 +25,13 @@ _ANSWERS = {
 def judge(paths: Sequence[Path]) -> Iterator[tuple[Verdict, Bundle | None]]:
     """Read and check each path; yield its verdict, and the bundle as far as it can be read.
 
-    An invalid bundle is not handed on: figures come from bundles that hold. Raises `UsageError`
-    for a path that does not exist, before anything is read.
+    A folder of bundles stands for all of them. An invalid bundle is not handed on: figures come
+    from bundles that hold. Raises `UsageError` for a path that does not exist, before anything is
+    read.
     """
-    for path in paths:
-        _require_there(path)
+    bundles = [bundle for path in paths for bundle in _bundles_at(path)]
     held_against = known(checkout.schemas(), checkout.shipped())
-    for path in paths:
+    for path in bundles:
         folder = _folder(path)
         verdict = verify(_shown(path), folder.files, folder.refused, held_against)
         holds = verdict.exit_code is not ExitCode.BUNDLE_INVALID
@@ -77,6 +77,16 @@ def _read(folder: disk.Folder) -> Bundle | None:
 def _shown(path: Path) -> str:
     """Return a path as text, whatever bytes its name is made of."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _bundles_at(path: Path) -> Sequence[Path]:
+    """Return the bundles in a folder of bundles; else the path itself, whatever it is."""
+    _require_there(path)
+    is_folder = path.is_dir() and not path.is_symlink()
+    if not is_folder or any((path / name).exists() for name in (bundle.BAGIT, "data")):
+        return [path]
+    inside = sorted(folder for folder in path.iterdir() if not folder.name.startswith("."))
+    return [folder for folder in inside if (folder / bundle.BAGIT).exists()] or [path]
 
 
 def _require_there(path: Path) -> None:

@@ -117,6 +117,7 @@ def _engine_lines(planned: Plan) -> Iterator[str]:
     if planned.engine is None:
         return
     yield f"  engine      {' '.join(planned.engine.command)}"
+    yield "              (in a container; a process gets folders, a port and cores of this machine)"
     for name, value in planned.engine.environment:
         yield f"              {name}={value}"
 

@@ -33,7 +33,8 @@ class Lines:
     def starting(self, plan: Plan) -> None:
         self._plan = plan
         self._pass = []
-        self._console.print(f"{plan.cell}: waiting for the engine", soft_wrap=True)
+        doing = "measuring the endpoint" if plan.engine is None else "waiting for the engine"
+        self._console.print(f"{plan.cell}: {doing}", soft_wrap=True)
 
     def ready(self, seconds: float) -> None:
         self._console.print(f"  ready after {seconds:.0f} s", soft_wrap=True)

@@ -9,13 +9,19 @@ from kit.bundle import Bundle
 from kit.check.finding import Verdict, overall
 from kit.cli.judging import describe, judge
 from kit.edge import checkout, disk
-from kit.errors import BundleError, ExitCode
+from kit.errors import BundleError, ExitCode, UsageError
 from kit.report import document, markdown
 from kit.report.summary import summarise
 
 
 def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
     """Render what the bundles say; an invalid one is left out, said so, and is the exit code."""
+    if output is not None and form != "html":
+        raise UsageError(
+            f"--output does not go with --format {form}",
+            "only the page and its pictures are files; all else goes to standard output",
+            f"kit report PATH --format {form} > FILE",
+        )
     judged = tuple(judge(paths))
     verdicts = [verdict for verdict, _ in judged]
     bundles = [bundle for _, bundle in judged if bundle is not None]

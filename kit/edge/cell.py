@@ -3,7 +3,7 @@
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,13 +19,22 @@ from kit.edge import client, disk, probes, process
 from kit.edge.client import Client
 from kit.errors import KitError, MachineError, RunError
 from kit.plan import CachePolicy, Dialect, Plan
-from kit.record import Record
+from kit.record import ErrorCode, Record
 from kit.redact import redact
 from kit.run import Notebook
 from kit.spec import Service
 
 BUNDLE = "BUNDLE"
 """Stands in an error's next step for the bundle that is sealed after the error."""
+
+_CAUSES: Mapping[ErrorCode | None, str] = {
+    ErrorCode.CONNECT_FAILED: "nothing listens there: the server has ended, or has another address",
+    ErrorCode.DISCONNECTED: "the server has ended, or something between has cut the connection",
+    ErrorCode.TIMED_OUT: "the server is overloaded or hangs; --timeout allows a request more",
+    ErrorCode.HTTP_CLIENT_ERROR: "the server refused it: an unknown model, or more tokens than fit",
+    ErrorCode.HTTP_SERVER_ERROR: "the server failed; its own log says why",
+    ErrorCode.STREAM_CUT: "the server ended its stream before the last token",
+}
 
 ROOM_FOR_A_BUNDLE_BYTES = 64 * 2**20
 
@@ -253,7 +262,7 @@ def request_failed(record: Record) -> RunError:
     request = f"{record.phase.value} pass {record.pass_number}, prompt {record.prompt_id}"
     return RunError(
         f"a request failed with {code} after {record.wall_s:.1f} s ({request})",
-        "the server is overloaded, misconfigured, or not an OpenAI-compatible one",
+        _CAUSES.get(record.error, "the server is not an OpenAI-compatible one, or is damaged"),
         f"kit verify {BUNDLE}",
         code=code,
     )

@@ -21,7 +21,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from kit import chat
 from kit.chat import Answer, Piece
-from kit.errors import RunError
+from kit.errors import MachineError
 from kit.plan import Connection, Dialect, Plan
 from kit.record import ErrorCode, Phase, Record, Request
 
@@ -130,17 +130,16 @@ def engine_version(base_url: str) -> str | None:
 
 
 def served_models(base_url: str) -> tuple[str, ...]:
-    """Return the names under which the server offers models; raise `RunError` if it does not."""
+    """Return the names under which the server offers models; `MachineError` if it does not."""
     listing = _probe(base_url, "/v1/models").get("data")
     models = listing if isinstance(listing, list) else []
     names = [model.get("id") for model in models if isinstance(model, dict)]
     found = tuple(name for name in names if isinstance(name, str))
     if not found:
-        raise RunError(
+        raise MachineError(
             f"{base_url} does not list its models",
             "the URL must be that of a running OpenAI-compatible server, without /v1",
             f"curl {base_url}/v1/models",
-            code="endpoint-unusable",
         )
     return found
 

@@ -114,8 +114,8 @@ def closing(summary: Summary) -> str:
             "random weights, on this machine, and are never compared with the published ones."
         )
     return (
-        "These numbers are this machine's own, not the article's; nothing here compares them "
-        "with the published ones."
+        "These numbers are those of the server that was measured, not the article's; nothing here "
+        "compares them with the published ones."
     )
 
 
@@ -135,9 +135,10 @@ def caveats(summary: Summary) -> Iterator[str]:
 def _floor(summary: Summary) -> str:
     most = max(cell.starts for cell in summary.cells)
     starts = "One start of the engine" if most == 1 else "Each row is one start of the engine"
+    floor = f"{stats.RESTART_FLOOR * 100:.1f} %"
     return (
-        f"{starts}: the half-width of an interval has a floor of {stats.RESTART_FLOOR:.1%}, "
-        "which is what a restart moves a cell by.".replace("%", " %")
+        f"{starts}: the half-width of an interval has a floor of {floor}, by which restarts moved "
+        "the cells of the article's author. Here they may move them by more."
     )
 
 

@@ -64,7 +64,6 @@ HOMES = {
     "referencing": ("kit.check.schema",),
     "requests": ("kit.edge.client",),
     "rich": ("kit.cli",),
-    "safetensors": ("kit.twins", "kit.edge.twins"),
     "tokenizers": ("kit.twins.train_tokenizer",),
     "urllib3": ("kit.edge.client",),
     "yaml": ("kit.spec",),
@@ -153,7 +152,7 @@ def test_packages_stay_in_their_homes(module: Module) -> None:
 def test_every_home_is_in_use() -> None:
     for package, homes in HOMES.items():
         users = [name for name, module in MODULES.items() if package in packages(module)]
-        assert users or package in ("pandas", "safetensors", "matplotlib"), package
+        assert users or package in ("pandas", "matplotlib"), package
         assert all(inside(name, *homes) for name in users)
 
 

@@ -174,7 +174,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
         "bench", "--endpoint", f"http://127.0.0.1:{process.free_port(None)}", "-o", str(tmp_path)
     )
 
-    assert done.returncode == 5
+    assert done.returncode == 4
     assert "does not list its models" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -233,6 +233,31 @@ def test_verify_good_changed_and_not_a_bundle(good_bundle: Path, tmp_path: Path)
         assert done.returncode == 6, bad
         assert done.stdout.splitlines()[0].startswith("VALID")
         assert f"INVALID  {tmp_path / bad}" in done.stdout
+
+
+def test_a_folder_of_bundles_stands_for_all_of_them(good_bundle: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        disk.write_folder(tmp_path / name, disk.read_folder(good_bundle).files)
+    (tmp_path / "notes.txt").write_text("not a bundle")
+
+    done = kit("verify", str(tmp_path))
+    assert done.returncode == 0
+    assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("VALID")] == [
+        str(tmp_path / "one"),
+        str(tmp_path / "two"),
+    ]
+
+
+def test_no_arguments_print_the_help() -> None:
+    done = kit()
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: kit")
+
+
+def test_an_output_folder_for_text_is_refused(good_bundle: Path, tmp_path: Path) -> None:
+    done = kit("report", str(good_bundle), "--format", "csv", "-o", str(tmp_path))
+    assert done.returncode == 2
+    assert "--output does not go with --format csv" in done.stderr
 
 
 def test_verify_of_a_partial_bundle_is_7(tmp_path: Path) -> None:
