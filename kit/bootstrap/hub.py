@@ -52,13 +52,14 @@ class Transient(Exception):
 class Body:
     """What a server sends: `start` is its first byte's place in the file, `total` the file's size.
 
-    `said` is what the hub itself said in its first answer, before any redirection; names in lower
-    case.
+    `said` are the headers of the hub's own first answer, `headers` those of the last one, after all
+    redirections; names in lower case.
     """
 
     start: int
     total: int | None
     said: Mapping[str, str]
+    headers: Mapping[str, str]
     pieces: Iterator[bytes]
 
 
@@ -94,7 +95,7 @@ class Hub:
         return f"{self.endpoint.rstrip('/')}/api/models/{repository}{rest}"
 
     def get(self, address: str) -> tuple[bytes, Mapping[str, str]]:
-        """Return a whole small document, and what the hub said with it.
+        """Return a whole small document and its headers.
 
         Raises `KitError` where it cannot be had in some attempts.
         """
@@ -102,7 +103,7 @@ class Hub:
         while True:
             try:
                 with self.opened(address, 0) as body:
-                    return _whole(body, address), body.said
+                    return _whole(body, address), body.headers
             except Transient as failure:
                 attempts.failed(address, failure, 0)
 
@@ -175,7 +176,7 @@ class _Trip:
         said: Mapping[str, str] | None = None
         for _ in range(REDIRECTIONS + 1):
             response = self._ask(address)
-            headers = {name.lower(): value for name, value in response.headers.items()}
+            headers = _headers(response)
             said = headers if said is None else said
             if response.status not in _REDIRECTED:
                 _require_content(response, address)
@@ -238,7 +239,17 @@ def _body(response: http.client.HTTPResponse, said: Mapping[str, str], asked_sta
         if span is None or int(span[1]) != asked_start:
             raise Transient("it sends another range than was asked for")
         start, total = int(span[1]), int(span[2])
-    return Body(start=start, total=total, said=said, pieces=_pieces(response))
+    return Body(
+        start=start,
+        total=total,
+        said=said,
+        headers=_headers(response),
+        pieces=_pieces(response),
+    )
+
+
+def _headers(response: http.client.HTTPResponse) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
 
 
 def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
