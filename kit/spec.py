@@ -86,9 +86,9 @@ class HubModel:
     `revision` and `files` are absent until `kit lock-models` has asked the hub itself for them.
     """
 
-    id: str
+    id: Annotated[str, msgspec.Meta(pattern=rf"^{_WORD}\Z")]
     repository: Repository
-    licence: str
+    licence: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.+-]+\Z")]
     revision: Revision | None = None
     files: tuple[HubFile, ...] = ()
 

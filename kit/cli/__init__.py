@@ -222,6 +222,29 @@ def twins(output: Path, models: tuple[str, ...]) -> int:
 
 
 @commands.command()
+@click.argument("models", nargs=-1)
+@click.option(
+    "--from-mirror-for-tests",
+    is_flag=True,
+    help="Believe HF_ENDPOINT whatever it is; never for a pin that is kept.",
+)
+def lock_models(models: tuple[str, ...], from_mirror_for_tests: bool) -> int:
+    """Pin every file of models, by default of all, as the hub itself lists them."""
+    from kit.cli.models import lock
+
+    return lock(models, from_mirror_for_tests=from_mirror_for_tests)
+
+
+@commands.command()
+@click.argument("model")
+def model_dockerfile(model: str) -> int:
+    """Print the Dockerfile that bakes a pinned model into a server's image."""
+    from kit.cli.models import dockerfile
+
+    return dockerfile(model)
+
+
+@commands.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="The exit code only.")

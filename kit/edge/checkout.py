@@ -8,6 +8,7 @@ import msgspec
 
 from kit import plan, spec
 from kit.check.evidence import Shipped
+from kit.edge import disk
 from kit.errors import SpecError, UsageError
 from kit.spec import HubModel, Model, Suite, Topology
 
@@ -82,6 +83,32 @@ def choose(kind: str, wanted: str, valid: Mapping[str, T]) -> T:
 def _compose_files() -> Iterator[Path]:
     """Yield the file of each topology: `base.yaml` is what they have in common."""
     return (path for path in (ROOT / "compose").glob("*.yaml") if path.stem != "base")
+
+
+def hub_models() -> dict[str, HubModel]:
+    """Return the models of the hub by id, as `docker/models.toml` alone has them."""
+    named = spec.parse_models(*_bytes_and_name(ROOT / "docker" / "models.toml"))
+    return {key: model for key, model in named.items() if isinstance(model, HubModel)}
+
+
+def former_pin(model: HubModel) -> HubModel | None:
+    """Return the model as it is pinned, if there is a pin that fits it."""
+    try:
+        pinned = _pinned(model)
+    except SpecError:  # of another revision: about to be written anew
+        return None
+    return pinned if isinstance(pinned, HubModel) and pinned.is_pinned else None
+
+
+def write_pin(model: HubModel) -> Path:
+    """Write a model's pin into the checkout and return its path."""
+    disk.overwrite(pin_file(model), spec.render_pin(model))
+    return pin_file(model)
+
+
+def model_dockerfile() -> str:
+    """Return the Dockerfile of a server with a model, as it is in the checkout."""
+    return _bytes_and_name(ROOT / "docker" / "model.Dockerfile")[0].decode()
 
 
 def pin_file(model: HubModel) -> Path:
