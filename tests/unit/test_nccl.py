@@ -157,5 +157,5 @@ def test_any_bytes_can_be_read(text: bytes) -> None:
 )
 def test_hostile_text_takes_linear_time(piece: bytes) -> None:
     began = time.process_time()
-    nccl.read(piece * (2**21 // len(piece)))
+    nccl.read(piece * (2**20 // len(piece)))
     assert time.process_time() - began < 5

@@ -87,7 +87,7 @@ def test_the_prefix_of_a_process_may_be_there_or_not(prefix: str) -> None:
         ("The model is convertible to awq_marlin during runtime. Using ...", ("awq_marlin",), 0),
         ("Layer 'a.b' is not supported by AWQMoeMarlin. Falling back to Moe WNA16 kernels.", (), 1),
         (
-            "Detected that the model can run with awq_marlin, however you specified quantization=awq",
+            "Detected that the model can run with awq_marlin, however you specified another",
             (),
             1,
         ),
@@ -180,5 +180,5 @@ def test_more_than_is_looked_at_is_said() -> None:
 )  # fmt: skip
 def test_hostile_text_takes_linear_time(piece: bytes) -> None:
     began = time.process_time()
-    serverlog.read(piece * (2**21 // len(piece)))
+    serverlog.read(piece * (2**20 // len(piece)))
     assert time.process_time() - began < 5
