@@ -24,6 +24,9 @@ SCHEMA_VERSION = 1
 DOCUMENT = "data/bundle.json"
 RECORDS = "data/records.jsonl"
 SERVER_LOG = "data/server.log.gz"
+NCCL_LOG = "data/nccl.log.gz"
+TELEMETRY = "data/telemetry.jsonl.gz"
+LOGS = (SERVER_LOG, NCCL_LOG, TELEMETRY)
 MANIFEST = "manifest-sha256.txt"
 TAG_MANIFEST = "tagmanifest-sha256.txt"
 BAG_INFO = "bag-info.txt"
@@ -161,13 +164,19 @@ def payload(
     records: tuple[Record, ...],
     metrics: Mapping[str, bytes],
     server_log: bytes | None,
+    *,
+    nccl_log: bytes | None = None,
+    telemetry: bytes | None = None,
 ) -> dict[str, bytes]:
-    """Return the payload files; `metrics` maps `<phase>-<pass>-<moment>` to an exposition."""
+    """Return the payload files; `metrics` maps `<phase>-<pass>-<moment>` to an exposition.
+
+    `telemetry` is what `kit.telemetry.from_start` returns: its times are from the run's start.
+    """
     files = {DOCUMENT: canonical.encode(document), RECORDS: canonical.encode_lines(records)}
     for name, exposition in metrics.items():
         files[f"data/metrics/{name}.prom.gz"] = compress(exposition)
-    if server_log is not None:
-        files[SERVER_LOG] = compress(server_log)
+    logs = {SERVER_LOG: server_log, NCCL_LOG: nccl_log, TELEMETRY: telemetry}
+    files |= {name: compress(text) for name, text in logs.items() if text is not None}
     return files
 
 
@@ -210,7 +219,7 @@ def identifier(manifest: bytes) -> str:
 
 def is_payload_name(name: str) -> bool:
     """Tell whether a bag of this schema version may hold a payload file of this name."""
-    return name in (DOCUMENT, RECORDS, SERVER_LOG) or METRICS.fullmatch(name) is not None
+    return name in (DOCUMENT, RECORDS, *LOGS) or METRICS.fullmatch(name) is not None
 
 
 def compress(data: bytes) -> bytes:

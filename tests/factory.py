@@ -4,6 +4,7 @@ What comes out obeys every check. Tests change one thing of a draft, or of the s
 look for the code that names the change.
 """
 
+import dataclasses
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from kit import bundle, plan
+from kit import bundle, plan, telemetry
 from kit.bundle import (
     Clock,
     Document,
@@ -32,6 +33,8 @@ from kit.check.verify import Known, known, verify
 from kit.plan import CachePolicy, Choices, Dialect, Engine, Plan, ProtocolName
 from kit.record import ErrorCode, FinishReason, Phase, Record, Request
 from kit.spec import Device, Prompt, Suite, SuiteMode, Transport, Twin
+from kit.telemetry import Telemetry
+from tests.gpu_evidence import NCCL_LOGS, gpu_engine, server_log, telemetry_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -59,13 +62,32 @@ ENGINE = Engine(
     device=Device.CPU,
     tensor_parallel_size=1,
     transport=Transport.NONE,
-    command=("vllm", "serve", "<models>/tiny", "--max-model-len=64"),
+    command=("vllm", "serve", "/models/tiny", "--max-model-len=64", "--disable-custom-all-reduce"),
     environment=(("VLLM_CPU_OMP_THREADS_BIND", "0"),),
 )
 
-SHIPPED = Shipped(
-    suites={SUITE.id: SUITE}, models={TWIN.id: TWIN}, engines={("cpu-tp1", TWIN.id): ENGINE}
-)
+TRANSPORTS = {
+    "tp1": Transport.NONE,
+    "tp2-nvlink": Transport.NVLINK,
+    "tp2-pcie": Transport.SHARED_MEMORY,
+    "tp2-socket": Transport.SOCKET,
+}
+"""The GPU topologies, and what each promises."""
+
+MODELS = {name: dataclasses.replace(TWIN, id=name) for name in ("tiny", "moe", "dense", "moe-fp8")}
+"""A twin, and the names of GPU models: of a model the checks look at no more than a twin has."""
+
+ENGINES = {
+    ("cpu-tp1", TWIN.id): ENGINE,
+    ("cpu-tp2", TWIN.id): replace(ENGINE, tensor_parallel_size=2, transport=Transport.GLOO),
+    **{
+        (topology, model): gpu_engine(model, transport)
+        for topology, transport in TRANSPORTS.items()
+        for model in MODELS
+    },
+}
+
+SHIPPED = Shipped(suites={SUITE.id: SUITE}, models=MODELS, engines=ENGINES)
 
 START = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
 SECONDS_PER_TOKEN = 0.02
@@ -87,6 +109,12 @@ class Settings:
     passes: int | None = 3
     stop_after: int | None = None
     seed: int = 1
+    topology: str = "cpu-tp1"
+    model: str = TWIN.id
+
+    @property
+    def engine(self) -> Engine:
+        return ENGINES[self.topology, self.model]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -97,10 +125,20 @@ class Draft:
     records: list[Record]
     metrics: dict[str, bytes]
     server_log: bytes | None
+    nccl_log: bytes | None = None
+    telemetry: Telemetry | None = None
 
     def seal(self) -> dict[str, bytes]:
         """Return the bag's files."""
-        payload = bundle.payload(self.document, tuple(self.records), self.metrics, self.server_log)
+        samples = None if self.telemetry is None else telemetry.write(self.telemetry)
+        payload = bundle.payload(
+            self.document,
+            tuple(self.records),
+            self.metrics,
+            self.server_log,
+            nccl_log=self.nccl_log,
+            telemetry=samples,
+        )
         return bundle.seal(payload)
 
 
@@ -206,8 +244,13 @@ def draft(settings: Settings | None = None) -> Draft:
         packages={"msgspec": "0.21.0"},
         absent=_absent(settings, is_process, bool(metrics)),
     )
-    log = b"INFO serving\n" if is_process else None
-    return Draft(document=document, records=records, metrics=metrics, server_log=log)
+    made = Draft(document=document, records=records, metrics=metrics, server_log=None)
+    if is_process:
+        made.server_log = server_log(settings.engine, settings.model)
+    if is_process and settings.engine.device is Device.GPU:
+        made.nccl_log = NCCL_LOGS.get(settings.engine.transport)
+        made.telemetry = telemetry_of(utc(0.0), end_s)
+    return made
 
 
 def planned_by(settings: Settings) -> Plan:
@@ -216,7 +259,8 @@ def planned_by(settings: Settings) -> Plan:
     if settings.protocol is ProtocolName.ARTICLE:
         choices = replace(choices, passes=None)
     if settings.runtime is Runtime.PROCESS:
-        return plan.plan_twin(TWIN, ENGINE, "cpu-tp1", SUITE, choices)
+        model = MODELS[settings.model]
+        return plan.plan_twin(model, settings.engine, settings.topology, SUITE, choices)
     return plan.plan_endpoint("some/model", SUITE, choices, settings.dialect, 16)
 
 
@@ -325,7 +369,8 @@ def _host() -> Host:
 
 
 def _absent(settings: Settings, is_process: bool, has_metrics: bool) -> dict[str, str]:
-    absent = {"telemetry": "not collected on CPU"}
+    on_gpu = is_process and settings.engine.device is Device.GPU
+    absent = {} if on_gpu else {"telemetry": "not collected on CPU"}
     if not is_process:
         absent |= dict.fromkeys(("engine", "server_log", "model_files"), "somebody else's server")
     if not has_metrics:

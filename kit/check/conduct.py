@@ -10,9 +10,10 @@ from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
 from kit.plan import CachePolicy, Dialect, Plan, passes
 from kit.record import FinishReason, Moment, Record
+from kit.spec import Device
 
-_MAY_BE_ABSENT = ("telemetry",)
-"""On CPU nothing is sampled while the engine serves."""
+_MAY_BE_ABSENT = ("telemetry", "nccl_log")
+"""On CPU there is neither; without them the topology tier says what it cannot check."""
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -159,5 +160,14 @@ def _not_there(evidence: Evidence) -> Iterator[str]:
         yield "server_log"
     if not evidence.document.engine.model_files:
         yield "model_files"
+    if evidence.observed.telemetry is None and evidence.observed.telemetry_fault is None:
+        yield "telemetry"
+    if evidence.observed.nccl_log is None and _has_several_gpus(evidence.document.plan):
+        yield "nccl_log"
     if evidence.answered and not any(record.token_ids for record in evidence.answered):
         yield "token_ids"
+
+
+def _has_several_gpus(plan: Plan) -> bool:
+    engine = plan.engine
+    return engine is not None and engine.device is Device.GPU and engine.tensor_parallel_size > 1

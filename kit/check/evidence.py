@@ -4,10 +4,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kit import bundle, nccl, serverlog, telemetry
 from kit.bundle import Document, Runtime
+from kit.canonical import NotCanonical
+from kit.nccl import NcclLog
 from kit.plan import Engine
 from kit.record import Moment, Phase, Record
+from kit.serverlog import ServerLog
 from kit.spec import Suite, Twin
+from kit.telemetry import GpuProcesses, Telemetry
 
 ROUNDING_S = 2e-6
 """The client rounds times to 1 microsecond; a sum of three of them can be off by 1.5."""
@@ -56,6 +61,21 @@ class Pass:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Observed:
+    """What logs and samples tell of the engine and its GPUs; None where there is none to read.
+
+    `telemetry_fault` says what is wrong with telemetry that is there and cannot be read.
+    `gpu_processes` are those that were on the GPUs before the engine was started.
+    """
+
+    server_log: ServerLog | None = None
+    nccl_log: NcclLog | None = None
+    telemetry: Telemetry | None = None
+    telemetry_fault: str | None = None
+    gpu_processes: tuple[GpuProcesses, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
     """A bundle whose document and records could be read."""
 
@@ -64,6 +84,7 @@ class Evidence:
     answered: tuple[Record, ...]
     passes: tuple[Pass, ...]
     metrics: Mapping[MetricsKey, Counters]
+    observed: Observed
     has_server_log: bool
 
     @property
@@ -75,6 +96,7 @@ def gather(
     document: Document,
     records: tuple[Record, ...],
     metrics: Mapping[MetricsKey, Counters],
+    observed: Observed,
     *,
     has_server_log: bool,
 ) -> Evidence:
@@ -97,7 +119,25 @@ def gather(
             for (phase, number), members in groups.items()
         ),
         metrics=metrics,
+        observed=observed,
         has_server_log=has_server_log,
+    )
+
+
+def observe(logs: Mapping[str, bytes]) -> Observed:
+    """Read the texts of a bundle's logs and telemetry, by the names of `bundle.LOGS`."""
+    server, ranks = logs.get(bundle.SERVER_LOG), logs.get(bundle.NCCL_LOG)
+    samples, fault = None, None
+    if bundle.TELEMETRY in logs:
+        try:
+            samples = telemetry.read(logs[bundle.TELEMETRY])
+        except NotCanonical as error:
+            fault = str(error)
+    return Observed(
+        server_log=None if server is None else serverlog.read(server),
+        nccl_log=None if ranks is None else nccl.read(ranks),
+        telemetry=samples,
+        telemetry_fault=fault,
     )
 
 

@@ -81,6 +81,13 @@ def test_without_a_log_there_is_no_file_for_it() -> None:
     assert set(bundle.payload(DOCUMENT, (), {}, None)) == {bundle.DOCUMENT, bundle.RECORDS}
 
 
+def test_logs_of_the_gpus_have_files_of_their_own() -> None:
+    files = bundle.payload(DOCUMENT, (), {}, None, nccl_log=b"a\n", telemetry=b"b\n")
+    assert gzip.decompress(files["data/nccl.log.gz"]) == b"a\n"
+    assert gzip.decompress(files["data/telemetry.jsonl.gz"]) == b"b\n"
+    assert all(bundle.is_payload_name(name) for name in files)
+
+
 def test_sealed_and_read_again() -> None:
     files = bundle.seal(PAYLOAD)
     read = bundle.read(files)
@@ -171,6 +178,8 @@ def test_names_of_metrics(name: str) -> None:
         "data//bundle.json",
         "data/bundle.json\n",
         "data/server.log",
+        "data/nccl.log",
+        "data/telemetry.jsonl",
         "data/metrics/measured-01-after.prom.gz",
         "data/metrics/measured-10000-after.prom.gz",
         "data/metrics/measured-1٣-after.prom.gz",

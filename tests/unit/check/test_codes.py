@@ -32,9 +32,24 @@ def test_the_page_is_the_rendered_table() -> None:
     assert page == codes.page(), "python3 -c 'from kit.check import codes; print(codes.page())'"
 
 
+def shown(settings: Settings) -> set[str]:
+    return {finding.code for finding in judge(draft(settings).seal()).findings}
+
+
 def test_a_good_bundle_shows_every_check_that_looked() -> None:
-    shown = {finding.code for finding in judge(draft(Settings()).seal()).findings}
-    assert shown == {code.id for code in Code}
+    assert shown(Settings(topology="tp2-pcie", model="moe")) == {code.id for code in Code}
+
+
+def test_a_good_bundle_of_the_cpu_lacks_only_what_is_asked_of_gpus() -> None:
+    assert {code.id for code in Code} - shown(Settings()) == {
+        "topology-nccl-environment",
+        "topology-kernels",
+        "topology-nvlink",
+        "topology-telemetry",
+        "topology-slowdown",
+        "topology-pcie",
+        "topology-processes",
+    }
 
 
 def test_nothing_wrong_is_one_pass() -> None:
