@@ -24,7 +24,10 @@ SCHEMA_VERSION = 1
 DOCUMENT = "data/bundle.json"
 RECORDS = "data/records.jsonl"
 SERVER_LOG = "data/server.log.gz"
+NCCL_LOG = "data/nccl.log.gz"
+TELEMETRY = "data/telemetry.jsonl.gz"
 HOST_FACTS = "data/host.json"
+LOGS = (SERVER_LOG, NCCL_LOG, TELEMETRY)
 MANIFEST = "manifest-sha256.txt"
 TAG_MANIFEST = "tagmanifest-sha256.txt"
 BAG_INFO = "bag-info.txt"
@@ -147,6 +150,20 @@ class Bundle:
     records: tuple[Record, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beside:
+    """What others wrote while the client measured; None where there is no such thing.
+
+    `telemetry` is what `kit.telemetry.from_start` returns, its times from the run's start;
+    `host_facts` is a canonical `kit.containers.HostFacts`.
+    """
+
+    server_log: bytes | None = None
+    nccl_log: bytes | None = None
+    telemetry: bytes | None = None
+    host_facts: bytes | None = None
+
+
 class Oversized(ValueError):
     """Compressed data that would inflate beyond the limit."""
 
@@ -166,17 +183,20 @@ def payload(
     document: Document,
     records: tuple[Record, ...],
     metrics: Mapping[str, bytes],
-    server_log: bytes | None,
-    host_facts: bytes | None = None,
+    beside: Beside,
 ) -> dict[str, bytes]:
     """Return the payload files; `metrics` maps `<phase>-<pass>-<moment>` to an exposition."""
     files = {DOCUMENT: canonical.encode(document), RECORDS: canonical.encode_lines(records)}
     for name, exposition in metrics.items():
         files[f"data/metrics/{name}.prom.gz"] = compress(exposition)
-    if server_log is not None:
-        files[SERVER_LOG] = compress(server_log)
-    if host_facts is not None:
-        files[HOST_FACTS] = host_facts
+    logs = (
+        (SERVER_LOG, beside.server_log),
+        (NCCL_LOG, beside.nccl_log),
+        (TELEMETRY, beside.telemetry),
+    )
+    files |= {name: compress(text) for name, text in logs if text is not None}
+    if beside.host_facts is not None:
+        files[HOST_FACTS] = beside.host_facts
     return files
 
 
@@ -219,9 +239,8 @@ def identifier(manifest: bytes) -> str:
 
 def is_payload_name(name: str) -> bool:
     """Tell whether a bag of this schema version may hold a payload file of this name."""
-    return (
-        name in (DOCUMENT, RECORDS, SERVER_LOG, HOST_FACTS) or METRICS.fullmatch(name) is not None
-    )
+    is_single = name in (DOCUMENT, RECORDS, HOST_FACTS, *LOGS)
+    return is_single or METRICS.fullmatch(name) is not None
 
 
 def compress(data: bytes) -> bytes:

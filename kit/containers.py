@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from kit.bundle import ModelFile
+from kit.telemetry import GpuProcesses
 
 _ShortText = Annotated[str, msgspec.Meta(max_length=200)]
 _Digest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
@@ -51,7 +52,8 @@ class Container(_Part, frozen=True, kw_only=True):
 class HostFacts(_Part, frozen=True, kw_only=True):
     """`host.json`: the engine's versions and the containers, with the model's files in the image.
 
-    `topology_matrix` is what `nvidia-smi topo -m` prints; absent without a GPU.
+    `gpu_processes` were on the GPUs before the start; `topology_matrix` is what
+    `nvidia-smi topo -m` prints. Both are absent without a GPU.
     """
 
     host_id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
@@ -59,4 +61,5 @@ class HostFacts(_Part, frozen=True, kw_only=True):
     compose_version: _ShortText
     containers: tuple[Container, ...]
     model_files: tuple[ModelFile, ...]
+    gpu_processes: tuple[GpuProcesses, ...] | None = None
     topology_matrix: Annotated[str, msgspec.Meta(max_length=20_000)] | None = None

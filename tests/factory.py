@@ -4,6 +4,7 @@ What comes out obeys every check. Tests change one thing of a draft, or of the s
 look for the code that names the change.
 """
 
+import dataclasses
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,8 +15,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from kit import bundle, plan
+from kit import bundle, canonical, plan, telemetry
 from kit.bundle import (
+    Beside,
     Clock,
     Document,
     EngineIdentity,
@@ -29,9 +31,12 @@ from kit.bundle import (
 from kit.check.evidence import Shipped
 from kit.check.finding import Verdict
 from kit.check.verify import Known, known, verify
+from kit.containers import Container, DeviceRequest, HostFacts
 from kit.plan import CachePolicy, Choices, Dialect, Engine, Plan, ProtocolName
 from kit.record import ErrorCode, FinishReason, Phase, Record, Request
 from kit.spec import Device, Prompt, Suite, SuiteMode, Transport, Twin
+from kit.telemetry import Telemetry
+from tests.gpu_evidence import NCCL_LOGS, gpu_engine, server_log, telemetry_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -59,13 +64,32 @@ ENGINE = Engine(
     device=Device.CPU,
     tensor_parallel_size=1,
     transport=Transport.NONE,
-    command=("vllm", "serve", "<models>/tiny", "--max-model-len=64"),
+    command=("vllm", "serve", "/models/tiny", "--max-model-len=64", "--disable-custom-all-reduce"),
     environment=(("VLLM_CPU_OMP_THREADS_BIND", "0"),),
 )
 
-SHIPPED = Shipped(
-    suites={SUITE.id: SUITE}, models={TWIN.id: TWIN}, engines={("cpu-tp1", TWIN.id): ENGINE}
-)
+TRANSPORTS = {
+    "tp1": Transport.NONE,
+    "tp2-nvlink": Transport.NVLINK,
+    "tp2-pcie": Transport.SHARED_MEMORY,
+    "tp2-socket": Transport.SOCKET,
+}
+"""The GPU topologies, and what each promises."""
+
+MODELS = {name: dataclasses.replace(TWIN, id=name) for name in ("tiny", "moe", "dense", "moe-fp8")}
+"""A twin, and the names of GPU models: of a model the checks look at no more than a twin has."""
+
+ENGINES = {
+    ("cpu-tp1", TWIN.id): ENGINE,
+    ("cpu-tp2", TWIN.id): replace(ENGINE, tensor_parallel_size=2, transport=Transport.GLOO),
+    **{
+        (topology, model): gpu_engine(model, transport)
+        for topology, transport in TRANSPORTS.items()
+        for model in MODELS
+    },
+}
+
+SHIPPED = Shipped(suites={SUITE.id: SUITE}, models=MODELS, engines=ENGINES)
 
 START = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
 SECONDS_PER_TOKEN = 0.02
@@ -87,6 +111,12 @@ class Settings:
     passes: int | None = 3
     stop_after: int | None = None
     seed: int = 1
+    topology: str = "cpu-tp1"
+    model: str = TWIN.id
+
+    @property
+    def engine(self) -> Engine:
+        return ENGINES[self.topology, self.model]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -97,10 +127,24 @@ class Draft:
     records: list[Record]
     metrics: dict[str, bytes]
     server_log: bytes | None
+    nccl_log: bytes | None = None
+    telemetry: Telemetry | None = None
+    host_facts: HostFacts | None = None
 
     def seal(self) -> dict[str, bytes]:
         """Return the bag's files."""
-        payload = bundle.payload(self.document, tuple(self.records), self.metrics, self.server_log)
+        samples = None if self.telemetry is None else telemetry.write(self.telemetry)
+        payload = bundle.payload(
+            self.document,
+            tuple(self.records),
+            self.metrics,
+            Beside(
+                server_log=self.server_log,
+                nccl_log=self.nccl_log,
+                telemetry=samples,
+                host_facts=None if self.host_facts is None else canonical.encode(self.host_facts),
+            ),
+        )
         return bundle.seal(payload)
 
 
@@ -190,7 +234,7 @@ def draft(settings: Settings | None = None) -> Draft:
     server = FakeServer(settings=settings, noise=random.Random(settings.seed))
     records, metrics = _walk(settings, planned, server)
     end_s = round(server.now_s + 0.5, 6)
-    is_process = settings.runtime is Runtime.PROCESS
+    is_process = settings.runtime is not Runtime.ENDPOINT
     document = Document(
         schema_version=bundle.SCHEMA_VERSION,
         kit_version="0.1.0",
@@ -207,15 +251,59 @@ def draft(settings: Settings | None = None) -> Draft:
         packages={"msgspec": "0.21.0"},
         absent=_absent(settings, is_process, bool(metrics)),
     )
-    log = b"INFO serving\n" if is_process else None
-    return Draft(document=document, records=records, metrics=metrics, server_log=log)
+    made = Draft(document=document, records=records, metrics=metrics, server_log=None)
+    if is_process:
+        made.server_log = server_log(settings.engine, settings.model)
+    if settings.runtime is Runtime.DOCKER:
+        made.host_facts = host_facts(document, settings)
+    if is_process and settings.engine.device is Device.GPU:
+        made.nccl_log = NCCL_LOGS.get(settings.engine.transport)
+        made.telemetry = telemetry_of(utc(0.0), end_s)
+    return made
+
+
+def host_facts(document: Document, settings: Settings) -> HostFacts:
+    """Return what the host would have written of a run in containers."""
+    ranks = settings.engine.tensor_parallel_size
+    gpus = DeviceRequest(
+        driver="nvidia", device_ids=tuple(map(str, range(ranks))), capabilities=("gpu",)
+    )
+    on_gpu = settings.engine.device is Device.GPU
+    return HostFacts(
+        host_id=document.host_id,
+        docker_version="26.1.5",
+        compose_version="2.26.1",
+        containers=(
+            _container(f"client-{settings.model}"),
+            _container(settings.model, *([gpus] if on_gpu else [])),
+        ),
+        model_files=document.engine.model_files or (),
+        gpu_processes=() if on_gpu else None,
+    )
+
+
+def _container(service: str, *requests: DeviceRequest) -> Container:
+    return Container(
+        service=service,
+        image=f"kit/{service}:0.1.0",
+        image_id="sha256:" + "ab" * 32,
+        image_digest="sha256:" + "cd" * 32,
+        image_labels={},
+        device_requests=requests,
+        memory_bytes=2**31,
+        pids=256,
+        shm_bytes=2**30,
+        read_only=True,
+        capabilities_dropped=("ALL",),
+    )
 
 
 def planned_by(settings: Settings) -> Plan:
     """Return the plan of a kind of run."""
     choices = Choices(protocol=settings.protocol, passes=settings.passes, cache=settings.cache)
-    if settings.runtime is Runtime.PROCESS:
-        return plan.plan_engine(TWIN, ENGINE, "cpu-tp1", SUITE, choices)
+    if settings.runtime is not Runtime.ENDPOINT:
+        model = MODELS[settings.model]
+        return plan.plan_engine(model, settings.engine, settings.topology, SUITE, choices)
     return plan.plan_endpoint("some/model", SUITE, choices, settings.dialect, 16)
 
 
@@ -324,7 +412,8 @@ def _host() -> Host:
 
 
 def _absent(settings: Settings, is_process: bool, has_metrics: bool) -> dict[str, str]:
-    absent = {"telemetry": "not collected on CPU"}
+    on_gpu = is_process and settings.engine.device is Device.GPU
+    absent = {} if on_gpu else {"telemetry": "not collected on CPU"}
     if not is_process:
         absent |= dict.fromkeys(("engine", "server_log", "model_files"), "somebody else's server")
     if not has_metrics:

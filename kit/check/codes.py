@@ -168,8 +168,73 @@ class Code(Enum):
     )
     TOPOLOGY_TIER = (
         "topology-tier",
-        "transport, kernels, flags and versions are what the topology promises",
-        "nothing to do: it is not a fault of the bundle",
+        "the engine is the kit's own, so this tier looked at its logs and GPUs",
+        "nothing to do: of a server of somebody else's nothing is known",
+    )
+    TOPOLOGY_TRANSPORT = (
+        "topology-transport",
+        "the ranks talk over what the topology promises, on every channel",
+        "these figures belong to another topology: see why NCCL chose another way, measure again",
+    )
+    TOPOLOGY_NCCL_ENVIRONMENT = (
+        "topology-nccl-environment",
+        "NCCL was told what the plan says, and nothing else",
+        "unset NCCL_* variables and /etc/nccl.conf on the host, then measure again",
+    )
+    TOPOLOGY_ENGINE_VERSION = (
+        "topology-engine-version",
+        "the log and `/version` name the pinned release of vLLM",
+        "measure again with the kit's own engine or image",
+    )
+    TOPOLOGY_ARGUMENTS = (
+        "topology-arguments",
+        "the server was started with the plan's arguments and no others",
+        "measure again with an unchanged checkout",
+    )
+    TOPOLOGY_CONTEXT_LIMIT = (
+        "topology-context-limit",
+        "the server's context limit is the plan's",
+        "measure again: another limit leaves another share of memory to the cache",
+    )
+    TOPOLOGY_ALL_REDUCE = (
+        "topology-all-reduce",
+        "custom all-reduce is off: it goes over NVLink whatever NCCL is told",
+        "measure again with --disable-custom-all-reduce",
+    )
+    TOPOLOGY_KERNELS = (
+        "topology-kernels",
+        "the kernels for 4-bit weights are Marlin, for attention and for experts",
+        "measure again on a GPU of compute capability 8.0 or newer, with the pinned model",
+    )
+    TOPOLOGY_NVLINK = (
+        "topology-nvlink",
+        "NVLink is up and in use where the topology promises it, and carries nothing elsewhere",
+        "nvidia-smi nvlink --status",
+    )
+    TOPOLOGY_TELEMETRY = (
+        "topology-telemetry",
+        "telemetry covers the run without a gap, and ends in a line that says so",
+        "measure again: without telemetry nobody knows what the GPUs did",
+    )
+    TOPOLOGY_SLOWDOWN = (
+        "topology-slowdown",
+        "no GPU was slowed down by heat or by its board; the power cap is normal",
+        "improve cooling and power supply, then measure again",
+    )
+    TOPOLOGY_PCIE = (
+        "topology-pcie",
+        "under load every GPU had the PCI Express generation and width that it can have",
+        "reseat the card, or use a slot or riser that serves it in full",
+    )
+    TOPOLOGY_PROCESSES = (
+        "topology-processes",
+        "nothing else was on the GPUs before the engine was started",
+        "end other programs on the GPUs (nvidia-smi lists them), then measure again",
+    )
+    TOPOLOGY_CONTAINERS = (
+        "topology-containers",
+        "the containers were created as the topology says: a GPU for each rank, nothing writable",
+        "measure again with the unchanged Compose file",
     )
     PHYSICS_TIER = (
         "physics-tier",

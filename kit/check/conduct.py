@@ -1,21 +1,24 @@
 """The protocol tier's look at what was observed: outputs, cache, and evidence due."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kit import exposition
-from kit.bundle import Status
+from kit.bundle import Document, Runtime, Status
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, MetricsKey, Pass, subject_of
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
 from kit.plan import CachePolicy, Dialect, Plan, passes
 from kit.record import FinishReason, Moment, Phase, Record
+from kit.spec import Device
 
 LARGEST_BLOCK_TOKENS = 128
 """vLLM 0.17's block of the prefix cache on CPU; a GPU's blocks are smaller."""
 
-_MAY_BE_ABSENT = ("telemetry",)
-"""On CPU nothing is sampled while the engine serves."""
+_MAY_BE_ABSENT = ("telemetry", "nccl_log")
+"""On CPU there is neither; without them the topology tier says what it cannot check."""
+
+_ONLY_THE_HOST = ("host_facts", "model_files")
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -171,12 +174,25 @@ def _due_of_own_engine(evidence: Evidence) -> Iterator[Problem]:
         yield fail(BUNDLE, "no server log", "the log of the kit's own engine")
     if document.status is Status.PARTIAL:
         return
-    for name in document.engine.__struct_fields__:
+    for name in _known_of_engine(document):
         if not getattr(document.engine, name):
             yield fail(BUNDLE, f"no {name} of the engine", f"the engine's {name}")
+    may_be_absent = _MAY_BE_ABSENT + (_ONLY_THE_HOST if _started_alone(document) else ())
     for name in document.absent:
-        if name not in _MAY_BE_ABSENT:
+        if name not in may_be_absent:
             yield fail(BUNDLE, f"{clip(name)} said to be absent", "all evidence of our own engine")
+
+
+def _known_of_engine(document: Document) -> Sequence[str]:
+    """Return what of its engine the kit knows: of one in a container, what the image says."""
+    if document.runtime is Runtime.PROCESS:
+        return document.engine.__struct_fields__
+    return ("version",) if _started_alone(document) else ("version", "model_files")
+
+
+def _started_alone(document: Document) -> bool:
+    """Tell whether `docker compose` was started without the kit, so that nobody saw the host."""
+    return document.runtime is Runtime.DOCKER and "host_facts" in document.absent
 
 
 def _not_there(evidence: Evidence) -> Iterator[str]:
@@ -187,5 +203,16 @@ def _not_there(evidence: Evidence) -> Iterator[str]:
         yield "server_log"
     if not evidence.document.engine.model_files:
         yield "model_files"
+    if evidence.document.runtime is Runtime.DOCKER and evidence.observed.host_facts is None:
+        yield "host_facts"
+    if evidence.observed.telemetry is None and evidence.observed.telemetry_fault is None:
+        yield "telemetry"
+    if evidence.observed.nccl_log is None and _has_several_gpus(evidence.document.plan):
+        yield "nccl_log"
     if evidence.answered and not any(record.token_ids for record in evidence.answered):
         yield "token_ids"
+
+
+def _has_several_gpus(plan: Plan) -> bool:
+    engine = plan.engine
+    return engine is not None and engine.device is Device.GPU and engine.tensor_parallel_size > 1

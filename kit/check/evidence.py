@@ -4,10 +4,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kit import bundle, nccl, serverlog, telemetry
 from kit.bundle import Document, Runtime
+from kit.canonical import NotCanonical
+from kit.containers import HostFacts
+from kit.nccl import NcclLog
 from kit.plan import Engine
 from kit.record import Moment, Phase, Record
+from kit.serverlog import ServerLog
 from kit.spec import Model, Suite
+from kit.telemetry import Telemetry
 
 ROUNDING_S = 2e-6
 """The client rounds times to 1 microsecond; a sum of three of them can be off by 1.5."""
@@ -56,6 +62,21 @@ class Pass:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Observed:
+    """What logs and samples tell of the engine and its GPUs; None where there is none to read.
+
+    `telemetry_fault` says what is wrong with telemetry that is there and cannot be read.
+    `host_facts` are what the host wrote of a run in containers.
+    """
+
+    server_log: ServerLog | None = None
+    nccl_log: NcclLog | None = None
+    telemetry: Telemetry | None = None
+    telemetry_fault: str | None = None
+    host_facts: HostFacts | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
     """A bundle whose document and records could be read."""
 
@@ -64,17 +85,19 @@ class Evidence:
     answered: tuple[Record, ...]
     passes: tuple[Pass, ...]
     metrics: Mapping[MetricsKey, Counters]
+    observed: Observed
     has_server_log: bool
 
     @property
     def is_own_engine(self) -> bool:
-        return self.document.runtime is Runtime.PROCESS
+        return self.document.runtime is not Runtime.ENDPOINT
 
 
 def gather(
     document: Document,
     records: tuple[Record, ...],
     metrics: Mapping[MetricsKey, Counters],
+    observed: Observed,
     *,
     has_server_log: bool,
 ) -> Evidence:
@@ -97,7 +120,25 @@ def gather(
             for (phase, number), members in groups.items()
         ),
         metrics=metrics,
+        observed=observed,
         has_server_log=has_server_log,
+    )
+
+
+def observe(logs: Mapping[str, bytes]) -> Observed:
+    """Read the texts of a bundle's logs and telemetry, by the names of `bundle.LOGS`."""
+    server, ranks = logs.get(bundle.SERVER_LOG), logs.get(bundle.NCCL_LOG)
+    samples, fault = None, None
+    if bundle.TELEMETRY in logs:
+        try:
+            samples = telemetry.read(logs[bundle.TELEMETRY])
+        except NotCanonical as error:
+            fault = str(error)
+    return Observed(
+        server_log=None if server is None else serverlog.read(server),
+        nccl_log=None if ranks is None else nccl.read(ranks),
+        telemetry=samples,
+        telemetry_fault=fault,
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 from kit import bundle, exposition
 from kit.bundle import Document
 from kit.check.codes import Code
-from kit.check.evidence import Counters, MetricsKey
+from kit.check.evidence import Counters, MetricsKey, Observed, observe
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings
 from kit.record import Moment, Phase
@@ -40,6 +40,7 @@ class Bag:
     digests: Mapping[str, str]
     manifest: bytes
     metrics: Mapping[MetricsKey, Counters]
+    observed: Observed
     problems: tuple[Problem, ...]
 
     @property
@@ -93,11 +94,12 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
         if name.startswith("data/")
     }
     metrics: dict[MetricsKey, Counters] = {}
+    logs: dict[str, bytes] = {}
     problems: list[Problem] = []
     left = INFLATED_TOTAL_LIMIT_BYTES
     for name in sorted(files):
         match = bundle.METRICS.fullmatch(name)
-        if match is None and name != bundle.SERVER_LOG:
+        if match is None and name not in bundle.LOGS:
             continue
         limit = min(left, METRICS_LIMIT_BYTES if match else bundle.INFLATED_LIMIT_BYTES)
         try:
@@ -107,13 +109,16 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
             left = max(1, left - limit) if isinstance(error, bundle.Oversized) else left
             continue
         left = max(1, left - len(text))
-        if match is not None:
+        if match is None:
+            logs[name] = text
+        else:
             key = (Phase(match["phase"]), int(match["number"]), Moment(match["moment"]))
             metrics[key] = exposition.totals(text, exposition.WITNESSES)
     return Bag(
         digests=digests,
         manifest=bundle.manifest_from({name: digests[name] for name in digests if _plain(name)}),
         metrics=metrics,
+        observed=observe(logs),
         problems=tuple(problems),
     )
 

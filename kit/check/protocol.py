@@ -90,7 +90,7 @@ def _runtime(evidence: Evidence) -> Iterator[Problem]:
     plan, runtime = evidence.document.plan, evidence.document.runtime.value
     if evidence.is_own_engine == (plan.engine is None):
         observed = "no engine" if plan.engine is None else "an engine"
-        yield fail(BUNDLE, f"{observed} in the plan of runtime {runtime}", "one for `process`")
+        yield fail(BUNDLE, f"{observed} in the plan of runtime {runtime}", "one unless `endpoint`")
     if evidence.is_own_engine == (plan.cell.topology == ENDPOINT_TOPOLOGY):
         observed = f"topology {clip(plan.cell.topology)} with runtime {runtime}"
         yield fail(BUNDLE, observed, "topology `endpoint` for runtime `endpoint`")

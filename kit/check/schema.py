@@ -19,6 +19,7 @@ from kit.check.codes import Code
 from kit.check.evidence import subject_of
 from kit.check.finding import Finding
 from kit.check.problem import SHOWN, Problem, clip, fail, findings
+from kit.containers import HostFacts
 from kit.plan import Plan
 from kit.record import Record
 
@@ -59,6 +60,7 @@ class Reading:
 
     document: Document | None
     records: tuple[Record, ...] | None
+    host_facts: HostFacts | None
     findings: tuple[Finding, ...]
 
 
@@ -85,14 +87,16 @@ def read(files: Mapping[str, bytes], validators: Validators) -> Reading:
     version_problem = _version(data)
     if version_problem is not None:
         found = tuple(findings(Code.SCHEMA_VERSION, [version_problem]))
-        return Reading(document=None, records=None, findings=found)
+        return Reading(document=None, records=None, host_facts=None, findings=found)
     document = None if data is None else _document(data, validators.document, problems)
     lines = files.get(bundle.RECORDS)
     records = None if lines is None else _records(lines, validators.record, problems)
+    facts = _host_facts(files.get(bundle.HOST_FACTS), problems)
     looked_at = [code for code in Code if code.tier is Code.SCHEMA_JSON.tier]
     return Reading(
         document=document,
         records=records,
+        host_facts=facts,
         findings=tuple(finding for code in looked_at for finding in findings(code, problems[code])),
     )
 
@@ -158,6 +162,22 @@ def _typed_document(data: bytes, problems: Problems) -> Document | None:
         )
         return None
     return document
+
+
+def _host_facts(data: bytes | None, problems: Problems) -> HostFacts | None:
+    if data is None:
+        return None
+    if len(data) > DOCUMENT_LIMIT_BYTES:
+        observed = f"{len(data)} bytes"
+        expected = f"at most {DOCUMENT_LIMIT_BYTES} bytes"
+        problems[Code.SCHEMA_LIMITS].append(fail(bundle.HOST_FACTS, observed, expected))
+        return None
+    try:
+        return canonical.decode(data, HostFacts)
+    except canonical.NotCanonical as error:
+        expected = "the host's facts, spelled canonically"
+        problems[Code.SCHEMA_SHAPE].append(fail(bundle.HOST_FACTS, clip(error), expected))
+        return None
 
 
 def _planned_requests(plan: Plan) -> int:

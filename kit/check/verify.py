@@ -5,12 +5,12 @@ something left for them to look at.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kit import bundle
 from kit.bundle import Document, Runtime
-from kit.check import arithmetic, integrity, protocol, schema
+from kit.check import arithmetic, integrity, protocol, schema, topology
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, gather
 from kit.check.finding import Finding, Verdict
@@ -68,6 +68,7 @@ def _gathered(
         reading.document,
         reading.records,
         bag.metrics,
+        replace(bag.observed, host_facts=reading.host_facts),
         has_server_log=bundle.SERVER_LOG in files,
     )
 
@@ -76,9 +77,10 @@ def _upper_tiers(evidence: Evidence | None, known: Known) -> Iterator[Finding]:
     document = None if evidence is None else evidence.document
     if evidence is None:
         yield from _blind(Code.ARITHMETIC_TIER)
+        yield from _blind(Code.TOPOLOGY_TIER)
     else:
         yield from arithmetic.check(evidence)
-    yield from _not_judged(Code.TOPOLOGY_TIER, document)
+        yield from topology.check(evidence)
     yield from _not_judged(Code.PHYSICS_TIER, document)
     if evidence is None:
         yield from _blind(Code.PROTOCOL_TIER)

@@ -20,6 +20,7 @@ from kit import __version__
 from kit.errors import ExitCode, InternalError, KitError, MachineError, UsageError
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 def main() -> None:
@@ -202,6 +203,7 @@ def plan(**options: Any) -> int:
 @click.option("--cache", default="warm", envvar="KIT_CACHE_POLICY")
 @click.option("--timeout", "timeout_s", type=int, default=600, envvar="KIT_TIMEOUT_S")
 @click.option("--evidence", type=FOLDER, default="/evidence", help="The engine's log is there.")
+@click.option("--telemetry", type=FOLDER, default="/telemetry", help="The sampler writes there.")
 @click.option("--host-facts", type=click.Path(path_type=Path), default="/etc/kit/host.json")
 @click.option("-o", "--output", type=FOLDER, default="/results", help="For the bundle.")
 def measure(**options: Any) -> int:
@@ -271,3 +273,22 @@ def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
     from kit.cli.report import report
 
     return report(paths, output, form)
+
+
+@commands.command()
+@click.option("-o", "--output", type=FILE, required=True, help="The file that is written.")
+@click.option("--until", type=FILE, required=True, help="Stop as soon as this file is there.")
+@click.option(
+    "--interval",
+    "interval_s",
+    type=click.FloatRange(0.1, 60.0),
+    default=1.0,
+    show_default=True,
+    help="Seconds between samples.",
+)
+def telemetry(output: Path, until: Path, interval_s: float) -> int:
+    """Sample clocks, power, temperature and links of the GPUs until told to stop."""
+    from kit.edge import sampler
+
+    sampler.sample(output, until, interval_s)
+    return ExitCode.DONE

@@ -27,6 +27,7 @@ class MeasureOptions:
     cache: str
     timeout_s: int
     evidence: Path
+    telemetry: Path
     host_facts: Path
     output: Path
 
@@ -52,6 +53,6 @@ def measure(options: MeasureOptions) -> int:
         watch=passes_only(),
         host_id=facts.host_id if facts else None,
     )
-    volumes = Volumes(evidence=options.evidence)
+    volumes = Volumes(evidence=options.evidence, telemetry=options.telemetry)
     container.run_in_container(planned.plan, options.engine_url, facts, volumes, site)
     return ExitCode.DONE

@@ -12,9 +12,8 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from kit import __version__, bundle, canonical, run
-from kit.bundle import Clock, Document, EngineIdentity, Failure, Runtime, Status
-from kit.containers import HostFacts
+from kit import __version__, bundle, run
+from kit.bundle import Beside, Clock, Document, EngineIdentity, Failure, Runtime, Status
 from kit.edge import client, disk, probes, process
 from kit.edge.client import Client
 from kit.errors import KitError, MachineError, RunError
@@ -22,7 +21,7 @@ from kit.plan import CachePolicy, Dialect, Plan
 from kit.record import ErrorCode, Record
 from kit.redact import redact
 from kit.run import Notebook
-from kit.spec import Service
+from kit.spec import Device, Service
 
 BUNDLE = "BUNDLE"
 """Stands in an error's next step for the bundle that is sealed after the error."""
@@ -91,7 +90,7 @@ def run_own_engine(plan: Plan, engine: OwnEngine, site: Site) -> Path:
     Where the engine or a request fails, `RunError` is raised after a partial bundle is sealed.
     """
     session = Session(plan, Runtime.PROCESS, engine.identity, site)
-    session.collect = lambda: Collected(server_log=disk.read_log(session.log))
+    session.collect = lambda _origin_s: Beside(server_log=disk.read_log(session.log))
     session.private |= probes.private_places({"engine": engine.environment})
     patience_s = min(engine.grace_s, process.LAST_WORDS_S)
     with session.sealed():
@@ -119,26 +118,18 @@ def run_endpoint(plan: Plan, base_url: str, served_model: str, site: Site) -> Pa
     return session.path
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Collected:
-    """What others wrote down while the client measured; None where there is no such thing."""
-
-    server_log: bytes | None = None
-    host_facts: HostFacts | None = None
-
-
 class Session:
     """Everything that one run has seen so far, and the sealing of it.
 
     `private` maps what must not enter a bundle to what stands for it; `collect` is called once,
-    before sealing.
+    before sealing, with the run's start on the monotonic clock.
     """
 
     def __init__(self, plan: Plan, runtime: Runtime, identity: EngineIdentity, site: Site) -> None:
         disk.require_writable(site.results, ROOM_FOR_A_BUNDLE_BYTES)
         self._plan, self._runtime, self._identity, self._site = plan, runtime, identity, site
         self._host_id = site.host_id or probes.host_id(site.state)
-        self.collect: Callable[[], Collected] = Collected
+        self.collect: Callable[[float], Beside] = lambda _origin_s: Beside()
         self.private = {
             **probes.private_names(),
             **probes.private_places({"results": site.results, "state": site.state}),
@@ -194,27 +185,33 @@ class Session:
         """Redact, then write the bundle; Ctrl-C waits until it is there."""
         with process.uninterrupted():
             name = self.path.name if failure is None else f"{self.path.name}-partial"
-            files = bundle.seal(self._payload(failure, self.collect()))
+            files = bundle.seal(self._payload(failure, self.collect(self._origin_s)))
             self.path = disk.write_folder(self.path.with_name(name), files)
             self._is_sealed = True
             self._site.watch.sealed(
                 self.path, Status.PARTIAL if failure is not None else Status.COMPLETE
             )
 
-    def _payload(self, failure: Failure | None, collected: Collected) -> dict[str, bytes]:
+    def _payload(self, failure: Failure | None, beside: Beside) -> dict[str, bytes]:
         metrics = {
             name: redact(text, self.private) for name, text in self._notebook.metrics.items()
         }
-        log = collected.server_log
         return bundle.payload(
-            self._document(failure, collected),
+            self._document(failure, beside),
             tuple(self._notebook.records),
             metrics,
-            None if log is None else redact(log, self.private),
-            None if collected.host_facts is None else canonical.encode(collected.host_facts),
+            Beside(
+                server_log=self._redacted(beside.server_log),
+                nccl_log=self._redacted(beside.nccl_log),
+                telemetry=beside.telemetry,
+                host_facts=beside.host_facts,
+            ),
         )
 
-    def _document(self, failure: Failure | None, collected: Collected) -> Document:
+    def _redacted(self, log: bytes | None) -> bytes | None:
+        return None if log is None else redact(log, self.private)
+
+    def _document(self, failure: Failure | None, beside: Beside) -> Document:
         return Document(
             schema_version=bundle.SCHEMA_VERSION,
             kit_version=__version__,
@@ -233,13 +230,19 @@ class Session:
             engine=self._identity,
             host=probes.host(self._load_before, probes.load()),
             packages=probes.packages(),
-            absent=self._absent(collected),
+            absent=self._absent(beside),
         )
 
-    def _absent(self, collected: Collected) -> dict[str, str]:
+    def _absent(self, beside: Beside) -> dict[str, str]:
         """Name the evidence that this run could not have, each with its reason."""
-        absent = {"telemetry": "not collected on CPU"}
-        if self._runtime is Runtime.DOCKER and collected.host_facts is None:
+        engine = self._plan.engine
+        on_gpu = engine is not None and engine.device is Device.GPU
+        absent = {} if on_gpu else {"telemetry": "not collected on CPU"}
+        if on_gpu and beside.telemetry is None:
+            absent["telemetry"] = "the sampler wrote nothing"
+        if on_gpu and beside.nccl_log is None:
+            absent["nccl_log"] = "NCCL wrote nothing: one rank alone does not use it"
+        if self._runtime is Runtime.DOCKER and beside.host_facts is None:
             reason = (
                 "started by `docker compose`, not by the kit, which alone can look from the host"
             )

@@ -14,10 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kit import canonical
-from kit.bundle import EngineIdentity, Runtime, Status
+from kit.bundle import Beside, EngineIdentity, Runtime, Status
 from kit.containers import HostFacts
 from kit.edge import disk, dockerd, process
-from kit.edge.cell import BUNDLE, Collected, Session, Site
+from kit.edge.cell import BUNDLE, Session, Site
 from kit.errors import KitError, MachineError, RunError
 from kit.plan import Plan
 
@@ -46,7 +46,7 @@ class ComposeEngine:
         session = Session(plan, Runtime.DOCKER, EngineIdentity(), site)
         with TemporaryDirectory(prefix=".run-", dir=site.results) as scratch:
             project = _Project(self, plan, site, Path(scratch))
-            session.collect = project.collected
+            session.collect = project.beside
             with session.sealed():
                 try:
                     code = project.run()
@@ -99,9 +99,10 @@ class _Project:
         """Yield the folder that the client sealed; none where it never came to that."""
         yield from (path for path in self._results.iterdir() if not path.name.startswith("."))
 
-    def collected(self) -> Collected:
+    def beside(self, _origin_s: float) -> Beside:
         """Return what the host saw of a run whose client sealed nothing."""
-        return Collected(server_log=self._log, host_facts=self._facts)
+        facts = None if self._facts is None else canonical.encode(self._facts)
+        return Beside(server_log=self._log, host_facts=facts)
 
     def failure(self, code: int) -> RunError:
         """Word a run that failed, with the engine's last lines where the client never began."""

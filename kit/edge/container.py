@@ -8,13 +8,17 @@ from pathlib import Path
 
 import msgspec
 
-from kit import canonical
-from kit.bundle import EngineIdentity, Runtime
+from kit import canonical, telemetry
+from kit.bundle import Beside, EngineIdentity, Runtime
 from kit.containers import HostFacts
-from kit.edge import disk
-from kit.edge.cell import Collected, Session, Site, request_failed
+from kit.edge import disk, sampler
+from kit.edge.cell import Session, Site, request_failed
 from kit.errors import SpecError
 from kit.plan import Plan
+
+TELEMETRY, END = "telemetry.jsonl", "end"
+LAST_LINE_S = 10.0
+"""A sampler that hangs in the driver must not keep a bundle from being sealed."""
 
 _NO_FACTS = b"null"
 """What stands in place of the host's facts where nobody wrote them."""
@@ -22,9 +26,13 @@ _NO_FACTS = b"null"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Volumes:
-    """Where the client finds what others in the project wrote: the engine its log."""
+    """Where the client finds what others in the project wrote.
+
+    The engine its logs, and the sampler its telemetry, which goes on until `END` is put beside it.
+    """
 
     evidence: Path
+    telemetry: Path
 
 
 def run_in_container(
@@ -36,7 +44,7 @@ def run_in_container(
     """
     identity = EngineIdentity(model_files=facts.model_files if facts else None)
     session = Session(plan, Runtime.DOCKER, identity, site)
-    session.collect = lambda: Collected(server_log=_log(volumes), host_facts=facts)
+    session.collect = lambda origin_s: _beside(volumes, facts, origin_s)
     with session.sealed():
         site.watch.ready(0.0)
         failed = session.measure(engine_url, plan.cell.model)
@@ -60,7 +68,26 @@ def read_host_facts(path: Path) -> HostFacts | None:
         ) from error
 
 
-def _log(volumes: Volumes) -> bytes:
-    """Return the server's log; an engine that died before its first word has none."""
-    path = volumes.evidence / "server.log"
-    return disk.read_log(path) if path.exists() else b""
+def _beside(volumes: Volumes, facts: HostFacts | None, origin_s: float) -> Beside:
+    return Beside(
+        server_log=_log(volumes.evidence, "server.log") or b"",
+        nccl_log=_log(volumes.evidence, "nccl.*.log"),
+        telemetry=_telemetry(volumes.telemetry, origin_s),
+        host_facts=None if facts is None else canonical.encode(facts),
+    )
+
+
+def _log(folder: Path, pattern: str) -> bytes | None:
+    """Return the logs of this name, one after the other; None where there is none."""
+    found = [disk.read_log(path) for path in sorted(folder.glob(pattern))]
+    return b"".join(found) if found else None
+
+
+def _telemetry(folder: Path, origin_s: float) -> bytes | None:
+    """Have the sampler come to its end, and return what it wrote; None where there is none."""
+    written = folder / TELEMETRY
+    if not written.exists():
+        return None
+    (folder / END).touch()
+    sampler.wait_for_end(written, LAST_LINE_S)  # without a last line the checks say so
+    return telemetry.from_start(written.read_bytes(), origin_s)

@@ -16,8 +16,9 @@ from docker.models.containers import Container as DockerContainer
 import docker
 from kit.bundle import ModelFile
 from kit.containers import Container, DeviceRequest, HostFacts
-from kit.edge import disk, probes
+from kit.edge import disk, probes, sampler
 from kit.errors import MachineError
+from kit.telemetry import GpuProcesses
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
@@ -60,6 +61,7 @@ def host_facts(project: str, model: str, state: Path) -> HostFacts:
         compose_version=_compose_version() or "unknown",
         containers=containers,
         model_files=_model_files(engine.image_id, model, state / "images"),
+        gpu_processes=_gpu_processes(),
         topology_matrix=_topology_matrix(),
     )
 
@@ -157,6 +159,14 @@ def _listed(output: str) -> Iterator[ModelFile]:
 
 def _compose_version() -> str | None:
     return _output("docker", "compose", "version", "--short")
+
+
+def _gpu_processes() -> tuple[GpuProcesses, ...] | None:
+    """Return what is on the GPUs before the engine starts; None where there is no GPU."""
+    try:
+        return sampler.compute_processes()
+    except MachineError:
+        return None
 
 
 def _topology_matrix() -> str | None:

@@ -21,11 +21,12 @@ from kit.plan import (
     Deviation,
     Dialect,
     ProtocolName,
-    plan_twin,
+    plan_engine,
     requests,
 )
 from kit.record import ErrorCode, FinishReason, Phase
 from kit.spec import Prompt
+from tests.cases import topologies as t
 from tests.factory import (
     ENGINE,
     SUITE,
@@ -145,7 +146,7 @@ def a_million_tokens_in_a_chunk(made: Draft) -> None:
 
 def a_cold_run_sold_as_warm(made: Draft) -> None:
     choices = Choices(passes=3, cache=CachePolicy.WARM)
-    plan = plan_twin(TWIN, ENGINE, "cpu-tp1", SUITE, choices)
+    plan = plan_engine(TWIN, ENGINE, "cpu-tp1", SUITE, choices)
     made.document = replace(made.document, plan=plan, plan_digest=plan.digest(), run_salt=None)
 
 
@@ -795,6 +796,14 @@ ENDPOINT = Settings(runtime=bundle.Runtime.ENDPOINT)
 OPENAI = Settings(runtime=bundle.Runtime.ENDPOINT, dialect=Dialect.OPENAI, has_metrics=False)
 PARTIAL = Settings(stop_after=5)
 
+GPU_ONE = Settings(topology="tp1", model="moe")
+NVLINK = Settings(topology="tp2-nvlink", model="moe")
+PCIE = Settings(topology="tp2-pcie", model="moe")
+DENSE = Settings(topology="tp2-pcie", model="dense")
+CPU_TWO = Settings(topology="cpu-tp2")
+IN_CONTAINERS = Settings(runtime=bundle.Runtime.DOCKER, topology="tp2-pcie", model="moe")
+CPU_IN_CONTAINERS = Settings(runtime=bundle.Runtime.DOCKER)
+
 CASES = (
     _forgery(Code.ARITHMETIC_TIME_WITNESS, faster_by_ten),
     _forgery(Code.ARITHMETIC_TIME_WITNESS, times_shaved_by_two_percent),
@@ -944,4 +953,41 @@ CASES = (
     _damage(Code.PROTOCOL_REQUESTS, no_records_at_all),
     _damage(Code.SCHEMA_LIMITS, too_many_records),
     _damage(Code.SCHEMA_LIMITS, too_large_a_document),
+    _forgery(Code.TOPOLOGY_TRANSPORT, t.one_channel_over_another_transport, PCIE),
+    _forgery(Code.TOPOLOGY_TRANSPORT, t.two_ranks_where_one_was_promised, GPU_ONE),
+    _forgery(Code.TOPOLOGY_TRANSPORT, t.two_ranks_where_one_was_promised),
+    _forgery(Code.TOPOLOGY_TRANSPORT, t.more_ranks_than_the_topology_has, PCIE),
+    _forgery(Code.TOPOLOGY_TRANSPORT, t.ranks_over_shared_memory_on_cpu, CPU_TWO),
+    _forgery(Code.TOPOLOGY_TRANSPORT, t.another_number_of_ranks, CPU_TWO),
+    _forgery(Code.TOPOLOGY_NCCL_ENVIRONMENT, t.an_nccl_variable_that_is_not_planned, NVLINK),
+    _forgery(Code.TOPOLOGY_NCCL_ENVIRONMENT, t.an_nccl_variable_with_another_value, PCIE),
+    _forgery(Code.TOPOLOGY_ENGINE_VERSION, t.a_log_of_another_release),
+    _forgery(Code.TOPOLOGY_ENGINE_VERSION, t.another_release_by_its_own_word, PCIE),
+    _forgery(Code.TOPOLOGY_ARGUMENTS, t.a_flag_that_is_not_planned),
+    _forgery(Code.TOPOLOGY_ARGUMENTS, t.a_flag_left_out, PCIE),
+    _forgery(Code.TOPOLOGY_ARGUMENTS, t.a_flag_with_another_value, PCIE),
+    _forgery(Code.TOPOLOGY_CONTEXT_LIMIT, t.another_context_limit, PCIE),
+    _forgery(Code.TOPOLOGY_ALL_REDUCE, t.custom_all_reduce_in_use, PCIE),
+    _forgery(Code.TOPOLOGY_ALL_REDUCE, t.custom_all_reduce_left_on, NVLINK),
+    _forgery(Code.TOPOLOGY_KERNELS, t.experts_without_marlin, PCIE),
+    _forgery(Code.TOPOLOGY_KERNELS, t.attention_without_marlin, PCIE),
+    _forgery(Code.TOPOLOGY_KERNELS, t.a_layer_without_marlin, DENSE),
+    _forgery(Code.TOPOLOGY_NVLINK, t.no_nvlink_link_up, NVLINK),
+    _forgery(Code.TOPOLOGY_NVLINK, t.counters_of_nvlink_that_stand_still, NVLINK),
+    _forgery(Code.TOPOLOGY_NVLINK, t.traffic_over_nvlink, PCIE),
+    _forgery(Code.TOPOLOGY_SLOWDOWN, t.slowed_down_by_heat, NVLINK),
+    _forgery(Code.TOPOLOGY_SLOWDOWN, t.slowed_down_by_the_board, GPU_ONE),
+    _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_without_an_end, PCIE),
+    _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_that_ends_early, PCIE),
+    _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_that_begins_late, PCIE),
+    _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_of_another_run, PCIE),
+    _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_of_one_gpu, PCIE),
+    _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_out_of_order, PCIE),
+    _forgery(Code.PROTOCOL_EVIDENCE, t.no_telemetry_and_not_a_word_about_it, GPU_ONE),
+    _forgery(Code.PROTOCOL_EVIDENCE, t.no_nccl_log_and_not_a_word_about_it, PCIE),
+    _forgery(Code.TOPOLOGY_CONTAINERS, t.a_gpu_too_few, IN_CONTAINERS),
+    _forgery(Code.TOPOLOGY_CONTAINERS, t.a_gpu_for_a_cpu_topology, CPU_IN_CONTAINERS),
+    _forgery(Code.TOPOLOGY_CONTAINERS, t.a_root_that_can_be_written, CPU_IN_CONTAINERS),
+    _forgery(Code.TOPOLOGY_CONTAINERS, t.facts_of_another_host, CPU_IN_CONTAINERS),
+    _forgery(Code.PROTOCOL_EVIDENCE, t.no_facts_and_not_a_word, CPU_IN_CONTAINERS),
 )

@@ -8,10 +8,11 @@ from kit.check.finding import Outcome
 from kit.errors import ExitCode
 from kit.plan import CachePolicy, Dialect, ProtocolName
 from tests.cases.tampering import CASES, Case
-from tests.factory import Settings, draft, judge
+from tests.factory import TRANSPORTS, Settings, draft, judge
 
 SERVERS = {
     "own": Settings(),
+    "containers": Settings(runtime=Runtime.DOCKER),
     "endpoint": Settings(runtime=Runtime.ENDPOINT),
     "shared": Settings(runtime=Runtime.ENDPOINT, is_shared=True),
     "silent": Settings(runtime=Runtime.ENDPOINT, has_metrics=False, tells_cached_tokens=False),
@@ -25,6 +26,22 @@ def test_tampering_fails_with_its_code(case: Case) -> None:
     failed = {finding.code for finding in verdict.findings if finding.outcome is Outcome.FAIL}
     assert case.code.id in failed
     assert verdict.exit_code is ExitCode.BUNDLE_INVALID
+
+
+@pytest.mark.parametrize("stop_after", [None, 0, 3])
+@pytest.mark.parametrize(
+    ("topology", "model"),
+    [("cpu-tp2", "tiny"), *((name, "moe") for name in TRANSPORTS), ("tp2-pcie", "dense"),
+     ("tp2-nvlink", "moe-fp8"), ("tp1", "tiny")],
+)  # fmt: skip
+def test_an_honest_bundle_of_a_topology_never_fails(
+    topology: str, model: str, stop_after: int | None
+) -> None:
+    settings = Settings(topology=topology, model=model, stop_after=stop_after)
+    verdict = judge(draft(settings).seal())
+    assert [found for found in verdict.findings if found.outcome is Outcome.FAIL] == []
+    partial = ExitCode.NOTHING_TO_JUDGE
+    assert verdict.exit_code is (ExitCode.DONE if stop_after is None else partial)
 
 
 @pytest.mark.parametrize("stop_after", [None, 0, 1, 3, 5])
@@ -63,12 +80,17 @@ def test_an_honest_bundle_never_fails(
 
 
 def test_every_code_that_can_fail_has_a_case() -> None:
-    """The rest are warnings, tiers of later versions, or not about the files of a bag."""
+    """The rest are warnings, tiers of later versions, or not about the files of a bag.
+
+    What was on the GPUs before the start is in no file yet.
+    """
     without_a_case = {
         Code.INTEGRITY_BAG,
         Code.INTEGRITY_ENTRY,
         Code.ARITHMETIC_TIER,
         Code.TOPOLOGY_TIER,
+        Code.TOPOLOGY_PCIE,
+        Code.TOPOLOGY_PROCESSES,
         Code.PHYSICS_TIER,
         Code.PROTOCOL_TIER,
         Code.CLAIMS_TIER,

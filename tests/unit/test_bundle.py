@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit import bundle
-from kit.bundle import Clock, Document, EngineIdentity, Host, Oversized, Runtime, Status
+from kit.bundle import Beside, Clock, Document, EngineIdentity, Host, Oversized, Runtime, Status
 from kit.plan import Choices, Dialect, plan_endpoint
 from kit.record import Phase, Record
 from kit.spec import Prompt, Suite, SuiteMode
@@ -44,7 +44,7 @@ RECORDS = tuple(
     for phase, number in ((Phase.WARMUP, 0), (Phase.MEASURED, 1))
 )
 METRICS = {"warmup-0-before": b"a 1\n", "warmup-0-after": b"a 2\n"}
-PAYLOAD = bundle.payload(DOCUMENT, RECORDS, METRICS, b"INFO ready\n")
+PAYLOAD = bundle.payload(DOCUMENT, RECORDS, METRICS, Beside(server_log=b"INFO ready\n"))
 
 
 def write(files: dict[str, bytes], folder: Path) -> Path:
@@ -78,7 +78,14 @@ def test_the_payload_is_what_was_observed() -> None:
 
 
 def test_without_a_log_there_is_no_file_for_it() -> None:
-    assert set(bundle.payload(DOCUMENT, (), {}, None)) == {bundle.DOCUMENT, bundle.RECORDS}
+    assert set(bundle.payload(DOCUMENT, (), {}, Beside())) == {bundle.DOCUMENT, bundle.RECORDS}
+
+
+def test_logs_of_the_gpus_have_files_of_their_own() -> None:
+    files = bundle.payload(DOCUMENT, (), {}, Beside(nccl_log=b"a\n", telemetry=b"b\n"))
+    assert gzip.decompress(files["data/nccl.log.gz"]) == b"a\n"
+    assert gzip.decompress(files["data/telemetry.jsonl.gz"]) == b"b\n"
+    assert all(bundle.is_payload_name(name) for name in files)
 
 
 def test_sealed_and_read_again() -> None:
@@ -125,12 +132,14 @@ def test_bagit_sees_a_file_that_is_gone_or_too_many(tmp_path: Path) -> None:
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
-    again = bundle.payload(DOCUMENT, RECORDS, dict(reversed(METRICS.items())), b"INFO ready\n")
+    again = bundle.payload(
+        DOCUMENT, RECORDS, dict(reversed(METRICS.items())), Beside(server_log=b"INFO ready\n")
+    )
     assert bundle.seal(dict(reversed(again.items()))) == bundle.seal(PAYLOAD)
 
 
 def test_another_payload_has_another_id() -> None:
-    other = bundle.payload(DOCUMENT, RECORDS, METRICS, b"INFO ready!\n")
+    other = bundle.payload(DOCUMENT, RECORDS, METRICS, Beside(server_log=b"INFO ready!\n"))
     assert bundle.read(bundle.seal(other)).id != bundle.read(bundle.seal(PAYLOAD)).id
 
 
@@ -171,6 +180,8 @@ def test_names_of_metrics(name: str) -> None:
         "data//bundle.json",
         "data/bundle.json\n",
         "data/server.log",
+        "data/nccl.log",
+        "data/telemetry.jsonl",
         "data/metrics/measured-01-after.prom.gz",
         "data/metrics/measured-10000-after.prom.gz",
         "data/metrics/measured-1٣-after.prom.gz",

@@ -26,6 +26,9 @@ ORDER = (
     "kit.plan",
     "kit.stats",
     "kit.exposition",
+    "kit.nccl",
+    "kit.serverlog",
+    "kit.telemetry",
     "kit.redact",
     "kit.sse",
     "kit.chat",
@@ -62,6 +65,7 @@ HOMES = {
     "msgspec": ("kit",),
     "numpy": ("kit.report", "kit.twins.weights"),
     "pandas": ("kit.report",),
+    "pynvml": ("kit.edge.nvml",),
     "referencing": ("kit.check.schema",),
     "requests": ("kit.edge.client",),
     "rich": ("kit.cli",),
@@ -71,7 +75,7 @@ HOMES = {
 }
 """Where a package from PyPI may be imported; one that is not here may be imported nowhere."""
 
-LAZY = ("pandas", "matplotlib", "numpy", "requests", "jsonschema", "yaml", "rich")
+LAZY = ("pandas", "matplotlib", "numpy", "requests", "jsonschema", "yaml", "rich", "pynvml")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

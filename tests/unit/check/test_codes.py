@@ -2,6 +2,7 @@
 
 import re
 
+from kit.bundle import Runtime
 from kit.check import codes
 from kit.check.codes import Code
 from kit.check.finding import Outcome, Tier
@@ -32,9 +33,26 @@ def test_the_page_is_the_rendered_table() -> None:
     assert page == codes.page(), "python3 -c 'from kit.check import codes; print(codes.page())'"
 
 
+def shown(settings: Settings) -> set[str]:
+    return {finding.code for finding in judge(draft(settings).seal()).findings}
+
+
 def test_a_good_bundle_shows_every_check_that_looked() -> None:
-    shown = {finding.code for finding in judge(draft(Settings()).seal()).findings}
-    assert shown == {code.id for code in Code}
+    in_containers = Settings(runtime=Runtime.DOCKER, topology="tp2-pcie", model="moe")
+    assert shown(in_containers) == {code.id for code in Code}
+
+
+def test_a_good_bundle_of_the_cpu_lacks_only_what_is_asked_of_gpus() -> None:
+    assert {code.id for code in Code} - shown(Settings()) == {
+        "topology-nccl-environment",
+        "topology-kernels",
+        "topology-nvlink",
+        "topology-telemetry",
+        "topology-slowdown",
+        "topology-pcie",
+        "topology-processes",
+        "topology-containers",
+    }
 
 
 def test_nothing_wrong_is_one_pass() -> None:

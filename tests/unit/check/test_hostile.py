@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit import bundle
-from kit.check.finding import Verdict
+from kit.check.finding import Outcome, Verdict
 from kit.check.verify import verify
 from kit.errors import ExitCode
 from tests.factory import KNOWN, Settings, draft, judge
 
 GOOD = draft(Settings(passes=1)).seal()
+GPU = Settings(passes=1, topology="tp2-pcie", model="moe")
 NAMES = sorted(GOOD)
 PARSED = (bundle.DOCUMENT, bundle.RECORDS)
 
@@ -87,6 +88,42 @@ def test_any_exposition_never_raises(text: str) -> None:
     made = draft(Settings(passes=1))
     made.metrics["measured-1-after"] = text.encode("utf-8", "replace")
     assert judge(made.seal()).exit_code is ExitCode.BUNDLE_INVALID
+
+
+@given(log=st.sampled_from(["server_log", "nccl_log"]), text=st.binary())
+@settings(max_examples=100, deadline=None)
+def test_any_log_never_raises(log: str, text: bytes) -> None:
+    made = draft(GPU)
+    setattr(made, log, text)
+    assert judge(made.seal()).exit_code is ExitCode.DONE
+
+
+@given(text=st.binary())
+@settings(max_examples=100, deadline=None)
+def test_any_telemetry_never_raises(text: bytes) -> None:
+    files = draft(GPU).seal()
+    payload = {name: data for name, data in files.items() if name.startswith("data/")}
+    payload[bundle.TELEMETRY] = bundle.compress(text)
+    failed = judge(bundle.seal(payload)).findings
+    assert [one.code for one in failed if one.outcome is Outcome.FAIL] == ["topology-telemetry"]
+
+
+@given(
+    place=st.sampled_from([b'"t_s":0.0', b'"index":0', b'"interval_s":0.1', b'"power_w":349.25']),
+    value=json_values,
+)
+@settings(max_examples=150, deadline=None)
+def test_any_value_in_telemetry_never_raises(place: bytes, value: object) -> None:
+    made = draft(GPU)
+    assert made.telemetry is not None
+    files = made.seal()
+    text = bundle.inflate(files[bundle.TELEMETRY])
+    assert place in text
+    name = place.partition(b":")[0]
+    changed = text.replace(place, name + b":" + json.dumps(value).encode(), 1)
+    payload = {name: data for name, data in files.items() if name.startswith("data/")}
+    payload[bundle.TELEMETRY] = bundle.compress(changed)
+    assert judge(bundle.seal(payload)).id is not None
 
 
 @pytest.mark.parametrize("value", ["1e308", "-1e308", "NaN", "+Inf", "x", "", "1_0", "0x1p3"])

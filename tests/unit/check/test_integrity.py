@@ -3,6 +3,7 @@
 import pytest
 
 from kit import bundle
+from kit.bundle import Beside
 from kit.check.finding import Finding, Outcome, Verdict
 from kit.check.verify import verify
 from kit.errors import ExitCode
@@ -60,7 +61,9 @@ def test_a_changed_file_is_named_with_both_digests() -> None:
 def test_another_level_of_compression_is_no_fault() -> None:
     """The releases of zlib differ in what they write; all of them read it."""
     made = draft()
-    payload = bundle.payload(made.document, tuple(made.records), made.metrics, made.server_log)
+    payload = bundle.payload(
+        made.document, tuple(made.records), made.metrics, Beside(server_log=made.server_log)
+    )
     stored = bytes.fromhex("1f8b080000000000000301") + (5).to_bytes(2, "little")
     stored += (5 ^ 0xFFFF).to_bytes(2, "little") + b"hello" + bytes.fromhex("86a6103605000000")
     payload[bundle.SERVER_LOG] = stored

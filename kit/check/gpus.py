@@ -1,0 +1,256 @@
+"""The topology tier's look at the GPUs: links, slowdowns, what else ran, and over what time."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import pairwise
+
+from kit.bundle import TELEMETRY, Clock, Status
+from kit.check.codes import Code
+from kit.check.evidence import Evidence
+from kit.check.finding import Finding
+from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
+from kit.plan import Engine
+from kit.record import Phase, Record
+from kit.spec import Transport
+from kit.telemetry import ClockReason, GpuFacts, Header, Reading, Sample, Telemetry
+
+SLOWDOWNS = (
+    ClockReason.HW_SLOWDOWN,
+    ClockReason.HW_THERMAL_SLOWDOWN,
+    ClockReason.HW_POWER_BRAKE_SLOWDOWN,
+    ClockReason.SW_THERMAL_SLOWDOWN,
+)
+"""Not `sw-power-cap`: a card at its power limit is as it should be."""
+
+GAP_INTERVALS = 5
+GAP_S = 5.0
+"""A sample may come late: the driver answers slowly while an engine loads."""
+
+CLOCK_TOLERANCE_S = 2.0
+"""Both pairs of clocks are read one after the other, and the UTC clock may be slewed between."""
+
+STILL_BYTES = 2**20
+"""What a link may carry and still count as unused; a single response moves more."""
+
+
+def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
+    """Yield what telemetry says of the GPUs of the plan's engine."""
+    yield from findings(Code.TOPOLOGY_NVLINK, _nvlink(evidence, engine))
+    yield from findings(Code.TOPOLOGY_TELEMETRY, _telemetry(evidence, engine))
+    yield from findings(Code.TOPOLOGY_SLOWDOWN, _slowdowns(evidence))
+    yield from findings(Code.TOPOLOGY_PCIE, _pcie(evidence))
+    yield from findings(Code.TOPOLOGY_PROCESSES, _processes(evidence))
+
+
+def _nvlink(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
+    match engine.transport:
+        case Transport.NVLINK:
+            yield from _links_up(evidence)
+            yield from _links_used(evidence)
+        case Transport.SHARED_MEMORY | Transport.SOCKET:
+            yield from _links_unused(evidence)
+        case Transport.NONE | Transport.GLOO:
+            return
+
+
+def _links_up(evidence: Evidence) -> Iterator[Problem]:
+    """Peer to peer may also be PCI Express: only links that are up make NVLink of it."""
+    expected = "NVLink links that are up"
+    for gpu in _facts(evidence):
+        if gpu.nvlink_links_active == 0:
+            yield fail(_name(gpu), "no NVLink link is up", expected)
+    log = evidence.observed.nccl_log
+    told = [gpu.nvlink_links_active for gpu in _facts(evidence)]
+    if (not told or None in told) and not (log and log.nvlink_gb_s):
+        yield unchecked(BUNDLE, "neither telemetry nor NCCL tells of NVLink links", expected)
+
+
+def _links_used(evidence: Evidence) -> Iterator[Problem]:
+    """A card that counts bytes must have counted some; GeForce cards do not count."""
+    served = _by_gpu(_while_serving(evidence))
+    for gpu in _facts(evidence):
+        moved = _nvlink_bytes(served[gpu.index])
+        if moved is not None and moved <= STILL_BYTES:
+            yield fail(_name(gpu), f"{moved} bytes over NVLink in the run", "the ranks' traffic")
+
+
+def _links_unused(evidence: Evidence) -> Iterator[Problem]:
+    expected = "NVLink counters that stand still, or no link that is up"
+    if evidence.observed.telemetry is None:
+        yield _no_telemetry(evidence, expected)
+    served = _by_gpu(_while_serving(evidence))
+    for gpu in _facts(evidence):
+        moved = _nvlink_bytes(served[gpu.index])
+        if moved is not None and moved > STILL_BYTES:
+            yield fail(_name(gpu), f"{moved} bytes over NVLink in the run", expected)
+        elif moved is None and gpu.nvlink_links_active != 0:
+            yield unchecked(_name(gpu), "the card does not count bytes on its links", expected)
+
+
+def _nvlink_bytes(readings: Sequence[Reading]) -> int | None:
+    """Return the bytes that one GPU moved over its links, by its counters; None without them."""
+    totals = [
+        one.nvlink_received_bytes + one.nvlink_sent_bytes
+        for one in readings
+        if one.nvlink_received_bytes is not None and one.nvlink_sent_bytes is not None
+    ]
+    return max(totals) - min(totals) if len(totals) > 1 else None
+
+
+def _telemetry(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
+    told = evidence.observed.telemetry
+    if evidence.observed.telemetry_fault is not None:
+        yield fail(TELEMETRY, clip(evidence.observed.telemetry_fault), "canonical lines in order")
+    elif told is None:
+        yield _no_telemetry(evidence, Code.TOPOLOGY_TELEMETRY.holds)
+    else:
+        gpus = len(told.header.inventory.gpus)
+        if gpus < engine.tensor_parallel_size:
+            yield fail(TELEMETRY, f"{gpus} GPUs", f"{engine.tensor_parallel_size}, one a rank")
+        yield from _of_this_run(told.header, evidence.document.clock)
+        yield from _covers(told, evidence)
+        yield from _gaps(told)
+
+
+def _of_this_run(header: Header, clock: Clock) -> Iterator[Problem]:
+    """Join the two clocks: telemetry of another run has another distance between them."""
+    try:
+        start, moment = map(datetime.fromisoformat, (clock.start_utc, header.utc))
+        apart_s = (moment - start).total_seconds()
+    except (ValueError, TypeError) as error:
+        yield fail(TELEMETRY, clip(error), "a date and time in UTC")
+        return
+    if abs(apart_s - header.t_s) > CLOCK_TOLERANCE_S:
+        observed = f"begun {apart_s:.3f} s after the run's start by the UTC clock"
+        yield fail(TELEMETRY, observed, f"{header.t_s:.3f} s, by the monotonic clock")
+
+
+def _covers(told: Telemetry, evidence: Evidence) -> Iterator[Problem]:
+    """Hold the samples against the records: from before the first until after the last."""
+    if told.end is None and evidence.document.status is Status.COMPLETE:
+        yield fail(TELEMETRY, "no last line", "a last line, since sealing comes after it")
+    start_s, end_s = _span(evidence.records)
+    times_s = [sample.t_s for sample in told.samples]
+    if not evidence.records:
+        return
+    if not times_s or times_s[0] > start_s:
+        observed = f"the first sample at {times_s[0]} s" if times_s else "no sample"
+        yield fail(TELEMETRY, observed, f"one before the first request, at {start_s} s")
+    if times_s and times_s[-1] < end_s and evidence.document.status is Status.COMPLETE:
+        expected = f"one after the last response, at {end_s:.6f} s"
+        yield fail(TELEMETRY, f"the last sample at {times_s[-1]} s", expected)
+
+
+def _gaps(told: Telemetry) -> Iterator[Problem]:
+    allowed_s = max(GAP_S, GAP_INTERVALS * told.header.interval_s)
+    for earlier, later in pairwise(told.samples):
+        if later.t_s - earlier.t_s > allowed_s:
+            observed = f"no sample from {earlier.t_s} to {later.t_s} s"
+            yield warn(TELEMETRY, observed, f"gaps of at most {allowed_s:g} s")
+
+
+def _slowdowns(evidence: Evidence) -> Iterator[Problem]:
+    """Fail where measured passes were slowed down; outside of them a warning is enough."""
+    expected = "no slowdown by heat or by the board"
+    told = evidence.observed.telemetry
+    if told is None:
+        yield _no_telemetry(evidence, expected)
+        return
+    measured = _while_measured(evidence)
+    if not any(one.clock_reasons is not None for sample in measured for one in sample.gpus):
+        observed = "no sample of the measured passes tells why clocks are not higher"
+        yield unchecked(TELEMETRY, observed, expected)
+    inside, anywhere = _reasons(measured), _reasons(told.samples)
+    for (index, reason), count in sorted(anywhere.items(), key=str):
+        problem = fail if inside[index, reason] else warn
+        observed = f"{reason.value} in {count} samples, {inside[index, reason]} of measured passes"
+        yield problem(f"GPU {index}", observed, expected)
+
+
+def _reasons(samples: Sequence[Sample]) -> Counter[tuple[int, ClockReason]]:
+    return Counter(
+        (one.index, reason)
+        for sample in samples
+        for one in sample.gpus
+        for reason in one.clock_reasons or ()
+        if reason in SLOWDOWNS
+    )
+
+
+def _pcie(evidence: Evidence) -> Iterator[Problem]:
+    """An idle card lowers its link: what counts is the best that it had in measured passes."""
+    expected = "the link's generation and width under load"
+    if evidence.observed.telemetry is None:
+        yield _no_telemetry(evidence, expected)
+    measured = _by_gpu(_while_measured(evidence))
+    for gpu in _facts(evidence):
+        yield from _link(gpu, measured[gpu.index], expected)
+
+
+def _link(gpu: GpuFacts, readings: Sequence[Reading], expected: str) -> Iterator[Problem]:
+    pairs = (
+        ("generation", gpu.pcie_generation_max, [one.pcie_generation for one in readings]),
+        ("width", gpu.pcie_width_max, [one.pcie_width for one in readings]),
+    )
+    for name, best, values in pairs:
+        told = [value for value in values if value is not None]
+        if best is None or not told:
+            yield unchecked(_name(gpu), f"no {name} is told", expected)
+        elif max(told) < best:
+            yield warn(_name(gpu), f"PCI Express {name} {max(told)} under load", f"{best}")
+
+
+def _processes(evidence: Evidence) -> Iterator[Problem]:
+    facts = evidence.observed.host_facts
+    told = None if facts is None else facts.gpu_processes
+    if told is None:
+        yield unchecked(BUNDLE, "what was on the GPUs is not known", "an empty list, from the host")
+    for one in told or ():
+        if one.compute_count:
+            yield fail(f"GPU {one.index}", f"{one.compute_count} processes that compute", "none")
+        if one.graphics_count:
+            yield warn(f"GPU {one.index}", f"{one.graphics_count} processes that draw", "none")
+
+
+def _no_telemetry(evidence: Evidence, expected: str) -> Problem:
+    fault = evidence.observed.telemetry_fault
+    return unchecked(TELEMETRY, "no telemetry" if fault is None else "not readable", expected)
+
+
+def _facts(evidence: Evidence) -> tuple[GpuFacts, ...]:
+    told = evidence.observed.telemetry
+    return () if told is None else told.header.inventory.gpus
+
+
+def _while_serving(evidence: Evidence) -> list[Sample]:
+    return _between(evidence, evidence.records)
+
+
+def _while_measured(evidence: Evidence) -> list[Sample]:
+    return _between(evidence, [one for one in evidence.records if one.phase is Phase.MEASURED])
+
+
+def _between(evidence: Evidence, records: Sequence[Record]) -> list[Sample]:
+    """Return the samples from the first of these requests to the last of their responses."""
+    start_s, end_s = _span(records)
+    told = evidence.observed.telemetry
+    return [one for one in (told.samples if told else ()) if start_s <= one.t_s <= end_s]
+
+
+def _by_gpu(samples: Sequence[Sample]) -> defaultdict[int, list[Reading]]:
+    found: defaultdict[int, list[Reading]] = defaultdict(list)
+    for sample in samples:
+        for one in sample.gpus:
+            found[one.index].append(one)
+    return found
+
+
+def _span(records: Sequence[Record]) -> tuple[float, float]:
+    """Return when the first request was sent and the last response complete; no time for none."""
+    start_s = min((one.sent_s for one in records), default=0.0)
+    return start_s, max((one.sent_s + one.wall_s for one in records), default=-1.0)
+
+
+def _name(gpu: GpuFacts) -> str:
+    return f"GPU {gpu.index}"

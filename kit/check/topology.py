@@ -1,0 +1,134 @@
+"""Tier 4, topology: the engine was started as planned, and its ranks talk over what was promised.
+
+Asks a server of somebody else's nothing: nothing is known of it. What only a GPU has is asked of a
+GPU topology alone; where its evidence is not there, that is said.
+"""
+
+from collections.abc import Iterator
+
+from kit import bundle
+from kit.check import containers, gpus, startup
+from kit.check.codes import Code
+from kit.check.evidence import Evidence
+from kit.check.finding import Finding
+from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked
+from kit.nccl import NcclLog, Via
+from kit.plan import Engine
+from kit.serverlog import ServerLog
+from kit.spec import Device, Transport
+
+_VIA = {
+    Transport.NVLINK: (Via.P2P, "peer to peer (P2P/CUMEM or P2P/IPC)"),
+    Transport.SHARED_MEMORY: (Via.SHM, "shared memory of the host (SHM)"),
+    Transport.SOCKET: (Via.SOCKET, "TCP sockets (NET/Socket)"),
+}
+
+_TOLD_FOR_SURE = ("NCCL_NET", "NCCL_P2P_DISABLE", "NCCL_P2P_LEVEL", "NCCL_SHM_DISABLE")
+"""Variables that choose a transport: NCCL says at level INFO that it took them."""
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    """Yield the findings of this tier."""
+    engine = evidence.document.plan.engine
+    if engine is None or not evidence.is_own_engine:
+        nothing = unchecked(BUNDLE, "nothing is known of the server", Code.TOPOLOGY_TIER.holds)
+        yield from findings(Code.TOPOLOGY_TIER, [nothing])
+        return
+    yield from findings(Code.TOPOLOGY_TIER, ())
+    yield from findings(Code.TOPOLOGY_TRANSPORT, _transport(evidence, engine))
+    yield from startup.check(evidence, engine)
+    yield from containers.check(evidence, engine)
+    if engine.device is Device.GPU:
+        log = evidence.observed.nccl_log
+        yield from findings(Code.TOPOLOGY_NCCL_ENVIRONMENT, _environment(engine, log))
+        yield from gpus.check(evidence, engine)
+
+
+def _transport(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
+    ranks, server = evidence.observed.nccl_log, evidence.observed.server_log
+    match engine.transport:
+        case Transport.NONE:
+            yield from _no_channels(ranks)
+            yield from _world(engine, server)
+        case Transport.GLOO:
+            yield from _no_channels(ranks)
+            yield from _world(engine, server)
+            yield from _gloo(engine, server)
+        case Transport.NVLINK | Transport.SHARED_MEMORY | Transport.SOCKET:
+            yield from _channels(engine, ranks)
+
+
+def _channels(engine: Engine, log: NcclLog | None) -> Iterator[Problem]:
+    """Hold every channel against the promise; where there is none, nothing has been shown."""
+    via, expected = _VIA[engine.transport]
+    if log is None or not log.channels:
+        observed = "no NCCL log" if log is None else "no channel in NCCL's log"
+        yield unchecked(bundle.NCCL_LOG, observed, expected)
+        return
+    for one in log.channels:
+        subject = f"channel {one.number}, rank {one.source_rank} to {one.target_rank}"
+        if one.via is not via:
+            yield fail(subject, clip(one.wording), expected)
+        if max(one.source_rank, one.target_rank) >= engine.tensor_parallel_size:
+            yield fail(subject, "a rank too many", f"{engine.tensor_parallel_size} ranks")
+    heard = {one.source_rank for one in log.channels} & {one.target_rank for one in log.channels}
+    if len(heard) < engine.tensor_parallel_size:
+        observed = f"{len(heard)} of {engine.tensor_parallel_size} ranks have channels both ways"
+        yield unchecked(bundle.NCCL_LOG, observed, expected)
+    if log.is_cut:
+        yield unchecked(bundle.NCCL_LOG, "more lines than are looked at", expected)
+
+
+def _no_channels(log: NcclLog | None) -> Iterator[Problem]:
+    for one in () if log is None else log.channels:
+        yield fail(f"channel {one.number}", clip(one.wording), "no channel of NCCL's")
+
+
+def _world(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
+    """Hold the number of ranks, by the server's log, against the topology's."""
+    expected = f"{engine.tensor_parallel_size} ranks"
+    if (reason := startup.unread(log)) is not None or log is None:
+        yield unchecked(bundle.SERVER_LOG, reason or "no server log", expected)
+        return
+    if not log.worlds:
+        yield unchecked(bundle.SERVER_LOG, "the log does not tell the number of ranks", expected)
+    for world in log.worlds:
+        if world.size != engine.tensor_parallel_size:
+            yield fail(bundle.SERVER_LOG, f"{world.size} ranks", expected)
+
+
+def _gloo(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
+    """On CPU vLLM has a way through shared memory besides Gloo, and says when it is disabled."""
+    if log is None or startup.unread(log) is not None or not log.worlds:
+        return  # which has been said
+    for world in log.worlds:
+        if world.backend != "gloo":
+            yield fail(bundle.SERVER_LOG, f"backend {clip(world.backend)}", "backend gloo")
+    if not log.cpu_shm_disabled:
+        observed = "the log does not say that the way through shared memory is disabled"
+        yield unchecked(bundle.SERVER_LOG, observed, "Gloo alone")
+    peers = engine.tensor_parallel_size - 1
+    if log.gloo_peers and peers not in log.gloo_peers:
+        observed = f"Gloo connected {max(log.gloo_peers)} peers"
+        yield fail(bundle.SERVER_LOG, observed, f"{peers}, all other ranks")
+
+
+def _environment(engine: Engine, log: NcclLog | None) -> Iterator[Problem]:
+    """Hold what NCCL says that it was told against the plan's environment."""
+    planned = {name: value for name, value in engine.environment if name.startswith("NCCL_")}
+    if log is None:
+        if engine.tensor_parallel_size > 1:
+            yield unchecked(bundle.NCCL_LOG, "no NCCL log", Code.TOPOLOGY_NCCL_ENVIRONMENT.holds)
+        return
+    for name, value in log.environment:
+        if value != planned.get(name):
+            expected = f"`{planned[name]}`" if name in planned else "unset, as in the plan"
+            yield fail(clip(name), f"`{clip(value)}`", clip(expected))
+    told = {name for name, _ in log.environment}
+    for name in _TOLD_FOR_SURE:
+        if name in planned and name not in told:
+            observed = "NCCL's log does not say that it took it"
+            yield unchecked(name, observed, clip(f"`{planned[name]}`"))
+    if log.is_cut:
+        observed = "more lines than are looked at"
+        yield unchecked(bundle.NCCL_LOG, observed, Code.TOPOLOGY_NCCL_ENVIRONMENT.holds)

@@ -1,0 +1,133 @@
+"""What NCCL's debug log tells: its version, what each channel goes over, and what it was told.
+
+Formats are those of the sources of NCCL 2.4 to 2.27 (`transport/p2p.cc`, `shm.cc`, `net.cc`,
+`misc/param.cc`, `graph/topo.cc`), read and not seen: nobody ran this on a GPU. One pass over the
+text, by one expression whose every branch begins with fixed text and has an end.
+"""
+
+import re
+from enum import Enum
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+LOG_LIMIT_BYTES = 16 * 2**20
+"""Two ranks with ten communicators write about 200 KiB."""
+
+DISTINCT_LIMIT = 4096
+"""Different lines of a kind; two ranks have at most a few dozen channels each way."""
+
+
+class Via(Enum):
+    """What a channel goes over. `P2P` is NVLink or PCIe: which of them, NCCL does not say here."""
+
+    P2P = "p2p"
+    SHM = "shm"
+    SOCKET = "net-socket"
+    OTHER = "other"
+
+
+class Channel(msgspec.Struct, frozen=True, kw_only=True):
+    """One channel from one rank to another; `wording` is NCCL's own, `NET/Socket/0` and so on."""
+
+    number: int
+    source_rank: int
+    target_rank: int
+    via: Via
+    wording: str
+
+
+class NcclLog(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found, each distinct thing once, in the order of first appearance.
+
+    `environment` are (name, value) pairs that NCCL says it took from the environment. `nvlink_gb_s`
+    are the bandwidths in GB/s of the NVLink connections in its topology (subsystem GRAPH): on
+    compute capability 8.6 four links are 48.0. `is_cut` tells that the log holds more than was
+    looked at.
+    """
+
+    versions: tuple[str, ...]
+    channels: tuple[Channel, ...]
+    environment: tuple[tuple[str, str], ...]
+    nvlink_gb_s: tuple[float, ...]
+    is_cut: bool
+
+
+_RANK = rb"(?P<%s>[0-9]{1,5})(?:\[[0-9a-fA-F]{1,16}\])?"
+_LINE = re.compile(
+    rb"NCCL INFO (?:Channel|Ring) (?P<number>[0-9]{1,4})(?:/[0-9]{1,4})? {0,4}: {0,4}"
+    + _RANK % b"source"
+    + rb" -> "
+    + _RANK % b"target"
+    + rb"(?: \[(?:send|receive)\])? via (?P<via>[^\n]{1,200})"
+    rb"|NCCL INFO (?P<name>NCCL_[A-Z0-9_]{1,60}) set by environment to (?P<value>[^\n]{0,200})"
+    rb"|NVL\[(?P<bandwidth>[0-9]{1,5}\.[0-9]{1,3})\]"
+    rb"|NCCL version (?P<version>[0-9]{1,3}(?:\.[0-9]{1,3}){1,3}(?:\+cuda[0-9]{1,2}\.[0-9]{1,2})?)"
+)
+
+_TRAILER = re.compile(r" comm .*")
+"""Older releases end a channel's line in ` comm 0x... nRanks 02`."""
+
+
+def read(log: bytes) -> NcclLog:
+    """Read a debug log, or several of them one after the other; what is not known is passed over.
+
+    A channel's line whose transport is not known is `Via.OTHER`, never left out.
+    """
+    versions: dict[str, None] = {}
+    channels: dict[Channel, None] = {}
+    environment: dict[tuple[str, str], None] = {}
+    bandwidths: dict[float, None] = {}
+    is_cut = len(log) > LOG_LIMIT_BYTES
+    for match in _LINE.finditer(log, 0, LOG_LIMIT_BYTES):
+        text = {name: _text(value) for name, value in match.groupdict(b"").items()}
+        if text["number"]:
+            is_cut |= _keep(channels, _channel(text))
+        elif text["name"]:  # NCCL's sources have a full stop at the end of some and not of others
+            is_cut |= _keep(environment, (text["name"], text["value"].strip().removesuffix(".")))
+        elif text["version"]:
+            is_cut |= _keep(versions, text["version"])
+        else:
+            is_cut |= _keep(bandwidths, float(text["bandwidth"]))
+    return NcclLog(
+        versions=tuple(versions),
+        channels=tuple(channels),
+        environment=tuple(environment),
+        nvlink_gb_s=tuple(bandwidths),
+        is_cut=is_cut,
+    )
+
+
+def _keep(found: dict[T, None], value: T) -> bool:
+    """Keep a thing unless it is there; return whether there was no room for it."""
+    if len(found) < DISTINCT_LIMIT:
+        found[value] = None
+    return value not in found
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
+def _channel(text: dict[str, str]) -> Channel:
+    wording = _TRAILER.sub("", text["via"]).strip()
+    return Channel(
+        number=int(text["number"]),
+        source_rank=int(text["source"]),
+        target_rank=int(text["target"]),
+        via=_via(wording),
+        wording=wording,
+    )
+
+
+def _via(wording: str) -> Via:
+    """Tell transports apart: every wording of each begins as one of these."""
+    if wording.startswith(("P2P/CUMEM", "P2P/IPC", "P2P/direct pointer")):
+        return Via.P2P
+    if wording.startswith("SHM/") or wording == "direct shared memory":
+        return Via.SHM
+    if wording.startswith("NET/Socket/"):
+        return Via.SOCKET
+    return Via.OTHER

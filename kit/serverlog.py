@@ -1,0 +1,198 @@
+"""What the log of a vLLM server tells of how it was started and of what it chose.
+
+Formats are those of vLLM 0.17.0, from its sources and, for all that does not take a GPU, from real
+logs of its CPU build. A process prefix such as `(EngineCore_DP0 pid=7) ` may be there or not. One
+pass over the text, by one expression whose every branch begins with fixed text and has an end.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import msgspec
+
+LOG_LIMIT_BYTES = 8 * 2**20
+"""What a log tells of the start is at its beginning; a run of an hour writes about 100 KiB."""
+
+DISTINCT_LIMIT = 256
+"""Different lines of a kind; a server that is started once writes one of most kinds."""
+
+ARGUMENTS_LIMIT_BYTES = 16 * 2**10
+
+Arguments: TypeAlias = tuple[tuple[str, str], ...]
+"""(name, value as JSON) of each argument that is not at its default."""
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """How many ranks serve, and over which backend of torch.distributed they talk."""
+
+    size: int
+    backend: str
+
+
+class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found, each distinct thing once, in the order of first appearance.
+
+    `arguments` is None for a line that could not be read. `context_limits` and `kv_cache_tokens`
+    are in tokens; `max_concurrency` counts requests as long as the context. `kernels` are those for
+    4-bit weights, in vLLM's words; `fallbacks` the lines that say that Marlin was not to be had.
+    `graph_registrations` are the numbers of CUDA graph addresses that custom all-reduce registered:
+    it was in use. `gloo_peers` are the numbers of ranks that Gloo connected a rank to.
+    `is_cut` tells that the log holds more than was looked at.
+    """
+
+    engine_versions: tuple[str, ...]
+    arguments: tuple[Arguments | None, ...]
+    context_limits: tuple[int, ...]
+    kv_cache_tokens: tuple[int, ...]
+    max_concurrency: tuple[float, ...]
+    model_gib: tuple[float, ...]
+    attention_backends: tuple[str, ...]
+    kernels: tuple[str, ...]
+    fallbacks: tuple[str, ...]
+    custom_all_reduce_disabled: tuple[bool, ...]
+    graph_registrations: tuple[int, ...]
+    nccl_versions: tuple[str, ...]
+    worlds: tuple[World, ...]
+    gloo_peers: tuple[int, ...]
+    cpu_shm_disabled: bool
+    is_cut: bool
+
+
+_MESSAGES = {
+    "engine": rb"Initializing a V1 LLM engine \(v(?P<version>[^)\s]{1,64})\) "
+    rb"with config: (?P<config>[^\n]{0,16384})",
+    "given": rb"non-default args: (?P<given_text>[^\n]{0,%d})" % (ARGUMENTS_LIMIT_BYTES + 1),
+    "kv_cache": rb"GPU KV cache size: (?P<tokens>[0-9,]{1,20}) tokens",
+    "concurrency": rb"Maximum concurrency for (?P<context>[0-9,]{1,20}) tokens per request: "
+    rb"(?P<times>[0-9]{1,9}\.[0-9]{1,4})x",
+    "loading": rb"Model loading took (?P<gib>[0-9]{1,6}(?:\.[0-9]{1,6})?) GiB",
+    "attention": rb"Using (?P<backend>[A-Z0-9_]{1,40}) attention backend out of potential",
+    "linear": rb"Using (?P<linear_kernel>[A-Za-z0-9_]{1,60}) for CompressedTensorsWNA16\b",
+    "experts": rb"Using (?P<method>CompressedTensorsWNA16[A-Za-z]{0,20}MoEMethod)\b",
+    "convertible": rb"The model is convertible to (?P<to>[a-z_]{1,30}) during runtime\. Using",
+    "fallback": rb"(?P<why>Layer '[^'\n]{0,120}' is not supported by AWQ(?:Moe)?Marlin"
+    rb"|Detected that the model can run with [a-z_]{0,20}marlin, however)",
+    "graphs": rb"Registering (?P<addresses>[0-9]{1,9}) cuda graph addresses",
+    "nccl": rb"vLLM is using nccl==(?P<nccl_version>[0-9]{1,3}(?:\.[0-9]{1,3}){1,3})",
+    "world": rb"world_size=(?P<size>[0-9]{1,6}) rank=[0-9]{1,6} local_rank=-?[0-9]{1,6} "
+    rb"distributed_init_method=[^\s]{0,200} backend=(?P<over>[a-z:,_]{1,40})",
+    "cpu_shm": rb"CPU SHM communicator disabled for group ",
+}
+_FACT = re.compile(
+    rb"\] (?=[A-Zvnw])(?:"  # what every message of vLLM's follows: `[file.py:line] `
+    + b"|".join(b"(?P<%s>%s)" % (name.encode(), form) for name, form in _MESSAGES.items())
+    + rb")|(?P<gloo>\[Gloo\] Rank [0-9]{1,6} is connected to (?P<peers>[0-9]{1,6}) peer ranks)"
+)
+_ALL_REDUCE = re.compile(r"\bdisable_custom_all_reduce=(True|False)\b")
+_CONTEXT = re.compile(r"\bmax_seq_len=([0-9]{1,12})\b")
+_LITERAL = re.compile(
+    r"'[^'\"\\]*'|(?:True|False|None)\b|-?[0-9]+(?:\.[0-9]+)?|[][{},: ]|(?P<other>.)", re.DOTALL
+)
+_NAMES = {"True": "true", "False": "false", "None": "null"}
+
+
+def read(log: bytes) -> ServerLog:
+    """Read a log; what is not known is passed over, so that another release's tells little."""
+    found: defaultdict[str, dict[Any, None]] = defaultdict(dict)
+    is_cut = len(log) > LOG_LIMIT_BYTES
+    for match in _FACT.finditer(log, 0, LOG_LIMIT_BYTES):
+        for field, value in _facts(match):
+            if len(found[field]) < DISTINCT_LIMIT:
+                found[field][value] = None
+            is_cut |= value not in found[field]
+    return ServerLog(
+        engine_versions=tuple(found["engine_versions"]),
+        arguments=tuple(found["arguments"]),
+        context_limits=tuple(found["context_limits"]),
+        kv_cache_tokens=tuple(found["kv_cache_tokens"]),
+        max_concurrency=tuple(found["max_concurrency"]),
+        model_gib=tuple(found["model_gib"]),
+        attention_backends=tuple(found["attention_backends"]),
+        kernels=tuple(found["kernels"]),
+        fallbacks=tuple(found["fallbacks"]),
+        custom_all_reduce_disabled=tuple(found["custom_all_reduce_disabled"]),
+        graph_registrations=tuple(found["graph_registrations"]),
+        nccl_versions=tuple(found["nccl_versions"]),
+        worlds=tuple(found["worlds"]),
+        gloo_peers=tuple(found["gloo_peers"]),
+        cpu_shm_disabled=bool(found["cpu_shm_disabled"]),
+        is_cut=is_cut,
+    )
+
+
+def _facts(match: re.Match[bytes]) -> Iterator[tuple[str, object]]:
+    """Yield (field of `ServerLog`, value) for what a line tells."""
+    for field, group, values in _READERS[match.lastgroup or ""]:
+        for value in values(match[group].decode("utf-8", "replace")):
+            yield field, value
+
+
+def _word(text: str) -> Iterator[str]:
+    yield text
+
+
+def _whole(text: str) -> Iterator[int]:
+    digits = text.replace(",", "")
+    if digits:
+        yield int(digits)
+
+
+def _number(text: str) -> Iterator[float]:
+    yield float(text)
+
+
+def _world(text: str) -> Iterator[World]:
+    told = dict(pair.split("=", 1) for pair in text.split(" ") if "=" in pair)
+    yield World(size=int(told["world_size"]), backend=told["backend"])
+
+
+def _all_reduce(config: str) -> Iterator[bool]:
+    if told := _ALL_REDUCE.search(config):
+        yield told[1] == "True"
+
+
+def _context(config: str) -> Iterator[int]:
+    if told := _CONTEXT.search(config):
+        yield int(told[1])
+
+
+def _arguments(text: str) -> Iterator[Arguments | None]:
+    """Read the dictionary that vLLM prints as Python; None where it is not of plain values."""
+    words = _LITERAL.finditer(text)
+    if len(text) > ARGUMENTS_LIMIT_BYTES or any(word["other"] is not None for word in words):
+        yield None
+        return
+    as_json = _LITERAL.sub(lambda word: _NAMES.get(word[0], word[0].replace("'", '"')), text)
+    try:
+        given = msgspec.json.decode(as_json, type=dict[str, Any])
+        yield tuple((name, msgspec.json.encode(value).decode()) for name, value in given.items())
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        yield None
+
+
+_Reader: TypeAlias = tuple[str, str, Callable[[str], Iterator[object]]]
+
+_READERS: dict[str, tuple[_Reader, ...]] = {
+    "engine": (
+        ("engine_versions", "version", _word),
+        ("context_limits", "config", _context),
+        ("custom_all_reduce_disabled", "config", _all_reduce),
+    ),
+    "given": (("arguments", "given_text", _arguments),),
+    "kv_cache": (("kv_cache_tokens", "tokens", _whole),),
+    "concurrency": (("context_limits", "context", _whole), ("max_concurrency", "times", _number)),
+    "loading": (("model_gib", "gib", _number),),
+    "attention": (("attention_backends", "backend", _word),),
+    "linear": (("kernels", "linear_kernel", _word),),
+    "experts": (("kernels", "method", _word),),
+    "convertible": (("kernels", "to", _word),),
+    "fallback": (("fallbacks", "why", _word),),
+    "graphs": (("graph_registrations", "addresses", _whole),),
+    "nccl": (("nccl_versions", "nccl_version", _word),),
+    "world": (("worlds", "world", _world),),
+    "cpu_shm": (("cpu_shm_disabled", "cpu_shm", _word),),
+    "gloo": (("gloo_peers", "peers", _whole),),
+}
+"""For each kind of line: the field, the group of the expression, and how its text is read."""

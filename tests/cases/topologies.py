@@ -1,0 +1,215 @@
+"""Ways to tamper with what shows that a topology was real, each with the code that must name it.
+
+As `tampering.py`, on bundles of GPU topologies. No GPU was seen: see `tests/gpu_evidence.py`.
+"""
+
+from msgspec.structs import replace
+
+from kit.containers import DeviceRequest
+from kit.spec import Transport
+from kit.telemetry import ClockReason
+from tests.factory import Draft
+from tests.gpu_evidence import NCCL_LOGS, telemetry_of
+
+
+def respelled(made: Draft, old: bytes, new: bytes) -> None:
+    """Change what the server's log says."""
+    assert made.server_log is not None
+    assert old in made.server_log
+    made.server_log = made.server_log.replace(old, new)
+
+
+def retold(made: Draft, **values: object) -> None:
+    """Change a value in every reading of the telemetry."""
+    clock = made.document.clock
+    made.telemetry = telemetry_of(clock.start_utc, clock.end_s, **values)
+
+
+def one_channel_over_another_transport(made: Draft) -> None:
+    assert made.nccl_log is not None
+    made.nccl_log += NCCL_LOGS[Transport.NVLINK].splitlines(keepends=True)[-2]
+
+
+def two_ranks_where_one_was_promised(made: Draft) -> None:
+    made.nccl_log = NCCL_LOGS[Transport.NVLINK]
+
+
+def more_ranks_than_the_topology_has(made: Draft) -> None:
+    assert made.nccl_log is not None
+    made.nccl_log = made.nccl_log.replace(b"1[1]", b"2[2]")
+
+
+def ranks_over_shared_memory_on_cpu(made: Draft) -> None:
+    respelled(made, b"backend=gloo", b"backend=mpi")
+
+
+def another_number_of_ranks(made: Draft) -> None:
+    respelled(made, b"world_size=2", b"world_size=1")
+
+
+def an_nccl_variable_that_is_not_planned(made: Draft) -> None:
+    line = b"node:4:4 [0] NCCL INFO NCCL_NTHREADS set by environment to 64.\n"
+    made.nccl_log = (made.nccl_log or b"") + line
+
+
+def an_nccl_variable_with_another_value(made: Draft) -> None:
+    assert made.nccl_log is not None
+    made.nccl_log = made.nccl_log.replace(
+        b"DISABLE set by environment to 1", b"DISABLE set by environment to 0"
+    )
+
+
+def a_log_of_another_release(made: Draft) -> None:
+    respelled(made, b"(v0.17.0)", b"(v0.18.1)")
+
+
+def another_release_by_its_own_word(made: Draft) -> None:
+    made.document = replace(made.document, engine=replace(made.document.engine, version="0.16.0"))
+
+
+def a_flag_that_is_not_planned(made: Draft) -> None:
+    respelled(made, b"non-default args: {", b"non-default args: {'enforce_eager': True, ")
+
+
+def a_flag_left_out(made: Draft) -> None:
+    respelled(made, b", 'gpu_memory_utilization': 0.92", b"")
+
+
+def a_flag_with_another_value(made: Draft) -> None:
+    respelled(made, b"'max_num_seqs': 4", b"'max_num_seqs': 256")
+
+
+def another_context_limit(made: Draft) -> None:
+    respelled(made, b"Maximum concurrency for 32,768", b"Maximum concurrency for 8,192")
+
+
+def custom_all_reduce_in_use(made: Draft) -> None:
+    line = b"INFO 03-06 12:00:00 [custom_all_reduce.py:216] Registering 97 cuda graph addresses\n"
+    made.server_log = (made.server_log or b"") + line
+
+
+def custom_all_reduce_left_on(made: Draft) -> None:
+    respelled(made, b"disable_custom_all_reduce=True", b"disable_custom_all_reduce=False")
+
+
+def experts_without_marlin(made: Draft) -> None:
+    respelled(made, b"CompressedTensorsWNA16MarlinMoEMethod", b"CompressedTensorsWNA16MoEMethod")
+
+
+def attention_without_marlin(made: Draft) -> None:
+    respelled(made, b"MarlinLinearKernel", b"ExllamaLinearKernel")
+
+
+def a_layer_without_marlin(made: Draft) -> None:
+    line = b"WARNING 03-06 12:00:00 [a.py:1] Layer 'x' is not supported by AWQMarlin. Falling\n"
+    made.server_log = (made.server_log or b"") + line
+
+
+def no_nvlink_link_up(made: Draft) -> None:
+    assert made.telemetry is not None
+    gpus = tuple(
+        replace(gpu, nvlink_links_active=0) for gpu in made.telemetry.header.inventory.gpus
+    )
+    inventory = replace(made.telemetry.header.inventory, gpus=gpus)
+    header = replace(made.telemetry.header, inventory=inventory)
+    made.telemetry = replace(made.telemetry, header=header)
+
+
+def counters_of_nvlink_that_stand_still(made: Draft) -> None:
+    retold(made, nvlink_received_bytes=5, nvlink_sent_bytes=5)
+
+
+def traffic_over_nvlink(made: Draft) -> None:
+    assert made.telemetry is not None
+    made.telemetry = replace(
+        made.telemetry,
+        samples=tuple(
+            replace(
+                one,
+                gpus=tuple(
+                    replace(gpu, nvlink_received_bytes=0, nvlink_sent_bytes=2**20 * number)
+                    for gpu in one.gpus
+                ),
+            )
+            for number, one in enumerate(made.telemetry.samples)
+        ),
+    )
+
+
+def slowed_down_by_heat(made: Draft) -> None:
+    retold(made, clock_reasons=(ClockReason.SW_POWER_CAP, ClockReason.SW_THERMAL_SLOWDOWN))
+
+
+def slowed_down_by_the_board(made: Draft) -> None:
+    retold(made, clock_reasons=(ClockReason.HW_SLOWDOWN, ClockReason.HW_POWER_BRAKE_SLOWDOWN))
+
+
+def telemetry_without_an_end(made: Draft) -> None:
+    assert made.telemetry is not None
+    made.telemetry = replace(made.telemetry, end=None)
+
+
+def telemetry_that_ends_early(made: Draft) -> None:
+    assert made.telemetry is not None
+    half = len(made.telemetry.samples) // 2
+    made.telemetry = replace(made.telemetry, samples=made.telemetry.samples[:half])
+
+
+def telemetry_that_begins_late(made: Draft) -> None:
+    assert made.telemetry is not None
+    made.telemetry = replace(made.telemetry, samples=made.telemetry.samples[20:])
+
+
+def telemetry_of_another_run(made: Draft) -> None:
+    made.telemetry = telemetry_of("2026-03-06T11:00:00.000000Z", made.document.clock.end_s)
+
+
+def telemetry_of_one_gpu(made: Draft) -> None:
+    assert made.telemetry is not None
+    inventory = made.telemetry.header.inventory
+    header = replace(made.telemetry.header, inventory=replace(inventory, gpus=inventory.gpus[:1]))
+    made.telemetry = replace(made.telemetry, header=header)
+
+
+def telemetry_out_of_order(made: Draft) -> None:
+    assert made.telemetry is not None
+    made.telemetry = replace(made.telemetry, samples=made.telemetry.samples[::-1])
+
+
+def no_telemetry_and_not_a_word_about_it(made: Draft) -> None:
+    made.telemetry = None
+
+
+def no_nccl_log_and_not_a_word_about_it(made: Draft) -> None:
+    made.nccl_log = None
+
+
+def _serving(made: Draft, **changes: object) -> None:
+    """Change what the host says of the engine's container."""
+    assert made.host_facts is not None
+    client, engine = made.host_facts.containers
+    made.host_facts = replace(made.host_facts, containers=(client, replace(engine, **changes)))
+
+
+def a_gpu_too_few(made: Draft) -> None:
+    assert made.host_facts is not None
+    (request,) = made.host_facts.containers[1].device_requests
+    _serving(made, device_requests=(replace(request, device_ids=request.device_ids[:1]),))
+
+
+def a_gpu_for_a_cpu_topology(made: Draft) -> None:
+    request = DeviceRequest(driver="nvidia", device_ids=("0",), capabilities=("gpu",))
+    _serving(made, device_requests=(request,))
+
+
+def a_root_that_can_be_written(made: Draft) -> None:
+    _serving(made, read_only=False)
+
+
+def facts_of_another_host(made: Draft) -> None:
+    assert made.host_facts is not None
+    made.host_facts = replace(made.host_facts, host_id="f" * 32)
+
+
+def no_facts_and_not_a_word(made: Draft) -> None:
+    made.host_facts = None

@@ -1,0 +1,158 @@
+"""What an engine on GPUs would leave behind, written from the formats in the sources.
+
+No GPU was seen. Server logs follow vLLM 0.17.0, NCCL's are the files of `tests/logs/`, and the
+cards are two RTX 3090s as `tests/stand_in_nvml.c` tells of them.
+"""
+
+import json
+from pathlib import Path
+
+from kit.plan import Engine
+from kit.spec import Device, Transport
+from kit.telemetry import (
+    ClockReason,
+    End,
+    GpuFacts,
+    Header,
+    Inventory,
+    Reading,
+    Sample,
+    Source,
+    Telemetry,
+)
+
+LOGS = Path(__file__).parent / "logs"
+
+NCCL_LOGS = {
+    Transport.NVLINK: (LOGS / "nccl-p2p.log").read_bytes(),
+    Transport.SHARED_MEMORY: (LOGS / "nccl-shm.log").read_bytes(),
+    Transport.SOCKET: (LOGS / "nccl-socket.log").read_bytes(),
+}
+
+_ENVIRONMENTS = {
+    Transport.NVLINK: {},
+    Transport.SHARED_MEMORY: {"NCCL_P2P_DISABLE": "1"},
+    Transport.SOCKET: {"NCCL_NET": "Socket", "NCCL_P2P_DISABLE": "1", "NCCL_SHM_DISABLE": "1"},
+}
+
+_KERNELS = {
+    "moe": (
+        "[compressed_tensors_wNa16.py:112] Using MarlinLinearKernel for CompressedTensorsWNA16",
+        "[compressed_tensors_moe.py:191] Using CompressedTensorsWNA16MarlinMoEMethod",
+    ),
+    "dense": (
+        "[awq_marlin.py:162] The model is convertible to awq_marlin during runtime. Using ...",
+    ),
+}
+
+
+def gpu_engine(model: str, transport: Transport) -> Engine:
+    """Return the engine of a GPU topology as its Compose file would describe it."""
+    size = 1 if transport is Transport.NONE else 2
+    environment = {"NCCL_DEBUG": "INFO", **_ENVIRONMENTS.get(transport, {})}
+    return Engine(
+        device=Device.GPU,
+        tensor_parallel_size=size,
+        transport=transport,
+        command=(
+            "vllm",
+            "serve",
+            f"/models/{model}",
+            f"--served-model-name={model}",
+            "--host=0.0.0.0",
+            "--port=8000",
+            f"--tensor-parallel-size={size}",
+            "--max-model-len=32768",
+            "--max-num-seqs=4",
+            "--gpu-memory-utilization=0.92",
+            "--enable-chunked-prefill",
+            "--disable-custom-all-reduce",
+        ),
+        environment=tuple(sorted(environment.items())),
+    )
+
+
+def server_log(engine: Engine, model: str) -> bytes:
+    """Return the log of a server that was started so, and chose as it should."""
+    on_gpu = engine.device is Device.GPU
+    size, options = engine.tensor_parallel_size, _options(engine.command)
+    context = options["max_model_len"]
+    is_off = "disable_custom_all_reduce" in options
+    config = f"max_seq_len={context}, disable_custom_all_reduce={is_off}, enforce_eager=False"
+    rank = f"world_size={size} rank=0 local_rank=0 distributed_init_method=tcp://127.0.0.1:5"
+    limit = f"Maximum concurrency for {int(str(context)):,} tokens per request: 3.77x"
+    messages = [
+        f"[utils.py:238] non-default args: {_non_default(options, model)}",
+        f"[core.py:101] Initializing a V1 LLM engine (v0.17.0) with config: {config}",
+        f"[parallel_state.py:1393] {rank} backend={'nccl' if on_gpu else 'gloo'}",
+        *(_KERNELS.get(model, ()) if on_gpu else ()),
+        "[kv_cache_utils.py:1314] GPU KV cache size: 123,456 tokens",
+        f"[kv_cache_utils.py:1319] {limit}",
+    ]
+    if engine.transport is Transport.GLOO:
+        messages.append(
+            "[cpu_communicator.py:42] CPU SHM communicator disabled for group tp:0: ranks do not "
+            "share the same SHM group name, falling back to torch.distributed."
+        )
+    peers = f"[Gloo] Rank 0 is connected to {size - 1} peer ranks. Expected number of connected"
+    lines = [f"(EngineCore_DP0 pid=7) INFO 03-06 12:00:00 {message}" for message in messages]
+    return "\n".join([*lines, "" if on_gpu else peers, ""]).encode()
+
+
+def telemetry_of(start_utc: str, end_s: float, **values: object) -> Telemetry:
+    """Return two cards' telemetry over a run; `values` replace those of every reading."""
+    facts = tuple(
+        GpuFacts(
+            index=index,
+            name="NVIDIA GeForce RTX 3090",
+            memory_bytes=24 * 2**30,
+            compute_capability="8.6",
+            power_limit_w=350.0,
+            pcie_generation_max=4,
+            pcie_width_max=16,
+            nvlink_links_active=4,
+            nvlink_link_gb_s=14.062,
+        )
+        for index in (0, 1)
+    )
+    inventory = Inventory(source=Source.NVML, driver_version="570.133.20", gpus=facts)
+    times_s = [round(0.1 * step, 6) for step in range(int(end_s / 0.1) + 1)]
+    return Telemetry(
+        header=Header(
+            schema_version=1, t_s=0.0, utc=start_utc, interval_s=0.1, inventory=inventory
+        ),
+        samples=tuple(
+            Sample(t_s=t_s, gpus=tuple(_reading(index, values) for index in (0, 1)))
+            for t_s in times_s
+        ),
+        end=End(t_s=end_s, utc=start_utc),
+    )
+
+
+def _reading(index: int, values: dict[str, object]) -> Reading:
+    usual = {
+        "sm_clock_mhz": 1695,
+        "power_w": 349.25,
+        "temperature_c": 71,
+        "clock_reasons": (ClockReason.SW_POWER_CAP,),
+        "pcie_generation": 4,
+        "pcie_width": 16,
+    }
+    return Reading(index=index, **(usual | values))  # type: ignore[arg-type]
+
+
+def _options(command: tuple[str, ...]) -> dict[str, object]:
+    words = [word.removeprefix("--").partition("=") for word in command if word.startswith("--")]
+    return {name.replace("-", "_"): value or True for name, _, value in words}
+
+
+def _non_default(options: dict[str, object], model: str) -> dict[str, object]:
+    """Return what vLLM prints: numbers as such, and nothing that is at its default."""
+    told: dict[str, object] = {"model_tag": f"<models>/{model}", "port": 41789}
+    for name, value in options.items():
+        if name in ("host", "port") or (name, value) == ("tensor_parallel_size", "1"):
+            continue
+        told[name] = [value] if name == "served_model_name" else value
+        if isinstance(value, str) and value.replace(".", "", 1).isdigit():
+            told[name] = json.loads(value)
+    return told

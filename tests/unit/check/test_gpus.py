@@ -1,0 +1,192 @@
+"""What telemetry says of the GPUs. No GPU was seen: see `gpu_evidence.py`."""
+
+import dataclasses
+
+import pytest
+from msgspec.structs import replace
+
+from kit.bundle import Runtime, Status
+from kit.check import gpus
+from kit.check.evidence import Observed, gather, observe
+from kit.check.finding import Outcome
+from kit.errors import ExitCode
+from kit.record import Phase
+from kit.telemetry import ClockReason, GpuProcesses, Sample
+from tests.cases.topologies import no_nvlink_link_up, retold
+from tests.factory import Draft, Settings, draft, judge
+
+PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
+UNCHECKED = Outcome.COULD_NOT_CHECK
+NVLINK = Settings(topology="tp2-nvlink", model="moe")
+PCIE = Settings(topology="tp2-pcie", model="moe")
+CODES = ("nvlink", "telemetry", "slowdown", "pcie")
+
+
+def outcomes(made: Draft, name: str) -> set[Outcome]:
+    return {one.outcome for one in judge(made.seal()).findings if one.code == f"topology-{name}"}
+
+
+def with_values(settings: Settings, **values: object) -> Draft:
+    made = draft(settings)
+    retold(made, **values)
+    return made
+
+
+def in_phase(made: Draft, phase: Phase, *reasons: ClockReason) -> Draft:
+    """Put reasons into the samples between the requests of one phase, and into no others."""
+    records = [one for one in made.records if one.phase is phase]
+    start_s, end_s = records[0].sent_s, records[-1].sent_s + records[-1].wall_s
+    assert made.telemetry is not None
+
+    def told(one: Sample) -> Sample:
+        if not start_s <= one.t_s <= end_s:
+            return one
+        return replace(one, gpus=tuple(replace(gpu, clock_reasons=reasons) for gpu in one.gpus))
+
+    made.telemetry = replace(made.telemetry, samples=tuple(map(told, made.telemetry.samples)))
+    return made
+
+
+def test_two_good_cards() -> None:
+    for name in CODES:
+        assert outcomes(draft(NVLINK), name) == {PASS}, name
+
+
+def test_without_telemetry_nothing_is_known() -> None:
+    for settings in (NVLINK, PCIE):
+        made = draft(settings)
+        made.telemetry = None
+        made.document.absent["telemetry"] = "the driver's library is not there"
+        for name in CODES:
+            assert outcomes(made, name) == {UNCHECKED}, name
+        assert judge(made.seal()).exit_code is ExitCode.DONE
+
+
+def test_the_power_cap_is_as_it_should_be() -> None:
+    made = with_values(PCIE, clock_reasons=(ClockReason.SW_POWER_CAP, ClockReason.GPU_IDLE))
+    assert outcomes(made, "slowdown") == {PASS}
+
+
+@pytest.mark.parametrize("reason", gpus.SLOWDOWNS)
+@pytest.mark.parametrize(
+    ("phase", "expected"), [(Phase.MEASURED, FAIL), (Phase.WARMUP, WARN), (Phase.STREAM, WARN)]
+)
+def test_a_slowdown_counts_where_it_touches_the_figures(
+    reason: ClockReason, phase: Phase, expected: Outcome
+) -> None:
+    assert outcomes(in_phase(draft(PCIE), phase, reason), "slowdown") == {expected}
+
+
+def test_cards_that_do_not_tell_why_they_are_slow() -> None:
+    assert outcomes(with_values(PCIE, clock_reasons=None), "slowdown") == {UNCHECKED}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"pcie_generation": 4}, PASS),
+        ({"pcie_generation": 3}, WARN),
+        ({"pcie_width": 8}, WARN),
+        ({"pcie_generation": None}, UNCHECKED),
+        ({"pcie_width": None}, UNCHECKED),
+    ],
+)
+def test_the_link_under_load(values: dict[str, object], expected: Outcome) -> None:
+    assert outcomes(with_values(PCIE, **values), "pcie") == {expected}
+
+
+def test_an_idle_card_may_lower_its_link() -> None:
+    made = with_values(PCIE, pcie_generation=1)
+    busy = draft(PCIE).telemetry
+    assert made.telemetry is not None
+    assert busy is not None
+    half = len(busy.samples) // 2
+    samples = (*made.telemetry.samples[:half], *busy.samples[half:])
+    made.telemetry = replace(made.telemetry, samples=samples)
+    assert outcomes(made, "pcie") == {PASS}
+
+
+def test_nvlink_that_is_down_cannot_carry_anything() -> None:
+    made = draft(PCIE)
+    assert outcomes(made, "nvlink") == {UNCHECKED}  # up, and a GeForce card does not count
+    no_nvlink_link_up(made)
+    assert outcomes(made, "nvlink") == {PASS}
+
+
+@pytest.mark.parametrize(("moved", "pcie", "nvlink"), [(0, PASS, FAIL), (2**20, FAIL, PASS)])
+def test_counters_of_a_card_that_has_them(moved: int, pcie: Outcome, nvlink: Outcome) -> None:
+    for settings, expected in ((PCIE, pcie), (NVLINK, nvlink)):
+        made = draft(settings)
+        assert made.telemetry is not None
+        samples = tuple(
+            replace(
+                one,
+                gpus=tuple(
+                    replace(gpu, nvlink_received_bytes=moved * n, nvlink_sent_bytes=moved * n)
+                    for gpu in one.gpus
+                ),
+            )
+            for n, one in enumerate(made.telemetry.samples)
+        )
+        made.telemetry = replace(made.telemetry, samples=samples)
+        assert outcomes(made, "nvlink") == {expected}
+
+
+def test_links_may_be_told_by_nccls_graph_alone() -> None:
+    made = draft(NVLINK)
+    assert made.telemetry is not None
+    inventory = made.telemetry.header.inventory
+    silent = tuple(replace(gpu, nvlink_links_active=None) for gpu in inventory.gpus)
+    header = replace(made.telemetry.header, inventory=replace(inventory, gpus=silent))
+    made.telemetry = replace(made.telemetry, header=header)
+    assert outcomes(made, "nvlink") == {UNCHECKED}
+    made.nccl_log = (made.nccl_log or b"") + b"n [0] NCCL INFO + NVL[48.0] - GPU/0-b3000\n"
+    assert outcomes(made, "nvlink") == {PASS}
+
+
+def test_a_gap_is_a_warning() -> None:
+    made = draft(Settings(topology="tp2-pcie", model="moe", passes=20))
+    assert made.telemetry is not None
+    kept = tuple(one for one in made.telemetry.samples if not 3 < one.t_s < 8.5)
+    assert len(kept) < len(made.telemetry.samples) - 50
+    made.telemetry = replace(made.telemetry, samples=kept)
+    assert outcomes(made, "telemetry") == {WARN}
+
+
+def test_a_run_that_broke_off_may_have_telemetry_that_did_too() -> None:
+    made = draft(Settings(topology="tp2-pcie", model="moe", stop_after=4))
+    assert made.document.status is Status.PARTIAL
+    assert made.telemetry is not None
+    made.telemetry = replace(made.telemetry, samples=made.telemetry.samples[:5], end=None)
+    assert outcomes(made, "telemetry") == {PASS}
+
+
+@pytest.mark.parametrize(
+    ("compute", "graphics", "expected"),
+    [(0, 0, {PASS}), (1, 0, {FAIL}), (0, 2, {WARN}), (1, 1, {FAIL, WARN}), (0, None, {PASS})],
+)
+def test_what_else_was_on_the_gpus(
+    compute: int, graphics: int | None, expected: set[Outcome]
+) -> None:
+    facts = draft(Settings(runtime=Runtime.DOCKER)).host_facts
+    assert facts is not None
+    one = GpuProcesses(index=0, compute_count=compute, graphics_count=graphics)
+    assert processes(Observed(host_facts=replace(facts, gpu_processes=(one,)))) == expected
+    assert processes(Observed(host_facts=replace(facts, gpu_processes=()))) == {PASS}
+    assert processes(Observed()) == {UNCHECKED}
+
+
+def processes(observed: Observed) -> set[Outcome]:
+    made = draft(PCIE)
+    engine = made.document.plan.engine
+    assert engine is not None
+    evidence = gather(made.document, tuple(made.records), {}, observed, has_server_log=True)
+    found = gpus.check(evidence, engine)
+    return {one.outcome for one in found if one.code == "topology-processes"}
+
+
+def test_telemetry_that_cannot_be_read_is_not_used() -> None:
+    observed = observe({"data/telemetry.jsonl.gz": b"{}\n"})
+    assert observed.telemetry is None
+    assert observed.telemetry_fault is not None
+    assert dataclasses.replace(observed, telemetry_fault=None) == Observed()

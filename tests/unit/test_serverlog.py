@@ -1,0 +1,184 @@
+"""The log of vLLM 0.17.0: a real one of its CPU build, and GPU lines from its sources."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit import serverlog
+from kit.serverlog import ServerLog, World
+
+LOGS = Path(__file__).parents[1] / "logs"
+PLACE = "INFO 03-07 10:00:01 [a_file.py:1] "
+
+
+def log(name: str) -> ServerLog:
+    return serverlog.read((LOGS / f"{name}.log").read_bytes())
+
+
+def one(message: str, prefix: str = "") -> ServerLog:
+    return serverlog.read(f"{prefix}{PLACE}{message}\n".encode())
+
+
+def test_a_real_log_of_the_cpu_build() -> None:
+    found = log("server-real-cpu-tp1")
+    assert found.engine_versions == ("0.17.0",)
+    assert found.context_limits == (4096,)
+    assert found.kv_cache_tokens == (699_040,)
+    assert found.max_concurrency == (170.66,)
+    assert found.worlds == (World(size=1, backend="gloo"),)
+    assert found.gloo_peers == (0,)
+    assert found.custom_all_reduce_disabled == (True,)
+    assert (found.kernels, found.graph_registrations, found.cpu_shm_disabled) == ((), (), False)
+    (arguments,) = found.arguments
+    assert arguments is not None
+    told = dict(arguments)
+    assert told["max_model_len"] == "4096"
+    assert told["served_model_name"] == '["moe-mini"]'
+    assert told["dtype"] == '"bfloat16"'
+    assert told["disable_custom_all_reduce"] == "true"
+    assert "tensor_parallel_size" not in told
+
+
+def test_gpu_lines_of_the_moe_model() -> None:
+    found = log("server-gpu-moe")
+    assert found.kernels == ("MarlinLinearKernel", "CompressedTensorsWNA16MarlinMoEMethod")
+    assert found.attention_backends == ("FLASH_ATTN",)
+    assert found.model_gib == (8.55,)
+    assert found.nccl_versions == ("2.27.5",)
+    assert found.worlds == (World(size=2, backend="nccl"),)
+    assert found.context_limits == (131_072,)
+    assert found.max_concurrency == (1.98,)
+    assert (found.fallbacks, found.graph_registrations) == ((), ())
+    (arguments,) = found.arguments
+    assert dict(arguments or ())["gpu_memory_utilization"] == "0.92"
+
+
+def test_gpu_lines_of_the_dense_model_without_a_prefix() -> None:
+    found = log("server-gpu-dense")
+    assert found.kernels == ("awq_marlin",)
+    assert found.fallbacks == (
+        "Layer 'model.layers.0.mlp.down_proj' is not supported by AWQMarlin",
+    )
+    assert found.model_gib == (18.15,)
+    assert found.graph_registrations == (4515,)
+    assert found.custom_all_reduce_disabled == (False,)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "(EngineCore_DP0 pid=12) ", "(Worker_TP0 pid=1) ", "(APIServer pid=9) "]
+)
+def test_the_prefix_of_a_process_may_be_there_or_not(prefix: str) -> None:
+    assert one("GPU KV cache size: 1,234 tokens", prefix).kv_cache_tokens == (1234,)
+
+
+@pytest.mark.parametrize(
+    ("message", "kernels", "fallbacks"),
+    [
+        ("Using MacheteLinearKernel for CompressedTensorsWNA16", ("MacheteLinearKernel",), 0),
+        (
+            "Using CompressedTensorsWNA16MoEMethod",
+            ("CompressedTensorsWNA16MoEMethod",),
+            0,
+        ),
+        ("The model is convertible to awq_marlin during runtime. Using ...", ("awq_marlin",), 0),
+        ("Layer 'a.b' is not supported by AWQMoeMarlin. Falling back to Moe WNA16 kernels.", (), 1),
+        (
+            "Detected that the model can run with awq_marlin, however you specified another",
+            (),
+            1,
+        ),
+        ("Using FLASH_ATTN attention backend", (), 0),
+    ],
+)
+def test_kernels_good_and_bad(message: str, kernels: tuple[str, ...], fallbacks: int) -> None:
+    found = one(message)
+    assert found.kernels == kernels
+    assert len(found.fallbacks) == fallbacks
+
+
+def test_two_ranks_over_gloo_without_shared_memory() -> None:
+    """The first line's form is real; with two ranks it was not at hand as a file."""
+    found = serverlog.read(
+        b"[Gloo] Rank 1 is connected to 1 peer ranks. Expected number of connected peer ranks "
+        b"is : 1\n(Worker_TP0 pid=4) INFO 11-25 12:29:32 [cpu_communicator.py:42] CPU SHM "
+        b"communicator disabled for group tp:0: ranks do not share the same SHM group name, "
+        b"falling back to torch.distributed.\n"
+    )
+    assert found.gloo_peers == (1,)
+    assert found.cpu_shm_disabled
+
+
+def test_another_releases_log_tells_its_version_and_little_else() -> None:
+    found = one("Initializing a V2 LLM engine (v1.2.3) with config: model='x'")
+    assert found.engine_versions == ()
+    assert one("Initializing a V1 LLM engine (v0.18.1) with config: x").engine_versions == (
+        "0.18.1",
+    )
+    assert serverlog.read(b"INFO serving\n").arguments == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'a': <X.Y: 1>}",
+        "{'a': b'x'}",
+        "{'a': 'it\\'s'}",
+        "{'a': X(b=1)}",
+        "{'a': 1",
+        "[1]",
+        "{'a': 00}",
+        "{1: 2}",
+        "[" * 9000,
+        "{'a': " * 2000,
+        "{'a': '" + "x" * serverlog.ARGUMENTS_LIMIT_BYTES + "'}",
+        "",
+    ],
+)
+def test_arguments_that_are_not_plain_values_are_not_guessed(text: str) -> None:
+    assert one(f"non-default args: {text}").arguments == (None,)
+
+
+plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.text(st.characters(codec="utf-8", exclude_characters="'\"\\")).filter(str.isprintable),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.from_regex(r"\A[a-z_]{1,20}\Z"), plain, max_size=6))
+def test_plain_arguments_are_read_back(given: dict[str, object]) -> None:
+    (arguments,) = one(f"non-default args: {given}").arguments
+    assert arguments is not None
+    assert {name: json.loads(value) for name, value in arguments} == given
+
+
+@given(st.binary(max_size=500))
+def test_any_bytes_can_be_read(text: bytes) -> None:
+    before = (LOGS / "server-gpu-moe.log").read_bytes()
+    assert serverlog.read(before + text).engine_versions[:1] == ("0.17.0",)
+
+
+def test_more_than_is_looked_at_is_said() -> None:
+    lines = [f"{PLACE}GPU KV cache size: {n} tokens\n" for n in range(serverlog.DISTINCT_LIMIT)]
+    assert not serverlog.read("".join(lines * 2).encode()).is_cut
+    lines.append(f"{PLACE}GPU KV cache size: 99999 tokens\n")
+    assert serverlog.read("".join(lines).encode()).is_cut
+    assert serverlog.read(b" " * (serverlog.LOG_LIMIT_BYTES + 1)).is_cut
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"] ", b"]", b"\n", b"] Using ", b"] Using A", b"] world_size=", b"] non-default args: {'a':",
+     b"] Layer '", b"[Gloo] Rank ", b"] Initializing a V1 LLM engine (v0"],
+)  # fmt: skip
+def test_hostile_text_takes_linear_time(piece: bytes) -> None:
+    began = time.process_time()
+    serverlog.read(piece * (2**20 // len(piece)))
+    assert time.process_time() - began < 5
