@@ -72,7 +72,7 @@ class _Project:
         self._log = b""
         self._command = [
             "docker", "compose", "--project-name", self._name, "--file", str(engine.file),
-            "--profile", self._model, "--progress", "quiet",
+            "--profile", self._model, "--progress", "quiet", "--ansi", "never",
         ]  # fmt: skip
         self._environment = {
             **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
@@ -130,27 +130,12 @@ class _Project:
 
     def _start(self) -> int:
         """Start everything, hand on what the client says, and return its exit code."""
-        until_client_ends = ["--abort-on-container-exit", "--exit-code-from", self._client]
-        shown = ["--no-log-prefix", "--attach", self._client]
-        process_ = subprocess.Popen(
-            [*self._command, "up", "--no-recreate", *until_client_ends, *shown],
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # Ctrl-C on a terminal goes to the kit alone
-        )
-        assert process_.stdout is not None
-        with process_:
-            try:
-                for line in process_.stdout:
-                    self._site.watch.said(process.visible(line.rstrip()))
-            except BaseException:
-                process_.terminate()  # Compose then stops the containers, the client first
-                raise
-        return process_.returncode
+        started = self._compose("up", "--detach", "--no-recreate")
+        if started.returncode != 0:  # the engine ended, or never got healthy
+            return started.returncode
+        for line in dockerd.spoken(self._name, self._client):
+            self._site.watch.said(process.visible(line))
+        return dockerd.exit_code(self._name, self._client)
 
     def _remove(self) -> None:
         with suppress(KitError):
@@ -167,6 +152,7 @@ class _Project:
             text=True,
             errors="replace",
             check=False,
+            start_new_session=True,  # Ctrl-C on a terminal goes to the kit alone
         )
 
 

@@ -74,9 +74,25 @@ def containers_of(project: str) -> list[str]:
 
 def logs(project: str, service: str) -> bytes:
     """Return what a service of a project has printed; nothing where it has no container."""
-    labels = [f"{PROJECT_LABEL}={project}", f"{SERVICE_LABEL}={service}"]
-    found = _client().containers.list(all=True, filters={"label": labels})
+    found = _containers(project, service)
     return b"".join(one.logs()[: disk.LOG_LIMIT_BYTES] for one in found[:1])
+
+
+def spoken(project: str, service: str) -> Iterator[str]:
+    """Yield each line that a service of a project prints, until it ends."""
+    (container,) = _containers(project, service)
+    rest = b""
+    for piece in container.logs(stream=True, follow=True):
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from (line.decode("utf-8", "replace").rstrip() for line in lines)
+    if rest:
+        yield rest.decode("utf-8", "replace").rstrip()
+
+
+def exit_code(project: str, service: str) -> int:
+    """Wait until a service of a project has ended, and return its exit code."""
+    (container,) = _containers(project, service)
+    return int(container.wait()["StatusCode"])
 
 
 def cannot_create(output: str, model: str) -> MachineError:
@@ -97,6 +113,11 @@ def cannot_create(output: str, model: str) -> MachineError:
 
 def _client() -> docker.DockerClient:
     return docker.from_env()
+
+
+def _containers(project: str, service: str) -> list[DockerContainer]:
+    labels = [f"{PROJECT_LABEL}={project}", f"{SERVICE_LABEL}={service}"]
+    return _client().containers.list(all=True, filters={"label": labels})
 
 
 def _container(created: DockerContainer) -> Container:
