@@ -195,6 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._status(404)
 
+    do_HEAD = do_GET  # noqa: N815  # as http.server names them
+
     # The API
 
     def _api(self, rest: str) -> None:
@@ -319,7 +321,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body[:sent])
+        if self.command != "HEAD":
+            self.wfile.write(body[:sent])
         self.wfile.flush()
 
 
