@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,7 @@ class StandInHub:
         size = len(data) + (Fault.LISTED_SIZE in self.faults)
         entry: dict[str, Any] = {"type": "file", "path": name, "size": size}
         if is_large(data):
-            digest = hashlib.sha256(data + b"x" * wrong).hexdigest()
+            digest = sha256(data + b"x" * wrong)
             pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize "
             whole = f"{pointer}{size}\n".encode()
             entry["oid"] = git_blob(whole)
@@ -140,6 +141,12 @@ class StandInHub:
 def is_large(data: bytes) -> bool:
     """Tell whether a file is kept in the storage."""
     return len(data) > LARGE_BYTES
+
+
+@lru_cache(maxsize=64)
+def sha256(data: bytes) -> str:
+    """Return the name of a file's content in the storage."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def git_blob(data: bytes) -> str:
@@ -195,6 +202,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._status(404)
 
+    do_HEAD = do_GET  # noqa: N815  # as http.server names them
+
     # The API
 
     def _api(self, rest: str) -> None:
@@ -239,10 +248,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _redirect_to_storage(self, data: bytes, fault: Fault | None) -> None:
         told = other(data) if fault is Fault.OTHER_FILE else data
-        digest = hashlib.sha256(told).hexdigest()
+        digest = sha256(told)
         headers = {
             "Location": f"{self.hub.storage}/{fault.name if fault else '-'}/"
-            f"{hashlib.sha256(data).hexdigest()}?X-Amz-Signature=s",
+            f"{sha256(data)}?X-Amz-Signature=s",
             "X-Linked-Size": str(len(data) + (fault is Fault.LINKED_SIZE)),
             "X-Linked-ETag": f'"{digest}"',
             "Accept-Ranges": "bytes",
@@ -253,9 +262,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _stored(self, path: str) -> None:
         name, _, digest = path.partition("/")
         fault = None if name == "-" else Fault[name]
-        data = next(
-            data for data in self.hub.files.values() if hashlib.sha256(data).hexdigest() == digest
-        )
+        data = next(data for data in self.hub.files.values() if sha256(data) == digest)
         self._send_file(data, fault)
 
     def _commit(self, fault: Fault | None) -> dict[str, str]:
@@ -319,7 +326,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body[:sent])
+        if self.command != "HEAD":
+            self.wfile.write(body[:sent])
         self.wfile.flush()
 
 

@@ -42,18 +42,19 @@ class Places:
     """
 
     target: Path
-    partial: Path
+    kept: Path | None = None
     source: Path | None = None
+
+    @property
+    def partial(self) -> Path:
+        """Where downloads wait: a folder to be kept, or one beside the target that goes."""
+        return self.kept or self.target.with_name(f".{self.target.name}.partial")
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> ExitCode:
     """Fetch what the arguments name; errors go to standard error, in three parts."""
     options = _parse(arguments)
-    places = Places(
-        target=options.target,
-        partial=options.partial or options.target.with_name(f".{options.target.name}.partial"),
-        source=options.source,
-    )
+    places = Places(target=options.target, kept=options.partial, source=options.source)
     try:
         fetch(read_pin(options.pin), places, _hub(environment))
     except (KitError, OSError) as error:
@@ -73,13 +74,14 @@ def fetch(pin: Pin, places: Places, hub: Hub) -> None:
     """
     try:
         places.target.mkdir(parents=True, exist_ok=True)
-        _require_nothing_else(pin, places.target)
-        missing = [file for file in pin.files if not _is(places.target / file.name, file)]
-        if places.source is not None and any(places.source.iterdir()):
-            _copy_all(missing, places.source, places.target)
-        elif missing:
-            _download_all(pin, missing, places, hub)
-        _open_to_all(pin, places.target)
+        with _sole_user(places.target):
+            _require_nothing_else(pin, places.target)
+            missing = [file for file in pin.files if not _is(places.target / file.name, file)]
+            if places.source is not None and any(places.source.iterdir()):
+                _copy_all(missing, places.source, places.target)
+            elif missing:
+                _download_all(pin, missing, places, hub)
+            _open_to_all(pin, places.target)
     except OSError as error:
         raise _cannot_write(places, error) from error
     size = sum(file.size_bytes for file in pin.files)
@@ -89,14 +91,14 @@ def fetch(pin: Pin, places: Places, hub: Hub) -> None:
 def _download_all(pin: Pin, files: list[File], places: Places, hub: Hub) -> None:
     """Download all files, then move all: an image layer that broke off would be lost as a whole."""
     places.partial.mkdir(parents=True, exist_ok=True)
-    with _sole_writer(places.partial):
+    with _sole_user(places.partial):
         _require_room(files, places)
         for file in files:
             _download(file, hub.file_address(pin.repository, pin.revision, file.name), places, hub)
         for file in files:
             _move(_waiting(places, file), places.target, file)
             shutil.rmtree(places.partial / file.sha256, ignore_errors=True)
-    if not any(places.partial.iterdir()) and not places.partial.is_mount():
+    if places.kept is None and not any(places.partial.iterdir()):
         places.partial.rmdir()
 
 
@@ -274,8 +276,8 @@ def _require_room(files: list[File], places: Places) -> None:
 
 
 @contextmanager
-def _sole_writer(folder: Path) -> Iterator[None]:
-    """Wait until no other process downloads into the folder. A killed process holds no lock."""
+def _sole_user(folder: Path) -> Iterator[None]:
+    """Wait until no other process fetches into the folder. A killed process holds no lock."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

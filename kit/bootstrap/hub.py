@@ -26,7 +26,8 @@ ATTEMPTS = 6
 """In a row, without `PROGRESS_BYTES` in between."""
 
 PROGRESS_BYTES = 16 * 2**20
-LONGEST_WAIT_S = 60.0
+LONGEST_WAIT_S = 300.0
+"""The window of the hub's rate limits, by its documentation."""
 TIMEOUT_S = 30.0
 STALLED_AFTER_S, STALLED_BELOW_BYTES = 60.0, 64 * 2**10
 """A socket's own time-out starts anew with every byte, so a server that drips never meets it."""
@@ -213,7 +214,7 @@ def _require_content(response: http.client.HTTPResponse, address: str) -> None:
     if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
         return
     if status in _WORTH_ANOTHER_TRY:
-        raise Transient(f"it answers {status}", _asked_to_wait(response.headers.get("Retry-After")))
+        raise Transient(f"it answers {status}", _asked_to_wait(_headers(response)))
     if status in _REFUSED:
         raise MachineError(
             f"the hub refuses {address}: {status}",
@@ -312,9 +313,13 @@ def _is_private(address: str) -> bool:
         return False
 
 
-def _asked_to_wait(text: str | None) -> float:
-    """Return the seconds of a Retry-After; its other form, a date, counts as none."""
-    return float(_number(text) or 0)
+def _asked_to_wait(headers: Mapping[str, str]) -> float:
+    """Return the seconds of a Retry-After, or of a RateLimit such as `"api";r=0;t=55`.
+
+    A date in a Retry-After counts as none.
+    """
+    limit = re.search(r";\s*t=(\d{1,9})", headers.get("ratelimit", ""))
+    return float(_number(headers.get("retry-after")) or (limit[1] if limit else 0))
 
 
 def _number(text: str | None) -> int | None:

@@ -99,7 +99,7 @@ def served(stand_in: StandInHub) -> StandInHub:
 
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
-    return Places(target=tmp_path / "models" / "tiny", partial=tmp_path / "partial")
+    return Places(target=tmp_path / "models" / "tiny")
 
 
 def asking(served: StandInHub, token: str | None = None, pauses: Pauses | None = None) -> Hub:
@@ -193,7 +193,7 @@ def test_a_wrong_byte_never_ends_in_the_folder(
 ) -> None:
     served.faults = [*faults, None]
     shutil.rmtree(tmp_path / "w", ignore_errors=True)
-    places = Places(target=tmp_path / "w" / "t", partial=tmp_path / "w" / "p")
+    places = Places(target=tmp_path / "w" / "t", kept=tmp_path / "w" / "p")
     started = places.partial / digest(FILES[LARGE]) / LARGE
     started.parent.mkdir(parents=True)
     started.write_bytes(left)
@@ -421,7 +421,7 @@ NOBODY = Hub(endpoint="http://127.0.0.1:9", pause=Pauses())
 
 
 def from_folder(places: Places, source: Path) -> Places:
-    return Places(target=places.target, partial=places.partial, source=source)
+    return Places(target=places.target, source=source)
 
 
 def test_a_folder_serves_without_a_network(places: Places, source: Path) -> None:
@@ -503,9 +503,9 @@ def test_another_file_system_gets_verified_copies(served: StandInHub, tmp_path: 
         pytest.skip("no second file system here")
     partial = shm / f"kit-test-{os.getpid()}"
     try:
-        fetch(PIN, Places(target=tmp_path / "t", partial=partial), asking(served))
+        fetch(PIN, Places(target=tmp_path / "t", kept=partial), asking(served))
         assert contents(tmp_path / "t") == FILES
-        assert not partial.exists()
+        assert list(partial.iterdir()) == []
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -525,7 +525,7 @@ def test_a_folder_that_cannot_be_made_is_the_machines_fault(
     served: StandInHub, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    places = Places(target=tmp_path / "file" / "t", partial=tmp_path / "p")
+    places = Places(target=tmp_path / "file" / "t", kept=tmp_path / "p")
     with pytest.raises(MachineError, match=os.strerror(errno.ENOTDIR)):
         fetch(PIN, places, asking(served))
 
@@ -655,22 +655,27 @@ def test_ctrl_c_keeps_what_is_there(served: StandInHub, tmp_path: Path) -> None:
     assert contents(tmp_path / "t") == {}
 
 
-def test_two_runs_at_once_do_not_disturb_each_other(served: StandInHub, places: Places) -> None:
+@pytest.mark.parametrize("targets", [("t", "t", "t"), ("t", "u", "v")])
+def test_runs_at_once_do_not_disturb_each_other(
+    served: StandInHub, tmp_path: Path, targets: tuple[str, ...]
+) -> None:
+    shared = None if len(set(targets)) == 1 else tmp_path / "partial"
     failures = []
 
-    def one() -> None:
+    def one(name: str) -> None:
         try:
-            fetch(PIN, places, asking(served))
+            fetch(PIN, Places(target=tmp_path / name, kept=shared), asking(served))
         except Exception as error:  # noqa: BLE001  # told below
             failures.append(error)
 
-    threads = [threading.Thread(target=one) for _ in range(3)]
+    threads = [threading.Thread(target=one, args=(name,)) for name in targets]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert failures == []
-    assert contents(places.target) == FILES
+    for name in targets:
+        assert contents(tmp_path / name) == FILES
 
 
 # Pins
@@ -721,7 +726,22 @@ def test_a_wait_that_the_hub_asks_for_has_an_end() -> None:
     attempts = hub.Attempts(pauses)
     attempts.failed("a", hub.Transient("busy", 1e9), 0)
     assert pauses == [hub.LONGEST_WAIT_S]
-    assert hub._asked_to_wait("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, 0.0),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"retry-after": "-7"}, 0.0),
+        ({"ratelimit": '"api";r=0;t=55'}, 55.0),
+        ({"retry-after": "7", "ratelimit": '"api";r=0;t=55'}, 7.0),
+        ({"ratelimit": "unlimited"}, 0.0),
+    ],
+)
+def test_what_the_hub_asks_to_wait(headers: dict[str, str], seconds: float) -> None:
+    assert hub._asked_to_wait(headers) == seconds
 
 
 def test_progress_is_told_once_a_gigabyte(capsys: pytest.CaptureFixture[str]) -> None:
