@@ -14,10 +14,13 @@ from kit.bundle import Document, Status
 from kit.check.finding import Finding, Outcome, Tier, Verdict, VerdictDocument, as_document
 from kit.check.schema import LARGE_FIELDS
 from kit.record import ErrorCode, FinishReason, Phase, Record
+from kit.telemetry import End, Header, Sample
 from tests.factory import Settings, draft, judge, schemas
 
 SCHEMAS = schemas()
 TYPES = {"bundle": Document, "record": Record, "verdict": VerdictDocument}
+LINES = {"facts": Header, "sample": Sample, "end": End}
+"""The lines of telemetry, by what they say that they are."""
 
 counts = st.integers(0, 2**31 - 1)
 seconds = st.floats(0, 1e8)
@@ -51,7 +54,7 @@ def test_schemas_are_valid_and_stay_at_home(name: str) -> None:
     assert all(reference.startswith("#/$defs/") for reference in references)
 
 
-@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize("name", SCHEMAS)
 def test_every_object_is_closed_and_every_field_described(name: str) -> None:
     for key, value in _walk(SCHEMAS[name]):
         if key == "properties":
@@ -63,6 +66,23 @@ def test_every_object_is_closed_and_every_field_described(name: str) -> None:
 @pytest.mark.parametrize("name", TYPES)
 def test_types_and_schema_have_the_same_fields(name: str) -> None:
     _compare(msgspec.inspect.type_info(TYPES[name]), SCHEMAS[name], SCHEMAS[name], name)
+
+
+@pytest.mark.parametrize("kind", LINES)
+def test_lines_of_telemetry_and_their_schema_have_the_same_fields(kind: str) -> None:
+    schema = SCHEMAS["telemetry"]
+    assert {"$ref": f"#/$defs/{kind}"} in schema["oneOf"]
+    assert schema["$defs"][kind]["properties"]["kind"]["const"] == kind
+    _compare(msgspec.inspect.type_info(LINES[kind]), schema["$defs"][kind], schema, kind)
+
+
+def test_lines_of_telemetry_pass_the_schema() -> None:
+    validator = Draft202012Validator(SCHEMAS["telemetry"])
+    told = draft(Settings(topology="tp2-pcie", model="moe")).telemetry
+    assert told is not None
+    for line in (told.header, told.samples[0], told.end):
+        assert list(validator.iter_errors(msgspec.json.decode(canonical.encode(line)))) == []
+    assert list(validator.iter_errors({"kind": "end", "t_s": 1.0})) != []
 
 
 @given(record=records)
@@ -116,9 +136,10 @@ def _compare(
             _compare(others[0], schema, root, place)
         case msgspec.inspect.StructType() | msgspec.inspect.DataclassType():
             properties = schema["properties"]
-            assert {field.encode_name for field in kind.fields} == set(properties), place
+            tag = {getattr(kind, "tag_field", None)} - {None}
+            assert {field.encode_name for field in kind.fields} | tag == set(properties), place
             required = {field.encode_name for field in kind.fields if field.required}
-            assert required == set(schema["required"]), place
+            assert required | tag == set(schema["required"]), place
             for field in kind.fields:
                 inner = f"{place}.{field.encode_name}"
                 _compare(field.type, properties[field.encode_name], root, inner)
@@ -144,6 +165,8 @@ def _compare_leaf(kind: msgspec.inspect.Type, schema: Mapping[str, Any], place: 
             assert schema["type"] == "integer", place
         case msgspec.inspect.FloatType():
             assert schema["type"] == "number", place
+        case msgspec.inspect.BoolType():
+            assert schema["type"] == "boolean", place
         case msgspec.inspect.StrType():
             assert "string" in schema["type"], place
         case _:

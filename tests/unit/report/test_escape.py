@@ -3,12 +3,8 @@
 import html
 import re
 
-<<<<<<< HEAD
 import pytest
-from hypothesis import given
-=======
 from hypothesis import example, given
->>>>>>> models
 from hypothesis import strategies as st
 
 from kit.report.escape import (
