@@ -24,7 +24,7 @@ help:
 	@echo 'make verify     judge bundles: BUNDLE=DIR, or all of results/local'
 	@echo 'make report     HTML and pictures: BUNDLE=DIR or all of results/local, OUT=results/report'
 	@echo 'make test       prove the project; sets up everything it needs'
-	@echo 'make lint       ruff, mypy --strict, yamllint'
+	@echo 'make lint       ruff, mypy --strict, yamllint, hadolint, shellcheck'
 	@echo 'make lock       recompile docker/*.lock from docker/*.in'
 	@echo 'make clean      remove caches and reports; keep bundles and environments'
 	@echo 'make distclean  remove the environments too'
@@ -60,8 +60,10 @@ lint:
 	@$(SETUP) dev
 	$(DEV)/ruff check .
 	$(DEV)/ruff format --check .
-	$(DEV)/mypy --strict kit
+	$(DEV)/mypy --strict kit docker/marlin_kernels.py
 	$(DEV)/yamllint --strict compose
+	$(DEV)/hadolint docker/*.Dockerfile
+	$(DEV)/shellcheck .ci/* tests/stand_in_gpu/*
 
 lock:
 	@$(SETUP) lock

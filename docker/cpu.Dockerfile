@@ -9,8 +9,8 @@ FROM ${BASE} AS twins
 WORKDIR /opt/kit
 COPY docker/installer.lock docker/kit.lock docker/models.toml docker/
 COPY kit kit
-RUN python3 -m kit.bootstrap kit
-RUN .kit/venv/bin/kit twins -o /models
+RUN python3 -m kit.bootstrap kit \
+ && .kit/venv/bin/kit twins -o /models
 
 FROM ${BASE}
 ARG VERSION

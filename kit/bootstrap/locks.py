@@ -30,18 +30,26 @@ class LockSpec:
     """The PEP 508 marker that every machine meets which may use the lock."""
     constrained_by: str | None = None
     """A lock whose versions this one must repeat."""
+    as_of: str | None = None
+    """The instant (RFC 3339) whose newest versions it takes, instead of today's."""
 
+
+# vLLM 0.17.0 is of 2026-03-07. An install of it today would draw in libraries that it was never
+# released with, and CUDA 13 among them: what is measured would move with the day of the build.
+THE_DAY_AFTER_VLLM = "2026-03-08T00:00:00Z"
 
 SPECS = (
     LockSpec(name="installer", environment=LINUX),
     LockSpec(name="kit", environment=LINUX),
     LockSpec(name="dev", environment=LINUX, constrained_by="kit"),
     LockSpec(name="cpu-engine", environment=LINUX_X86_64),
+    LockSpec(name="server", environment=LINUX_X86_64, as_of=THE_DAY_AFTER_VLLM),
+    LockSpec(name="cuobjdump", environment=LINUX_X86_64),
 )
 
 
 def compile_locks(layout: Layout, run: RunTool) -> None:
-    """Rewrite every lock from its `.in`, with the newest versions that satisfy it.
+    """Rewrite every lock from its `.in`, with the newest versions (of its day) that satisfy it.
 
     Raises:
         ToolError: uv found no solution, or the registry did not answer.
@@ -66,6 +74,7 @@ def project(spec: LockSpec, layout: Layout) -> str:
     """Return the throw-away `pyproject.toml` that uv locks."""
     source = layout.requirements(spec.name)
     constraints = pins(layout.lock(spec.constrained_by)) if spec.constrained_by else ()
+    as_of = f"exclude-newer = {json.dumps(spec.as_of)}" if spec.as_of else ""
     # A JSON array of strings is a TOML array of strings.
     return f"""\
 [project]
@@ -77,6 +86,7 @@ dependencies = {json.dumps(requirements(source))}
 package = false
 no-build = true
 fork-strategy = "fewest"
+{as_of}
 environments = {json.dumps([spec.environment])}
 constraint-dependencies = {json.dumps(constraints)}
 override-dependencies = {json.dumps(requirements(source.with_suffix(".overrides")))}

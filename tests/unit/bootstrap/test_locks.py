@@ -61,6 +61,16 @@ def test_the_throw_away_project_carries_overrides_excludes_and_constraints(tmp_p
     assert uv["exclude-dependencies"] == ["triton"]
     assert uv["constraint-dependencies"] == ["click==8.1"]
     assert uv["environments"] == [LINUX]
+    assert "exclude-newer" not in uv
+
+
+def test_a_lock_of_a_day_takes_nothing_newer(tmp_path: Path) -> None:
+    (tmp_path / "docker").mkdir()
+    spec = LockSpec(name="s", environment=LINUX, as_of="2026-03-08T00:00:00Z")
+
+    project = tomllib.loads(locks.project(spec, Layout(root=tmp_path)))
+
+    assert project["tool"]["uv"]["exclude-newer"] == "2026-03-08T00:00:00Z"
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
