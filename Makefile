@@ -16,10 +16,11 @@ CELL := $${TOPOLOGY:+--topology "$$TOPOLOGY"} $${MODEL:+--model "$$MODEL"} \
 BUNDLES := "$${BUNDLE:-results/local}"
 
 .DEFAULT_GOAL := help
-.PHONY: help bench plan verify report test lint lock clean distclean
+.PHONY: help bench images plan verify report test lint lock clean distclean
 
 help:
 	@echo 'make bench      measure, verify and report; sets up everything it needs'
+	@echo 'make images     build the client and, by MODEL, the engine: for RUNTIME=docker'
 	@echo 'make plan       show what `make bench` would do, and start nothing'
 	@echo 'make verify     judge bundles: BUNDLE=DIR, or all of results/local'
 	@echo 'make report     HTML and pictures: BUNDLE=DIR or all of results/local, OUT=results/report'
@@ -37,8 +38,24 @@ help:
 	@echo 'make turns every failure into exit code 2; for exact ones call $(KIT) itself.'
 
 bench:
-	@if [ -n "$$ENDPOINT" ]; then $(SETUP) kit; else $(SETUP) kit engine; fi
+	@if [ -n "$$ENDPOINT" ] || [ "$$RUNTIME" = docker ]; then $(SETUP) kit; else $(SETUP) kit engine; fi
 	@$(KIT) bench $(CELL) $${RUNTIME:+--runtime "$$RUNTIME"} $${ENDPOINT:+--endpoint "$$ENDPOINT"}
+
+# BASE: what the images stand on; its pin is in docker/images.toml.
+BASE ?= python:3.11-slim-bookworm
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kit/__init__.py)
+BUILD := docker build --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION)
+IMAGE := llm-serving-kit
+
+images:
+	$(BUILD) -f docker/client.Dockerfile -t $(IMAGE)/client:$(VERSION) .
+	@case "$$MODEL" in \
+	"" | *-mini) set -x; $(BUILD) -f docker/cpu.Dockerfile -t $(IMAGE)/cpu:$(VERSION) . ;; \
+	*) $(SETUP) kit; set -ex; \
+	   $(BUILD) -f docker/server.Dockerfile -t $(IMAGE)/server:$(VERSION) .; \
+	   $(KIT) model-dockerfile "$$MODEL" | $(BUILD) -f - \
+	       --build-arg SERVER=$(IMAGE)/server:$(VERSION) -t $(IMAGE)/"$$MODEL":$(VERSION) . ;; \
+	esac
 
 plan:
 	@$(SETUP) kit

@@ -35,7 +35,7 @@ def topology(wanted: str) -> Topology:
 
 def compose_file(wanted: str) -> Path:
     """Return a topology's Compose file; raise `UsageError` with the valid ids."""
-    return choose("topology", wanted, {path.stem: path for path in _compose_files()})
+    return choose("topology", wanted, {path.stem: path for path in compose_files()})
 
 
 def suite(wanted: str) -> Suite:
@@ -49,7 +49,7 @@ def suite(wanted: str) -> Suite:
 def shipped() -> Shipped:
     """Return everything that plans are made of here."""
     suites = map(_folder_name, (ROOT / "prompts").glob("*/suite.toml"))
-    topologies = [topology(path.stem) for path in _compose_files()]
+    topologies = [topology(path.stem) for path in compose_files()]
     return Shipped(
         suites={name: suite(name) for name in sorted(suites)},
         models=models(),
@@ -80,7 +80,7 @@ def choose(kind: str, wanted: str, valid: Mapping[str, T]) -> T:
     return valid[wanted]
 
 
-def _compose_files() -> Iterator[Path]:
+def compose_files() -> Iterator[Path]:
     """Yield the file of each topology: `base.yaml` is what they have in common."""
     return (path for path in (ROOT / "compose").glob("*.yaml") if path.stem != "base")
 

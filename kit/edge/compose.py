@@ -26,7 +26,12 @@ DOWN_TIMEOUT_S = 30
 
 _LOG_LINES_SHOWN = 12
 _PARTIAL = "-partial"
-_PASSED_ON = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "XDG_RUNTIME_DIR")
+_PASSED_ON = (
+    "PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "XDG_RUNTIME_DIR",
+    "KIT_CLIENT_IMAGE", "KIT_CPU_IMAGE", "KIT_ENGINE_MEMORY", "KIT_GPU_0", "KIT_GPU_1",
+    "KIT_IMAGE_MOE", "KIT_IMAGE_DENSE", "KIT_IMAGE_MOE_FP8",
+)  # fmt: skip
+"""How Docker is reached, and what the Compose files leave to whoever starts them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

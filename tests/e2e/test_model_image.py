@@ -19,47 +19,19 @@ from kit.bootstrap.hub import Hub
 from kit.edge import pins
 from kit.edge.twins import ensure_twin
 from kit.spec import HubModel
+from tests.e2e.engine_room import BASE, docker, require
 from tests.factory import ROOT
 from tests.stand_in_hub import REPOSITORY, REVISION, Fault, StandInHub
 from tests.unit.edge.test_twins import TWIN
 
 pytestmark = pytest.mark.docker
 
-BASE = os.environ.get("KIT_TEST_BASE", "kit-base:ci")
-BUILD_S = 300
 LARGE = "model.safetensors"
-
-
-def docker(*words: str, **options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["docker", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=BUILD_S,
-        env=os.environ | {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"},
-        **options,
-    )
-
-
-def lacking() -> str | None:
-    """Return what is missing for these tests, if anything."""
-    if shutil.which("docker") is None:
-        return "there is no docker command"
-    if docker("info").returncode:
-        return "no Docker engine answers"
-    if docker("image", "inspect", BASE).returncode:
-        return f"there is no image {BASE}: .ci/base-image {BASE}"
-    return None
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _engine() -> None:
-    reason = lacking()
-    if reason and os.environ.get("KIT_REQUIRE_DOCKER") == "1":
-        pytest.fail(f"KIT_REQUIRE_DOCKER=1, but {reason}")
-    if reason:
-        pytest.skip(reason)
+    require(BASE)
 
 
 @pytest.fixture(scope="module")

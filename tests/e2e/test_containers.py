@@ -1,0 +1,188 @@
+"""Topologies as a real Docker engine takes them, and a cell measured in containers for real.
+
+GPU topologies are created and looked at, never served: there is no GPU here. A container that is
+given GPUs starts by a stand-in for the hook of NVIDIA's toolkit, which gives it none.
+"""
+
+import gzip
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kit import __version__, bundle, canonical, spec
+from kit.bundle import Document, Runtime, Status
+from kit.check.finding import Outcome
+from kit.check.verify import known, verify
+from kit.containers import HostFacts
+from kit.edge import checkout, disk
+from kit.spec import Device, Topology
+from tests.e2e.engine_room import BASE, docker, require
+
+pytestmark = pytest.mark.docker
+
+CLIENT, CPU = (f"llm-serving-kit/{name}:{__version__}" for name in ("client", "cpu"))
+TOPOLOGIES = sorted(path.stem for path in checkout.compose_files())
+GPU_TOPOLOGIES = [name for name in TOPOLOGIES if checkout.topology(name).device is Device.GPU]
+CELLS = [(name, model) for name in TOPOLOGIES for model in checkout.topology(name).services]
+PROJECT = "kit-test"
+
+NCCL = {
+    "tp1": {},
+    "tp2-nvlink": {},
+    "tp2-pcie": {"NCCL_P2P_DISABLE": "1"},
+    "tp2-socket": {"NCCL_P2P_DISABLE": "1", "NCCL_SHM_DISABLE": "1", "NCCL_NET": "Socket"},
+}
+"""What chooses a transport, as the article and the author's earlier scripts set it."""
+
+
+def compose(topology: str, model: str, *words: str, **environment: str) -> str:
+    """Run `docker compose` on a topology's file; return what it printed."""
+    file = str(checkout.compose_file(topology))
+    chosen = ["--project-name", PROJECT, "--file", file, "--profile", model]
+    done = docker("compose", *chosen, *words, **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(("topology", "model"), CELLS)
+def test_the_kit_reads_a_file_as_compose_does(topology: str, model: str) -> None:
+    require()
+    shown = json.loads(compose(topology, model, "config", "--format", "json"))
+    service = spec.fill(checkout.topology(topology).services[model], {})
+    assert tuple(shown["services"][model]["command"]) == service.command
+    assert shown["services"][model]["environment"] == dict(service.environment)
+    assert shown["services"][model]["healthcheck"]["test"] == ["CMD", *service.health.test]
+    assert set(shown["services"]) == {model, f"client-{model}"} | (
+        {f"telemetry-{model}"} if topology in GPU_TOPOLOGIES else set()
+    )
+
+
+@pytest.fixture
+def created(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Mapping[str, Any]]]:
+    """Create a GPU topology's containers from a base image; yield each as `docker inspect` does."""
+    require(BASE)
+    topology: Topology = checkout.topology(request.param)
+    images = {"KIT_IMAGE_MOE": BASE, "KIT_CLIENT_IMAGE": BASE}
+    try:
+        compose(topology.id, "moe", "up", "--no-start", "--no-build", **images)
+        ids = compose(topology.id, "moe", "ps", "--all", "--quiet", **images).split()
+        shown = json.loads(docker("inspect", *ids).stdout)
+        yield {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in shown}
+    finally:
+        compose(topology.id, "moe", "down", "--volumes", **images)
+
+
+@pytest.mark.parametrize(
+    ("created", "topology"), [(name, name) for name in GPU_TOPOLOGIES], indirect=["created"]
+)
+def test_the_engine_is_asked_for_what_the_topology_promises(
+    created: Mapping[str, Mapping[str, Any]], topology: str
+) -> None:
+    ranks = checkout.topology(topology).tensor_parallel_size
+    serving, sampling, client = created["moe"], created["telemetry-moe"], created["client-moe"]
+    gpus = [str(number) for number in range(ranks)]
+    for container, capability in ((serving, "gpu"), (sampling, "utility")):
+        (request,) = container["HostConfig"]["DeviceRequests"]
+        assert (request["Driver"], request["DeviceIDs"]) == ("nvidia", gpus)
+        assert request["Capabilities"] == [[capability]]
+    assert not client["HostConfig"]["DeviceRequests"]
+    environment = dict(word.split("=", 1) for word in serving["Config"]["Env"])
+    chosen = {"NCCL_P2P_DISABLE", "NCCL_SHM_DISABLE", "NCCL_NET", "NCCL_P2P_LEVEL"}
+    assert {name: environment[name] for name in chosen & set(environment)} == NCCL[topology]
+    assert environment["NCCL_DEBUG"] == "INFO"
+    memlock = {"Name": "memlock", "Soft": -1, "Hard": -1}
+    assert memlock in serving["HostConfig"]["Ulimits"]
+    assert serving["HostConfig"]["ShmSize"] == 2**30
+    for container in created.values():
+        host = container["HostConfig"]
+        assert host["ReadonlyRootfs"]
+        assert host["CapDrop"] == ["ALL"]
+        assert host["SecurityOpt"] == ["no-new-privileges:true"]
+        assert host["Memory"] > 0
+        assert host["PidsLimit"] > 0
+        assert not host["PortBindings"]
+        assert not any("docker.sock" in bind for bind in host["Binds"] or ())
+
+
+def test_a_container_with_gpus_starts_by_the_stand_in_hook() -> None:
+    require(BASE)
+    seen = ["printenv", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"]
+    gpus = ["--gpus", '"device=0,1","capabilities=utility"']
+    done = docker("run", "--rm", "--network=none", *gpus, BASE, *seen)
+    assert done.stdout.split() == ["0,1", "utility"], done.stderr
+
+
+def test_two_clean_builds_of_the_client_give_one_digest(tmp_path: Path) -> None:
+    require(BASE)
+    digests = []
+    for name in ("one.tar", "two.tar"):
+        done = docker(
+            "build", "--no-cache", "-f", "docker/client.Dockerfile", str(checkout.ROOT),
+            "--build-arg", f"BASE={BASE}", "--build-arg", f"VERSION={__version__}",
+            "--build-arg", "SOURCE_DATE_EPOCH=0",
+            "--output", f"type=oci,dest={tmp_path / name},rewrite-timestamp=true",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        with tarfile.open(tmp_path / name) as archive:
+            index = archive.extractfile("index.json")
+            assert index is not None
+            digests.append(json.loads(index.read())["manifests"][0]["digest"])
+        (tmp_path / name).unlink()
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.e2e
+def test_a_cell_in_containers_gives_a_valid_bundle(tmp_path: Path) -> None:
+    require(CLIENT, CPU)
+    command = ["bench", "--runtime", "docker", "--topology", "cpu-tp1", "--model", "moe-mini"]
+    done = subprocess.run(
+        [sys.executable, "-m", "kit", *command, "--protocol", "article", "-o", str(tmp_path / "r")],
+        cwd=checkout.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "  measured pass 1" in done.stderr
+    (bag,) = (path for path in (tmp_path / "r").iterdir() if not path.name.startswith("."))
+    files = disk.read_folder(bag).files
+    document = canonical.decode(files[bundle.DOCUMENT], Document)
+    assert (document.runtime, document.status) == (Runtime.DOCKER, Status.COMPLETE)
+    facts = canonical.decode(files[bundle.HOST_FACTS], HostFacts)
+    assert {one.service: one.image for one in facts.containers} == {
+        "moe-mini": CPU,
+        "client-moe-mini": CLIENT,
+    }
+    assert b"non-default args" in gzip.decompress(files[bundle.SERVER_LOG])
+    verdict = verify("case", files, (), known(checkout.schemas(), checkout.shipped()))
+    assert [one for one in verdict.findings if one.outcome is Outcome.FAIL] == []
+    outcomes = {one.code: one.outcome for one in verdict.findings}
+    for code in ("topology-transport", "topology-arguments", "protocol-model-files"):
+        assert outcomes[code] is Outcome.PASS
+    assert docker("ps", "--all", "--quiet", "--filter", "name=kit-cpu-tp1").stdout == ""
+
+
+@pytest.mark.e2e
+def test_an_engine_that_cannot_start_leaves_a_partial_bundle(tmp_path: Path) -> None:
+    require(CLIENT, CPU)
+    command = ["bench", "--runtime", "docker", "--topology", "cpu-tp1", "--model", "moe-mini"]
+    done = subprocess.run(
+        [sys.executable, "-m", "kit", *command, "-o", str(tmp_path / "r")],
+        cwd=checkout.ROOT,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "KIT_ENGINE_MEMORY": "64m"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 5, done.stderr
+    (bag,) = (path for path in (tmp_path / "r").iterdir() if not path.name.startswith("."))
+    assert bag.name.endswith("-partial")
+    document = canonical.decode(disk.read_folder(bag).files[bundle.DOCUMENT], Document)
+    assert (document.status, document.runtime) == (Status.PARTIAL, Runtime.DOCKER)
+    assert docker("ps", "--all", "--quiet", "--filter", "name=kit-cpu-tp1").stdout == ""
