@@ -6,7 +6,7 @@ is started; nothing of theirs is repeated here.
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Annotated, Any, TypeAlias, TypeVar
@@ -113,9 +113,13 @@ class HealthCheck:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """One engine as its Compose file starts it; `${NAME:-default}` not yet filled in."""
+    """One engine as its Compose file starts it; `${NAME:-default}` not yet filled in.
+
+    `gpus` are the device ids that are reserved for it.
+    """
 
     command: tuple[str, ...]
+    gpus: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...]
     health: HealthCheck
 
@@ -265,6 +269,7 @@ def fill(service: Service, variables: Mapping[str, str]) -> Service:
     """Return the service with every variable replaced."""
     return Service(
         command=tuple(interpolate(word, variables) for word in service.command),
+        gpus=tuple(interpolate(word, variables) for word in service.gpus),
         environment=tuple(
             (name, interpolate(value, variables)) for name, value in service.environment
         ),
@@ -295,9 +300,17 @@ def _service(body: Mapping[str, Any]) -> Service:
     environment = body.get("environment", {})
     return Service(
         command=_words(body["command"]),
+        gpus=tuple(_gpus(body.get("deploy", {}))),
         environment=tuple((name, _word(value)) for name, value in sorted(environment.items())),
         health=_health(body["healthcheck"]),
     )
+
+
+def _gpus(deploy: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the reserved device ids, in the one form that every version of Compose takes."""
+    reservations = deploy.get("resources", {}).get("reservations", {})
+    for device in reservations.get("devices", ()):
+        yield from _words(device["device_ids"])
 
 
 def _health(body: Mapping[str, Any]) -> HealthCheck:

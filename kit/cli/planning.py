@@ -69,7 +69,9 @@ def chosen_runtime(wanted: str | None, topology: Topology) -> Runtime:
 
 def default_topology() -> str:
     """Return the topology for this machine, and say in a line why."""
-    found = "an NVIDIA GPU is here, but this version serves on CPU only"
+    found = (
+        "an NVIDIA GPU is here, but no model for it is pinned yet: TOPOLOGY=tp1 would ask for one"
+    )
     reason = found if probes.has_nvidia_gpu() else "no NVIDIA GPU here"
     click.echo(f"{reason}: taking the CPU default, {CPU_DEFAULT}", err=True)
     return CPU_DEFAULT

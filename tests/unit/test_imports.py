@@ -19,6 +19,7 @@ ORDER = (
     "kit.errors",
     "kit.bootstrap",
     "kit.spec",
+    "kit.topologies",
     "kit.model_image",
     "kit.twins",
     "kit.record",
