@@ -69,9 +69,7 @@ def chosen_runtime(wanted: str | None, topology: Topology) -> Runtime:
 
 def default_topology() -> str:
     """Return the topology for this machine, and say in a line why."""
-    found = (
-        "an NVIDIA GPU is here, but no model for it is pinned yet: TOPOLOGY=tp1 would ask for one"
-    )
+    found = "an NVIDIA GPU is here, but no model for one is pinned yet"
     reason = found if probes.has_nvidia_gpu() else "no NVIDIA GPU here"
     click.echo(f"{reason}: taking the CPU default, {CPU_DEFAULT}", err=True)
     return CPU_DEFAULT
@@ -80,6 +78,7 @@ def default_topology() -> str:
 def show(options: CellOptions, *, as_json: bool) -> int:
     """Print the plans, whole as JSON or in short for a reader."""
     for cell in planned_cells(options):
+        chosen_runtime(options.runtime, cell.topology)
         if as_json:
             click.echo(canonical.encode(cell.plan), nl=False)
         else:

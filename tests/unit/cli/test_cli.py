@@ -57,7 +57,7 @@ def good_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("plan", "--suite", "none"), "valid: single"),
         (("plan", "--protocol", "mine"), "valid: article, kit"),
         (("plan", "--cache", "hot"), "valid: cold, warm"),
-        (("plan", "--runtime", "podman"), "valid: process"),
+        (("plan", "--runtime", "podman"), "valid: docker, process"),
         (("plan", "--topology", "../compose/cpu-tp1"), "valid: cpu-tp1, cpu-tp2"),
         (("bench", "--endpoint", "127.0.0.1:8000"), "expected http://HOST:PORT"),
         (("bench", "--max-tokens", "9"), "goes with --endpoint"),
