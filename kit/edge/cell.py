@@ -239,7 +239,7 @@ class Session:
         on_gpu = engine is not None and engine.device is Device.GPU
         absent = {} if on_gpu else {"telemetry": "not collected on CPU"}
         if on_gpu and beside.telemetry is None:
-            absent["telemetry"] = "the sampler wrote nothing"
+            absent["telemetry"] = "the sampler wrote nothing that can be read"
         if on_gpu and beside.nccl_log is None:
             absent["nccl_log"] = "NCCL wrote nothing: one rank alone does not use it"
         if self._runtime is Runtime.DOCKER and beside.host_facts is None:

@@ -17,8 +17,6 @@ from kit.errors import SpecError
 from kit.plan import Plan
 
 TELEMETRY, END = "telemetry.jsonl", "end"
-LAST_LINE_S = 10.0
-"""A sampler that hangs in the driver must not keep a bundle from being sealed."""
 
 _NO_FACTS = b"null"
 """What stands in place of the host's facts where nobody wrote them."""
@@ -28,11 +26,13 @@ _NO_FACTS = b"null"
 class Volumes:
     """Where the client finds what others in the project wrote.
 
-    The engine its logs, and the sampler its telemetry, which goes on until `END` is put beside it.
+    The engine its logs, and the sampler its telemetry, which goes on until `END` is put beside it:
+    `patience_s` is how long its last line is waited for, since a sampler may hang in the driver.
     """
 
     evidence: Path
     telemetry: Path
+    patience_s: float = 10.0
 
 
 def run_in_container(
@@ -72,7 +72,7 @@ def _beside(volumes: Volumes, facts: HostFacts | None, origin_s: float) -> Besid
     return Beside(
         server_log=_log(volumes.evidence, "server.log") or b"",
         nccl_log=_log(volumes.evidence, "nccl.*.log"),
-        telemetry=_telemetry(volumes.telemetry, origin_s),
+        telemetry=_telemetry(volumes, origin_s),
         host_facts=None if facts is None else canonical.encode(facts),
     )
 
@@ -83,11 +83,14 @@ def _log(folder: Path, pattern: str) -> bytes | None:
     return b"".join(found) if found else None
 
 
-def _telemetry(folder: Path, origin_s: float) -> bytes | None:
+def _telemetry(volumes: Volumes, origin_s: float) -> bytes | None:
     """Have the sampler come to its end, and return what it wrote; None where there is none."""
-    written = folder / TELEMETRY
+    written = volumes.telemetry / TELEMETRY
     if not written.exists():
         return None
-    (folder / END).touch()
-    sampler.wait_for_end(written, LAST_LINE_S)  # without a last line the checks say so
-    return telemetry.from_start(written.read_bytes(), origin_s)
+    (volumes.telemetry / END).touch()
+    sampler.wait_for_end(written, volumes.patience_s)  # without a last line the checks say so
+    try:
+        return telemetry.from_start(written.read_bytes(), origin_s)
+    except canonical.NotCanonical:  # said to be absent, rather than sealed as what it is not
+        return None
