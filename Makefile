@@ -16,10 +16,11 @@ CELL := $${TOPOLOGY:+--topology "$$TOPOLOGY"} $${MODEL:+--model "$$MODEL"} \
 BUNDLES := "$${BUNDLE:-results/local}"
 
 .DEFAULT_GOAL := help
-.PHONY: help bench images plan verify report test lint lock clean distclean
+.PHONY: help bench doctor images plan verify report test lint lock clean distclean
 
 help:
 	@echo 'make bench      measure, verify and report; sets up everything it needs'
+	@echo 'make doctor     what this machine can run, what it lacks, and how to get it'
 	@echo 'make images     build the client and, by MODEL, the engine: for RUNTIME=docker'
 	@echo 'make plan       show what `make bench` would do, and start nothing'
 	@echo 'make verify     judge bundles: BUNDLE=DIR, or all of results/local'
@@ -40,6 +41,10 @@ help:
 bench:
 	@if [ -n "$$ENDPOINT" ] || [ "$$RUNTIME" = docker ]; then $(SETUP) kit; else $(SETUP) kit engine; fi
 	@$(KIT) bench $(CELL) $${RUNTIME:+--runtime "$$RUNTIME"} $${ENDPOINT:+--endpoint "$$ENDPOINT"}
+
+doctor:
+	@$(SETUP) kit
+	@$(KIT) doctor
 
 # BASE: what the images stand on; its pin is in docker/images.toml.
 BASE ?= python:3.11-slim-bookworm

@@ -194,6 +194,15 @@ def plan(**options: Any) -> int:
 
 
 @commands.command()
+@click.option("--json", "as_json", is_flag=True, help="Facts and findings as one JSON document.")
+def doctor(as_json: bool) -> int:
+    """Say what this machine can run, what it lacks, and how to get it."""
+    from kit.cli.doctor import show
+
+    return show(as_json=as_json)
+
+
+@commands.command()
 @click.option("--topology", required=True, help="A file of compose/.")
 @click.option("--model", required=True, help="A service of that file.")
 @click.option("--engine", "engine_url", required=True, metavar="URL", help="Where it serves.")

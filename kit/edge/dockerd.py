@@ -16,6 +16,7 @@ from docker.models.containers import Container as DockerContainer
 import docker
 from kit.bundle import ModelFile
 from kit.containers import Container, DeviceRequest, HostFacts
+from kit.doctor import DockerFacts
 from kit.edge import disk, probes, sampler
 from kit.errors import MachineError
 from kit.telemetry import GpuProcesses
@@ -47,6 +48,32 @@ def require_compose() -> None:
         ) from error
     if _compose_version() is None:
         raise _lacking("docker compose", "the kit starts containers with it")
+
+
+def facts(tag: str) -> DockerFacts:
+    """Return what can be told of the engine; `MachineError` where none answers.
+
+    `tag` is the end of the names of the images that count.
+    """
+    if shutil.which("docker") is None:
+        raise _lacking("docker", "no docker command")
+    try:
+        client = _client()
+        info = client.info()
+        names = [name for image in client.images.list() for name in image.tags]
+    except DockerException as error:
+        why = "no engine answers, or it is not yours to use"
+        raise _lacking("a Docker engine that answers", why) from error
+    root = Path(info.get("DockerRootDir", "/"))
+    return DockerFacts(
+        version=str(info.get("ServerVersion")),
+        compose_version=_compose_version(),
+        has_nvidia_runtime=bool(
+            "nvidia" in info.get("Runtimes", {}) or shutil.which("nvidia-container-runtime-hook")
+        ),
+        free_bytes=shutil.disk_usage(root).free if root.exists() else None,
+        images=tuple(sorted(name for name in names if name.endswith(tag))),
+    )
 
 
 def host_facts(project: str, model: str, state: Path) -> HostFacts:

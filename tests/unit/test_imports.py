@@ -30,6 +30,7 @@ ORDER = (
     "kit.nccl",
     "kit.serverlog",
     "kit.telemetry",
+    "kit.doctor",
     "kit.redact",
     "kit.sse",
     "kit.chat",

@@ -1,0 +1,60 @@
+"""`kit doctor`: what this machine can run, what it lacks, and how to get it."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import click
+
+from kit import __version__, canonical, doctor
+from kit.doctor import Lack, MachineFacts, Readiness
+from kit.edge import checkout, machine
+from kit.errors import ExitCode
+from kit.report.escape import printable
+
+
+def show(*, as_json: bool) -> int:
+    """Print the facts and every cell's readiness; 4 where nothing at all can run."""
+    facts = machine.look()
+    topologies = {path.stem: checkout.topology(path.stem) for path in checkout.compose_files()}
+    cells = doctor.examine(facts, topologies, checkout.models(), __version__)
+    if as_json:
+        document = {"kit_version": __version__, "machine": facts, "cells": cells}
+        click.echo(canonical.encode(document), nl=False)
+    else:
+        click.echo("\n".join((*_facts(facts), "", *_cells(cells))))
+    can_run = any(not cell.lacks for cell in cells)
+    return ExitCode.DONE if can_run else ExitCode.MACHINE_LACKS
+
+
+def _facts(facts: MachineFacts) -> Iterator[str]:
+    yield f"system   {facts.system}, {facts.machine}, {facts.cores} cores"
+    memory = "unknown" if facts.memory_bytes is None else f"{facts.memory_bytes / 1e9:.0f} GB"
+    yield f"memory   {memory}; {facts.free_bytes / 1e9:.0f} GB of disk are free here"
+    if facts.docker is None:
+        yield f"docker   none: {facts.docker_fault or 'no docker command'}"
+    else:
+        compose = facts.docker.compose_version or "none"
+        toolkit = "there" if facts.docker.has_nvidia_runtime else "not there"
+        yield f"docker   {facts.docker.version}, compose {compose}, NVIDIA toolkit {toolkit}"
+    if facts.gpus is None:
+        yield "gpus     none, or no driver"
+        return
+    yield f"driver   {facts.gpus.driver_version}, CUDA {facts.gpus.cuda_driver_version}"
+    for gpu in facts.gpus.gpus:
+        links = "unknown" if gpu.nvlink_links_active is None else str(gpu.nvlink_links_active)
+        memory = f"{(gpu.memory_bytes or 0) / 2**30:.1f} GiB"
+        yield f"gpu {gpu.index}    {printable(gpu.name)}, {memory}, NVLink links up: {links}"
+
+
+def _cells(cells: Sequence[Readiness]) -> Iterator[str]:
+    """Yield a line for each cell, and each lack once, with the cells that it holds back."""
+    held: dict[Lack, list[str]] = defaultdict(list)
+    for cell in cells:
+        name = f"{cell.model} x {cell.topology} ({cell.runtime})"
+        yield f"{'lacks' if cell.lacks else 'ready'}  {name}"
+        for lack in cell.lacks:
+            held[lack].append(name)
+    for lack, names in held.items():
+        yield f"\nlacks {lack.what}"
+        yield f"  for   {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+        yield f"  next  {lack.next_step}"
