@@ -5,7 +5,7 @@ The only module that imports docker.
 
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +152,11 @@ def _container(created: DockerContainer) -> Container:
     facts: Mapping[str, Any] = created.attrs
     host, labels = facts["HostConfig"], facts["Config"]["Labels"]
     image: Mapping[str, Any] = _client().images.get(facts["Image"]).attrs
-    digests = [text.rpartition("@")[2] for text in image.get("RepoDigests") or ()]
     return Container(
         service=labels[SERVICE_LABEL],
         image=facts["Config"]["Image"],
         image_id=image["Id"],
-        image_digest=next(iter(digests), None),
+        image_digest=registry_digest(image.get("RepoDigests") or ()),
         image_labels={
             name: str(value)[:200]
             for name, value in sorted((image["Config"].get("Labels") or {}).items())
@@ -170,6 +169,19 @@ def _container(created: DockerContainer) -> Container:
         read_only=host["ReadonlyRootfs"],
         capabilities_dropped=tuple(host["CapDrop"] or ()),
     )
+
+
+def registry_digest(names: Iterable[str]) -> str | None:
+    """Return the digest under which a registry has an image; None for one of this machine's own.
+
+    An engine may give a digest to what it built itself: only a name that begins with a host (it has
+    a dot, a port, or is localhost) can be pulled by somebody else.
+    """
+    for name in names:
+        host, _, _ = name.partition("/")
+        if "." in host or ":" in host or host == "localhost":
+            return name.rpartition("@")[2]
+    return None
 
 
 def _device_request(request: Mapping[str, Any]) -> DeviceRequest:

@@ -1,0 +1,39 @@
+"""What is read from a Docker engine's answers; no engine is asked (`tests/e2e` asks one)."""
+
+import pytest
+
+from kit.edge import dockerd
+from kit.errors import ExitCode
+
+DIGEST = "sha256:" + "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([], None),
+        ([f"llm-serving-kit/cpu@{DIGEST}"], None),
+        ([f"ghcr.io/somebody/cpu@{DIGEST}"], DIGEST),
+        ([f"localhost:5000/cpu@{DIGEST}"], DIGEST),
+        ([f"llm-serving-kit/cpu@sha256:{'0' * 64}", f"127.0.0.1:5000/cpu@{DIGEST}"], DIGEST),
+    ],
+)
+def test_only_a_registrys_digest_counts(names: list[str], expected: str | None) -> None:
+    assert dockerd.registry_digest(names) == expected
+
+
+@pytest.mark.parametrize(
+    ("output", "next_step"),
+    [
+        (
+            'could not select device driver "nvidia" with capabilities: [[gpu]]',
+            "make doctor",
+        ),
+        ("Error response from daemon: No such image: x", "make images MODEL=moe"),
+        ("", "make images MODEL=moe"),
+    ],
+)
+def test_why_containers_cannot_be_created(output: str, next_step: str) -> None:
+    error = dockerd.cannot_create(output, "moe")
+    assert error.exit_code is ExitCode.MACHINE_LACKS
+    assert error.next_step == next_step
