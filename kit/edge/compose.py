@@ -17,7 +17,7 @@ from kit import canonical
 from kit.bundle import Beside, EngineIdentity, Runtime, Status
 from kit.containers import HostFacts
 from kit.edge import disk, dockerd, process
-from kit.edge.cell import BUNDLE, Session, Site
+from kit.edge.cell import BUNDLE, ROOM_FOR_A_BUNDLE_BYTES, Session, Site
 from kit.errors import KitError, MachineError, RunError
 from kit.plan import Plan
 
@@ -48,9 +48,11 @@ class ComposeEngine:
         the run failed: what the client, or the host in its place, could seal is kept.
         """
         dockerd.require_compose()
-        session = Session(plan, Runtime.DOCKER, EngineIdentity(), site)
+        disk.require_writable(site.results, ROOM_FOR_A_BUNDLE_BYTES)
         with TemporaryDirectory(prefix=".run-", dir=site.results) as scratch:
             project = _Project(self, plan, site, Path(scratch))
+            project.create()
+            session = Session(plan, Runtime.DOCKER, EngineIdentity(), site)
             session.collect = project.beside
             with session.sealed():
                 try:
@@ -88,11 +90,17 @@ class _Project:
             "KIT_HOST_FACTS": str(self._facts_file),
         }
 
-    def run(self) -> int:
-        """Create, look, start, wait for the client's end, and remove; return its exit code."""
+    def create(self) -> None:
+        """Create the containers; `MachineError`, and nothing left of them, where that fails."""
         self._require_unused()
+        done = self._compose("up", "--no-start", "--no-build", "--pull", "missing")
+        if done.returncode != 0:
+            self._remove()
+            raise dockerd.cannot_create(done.stdout, self._model)
+
+    def run(self) -> int:
+        """Look, start, wait for the client's end, and remove; return its exit code."""
         try:
-            self._create()
             self._facts = dockerd.host_facts(self._name, self._model, self._site.state)
             self._facts_file.write_bytes(canonical.encode(self._facts))
             return self._start()
@@ -127,11 +135,6 @@ class _Project:
                 "another run is going on, or one was killed",
                 f"docker rm --force {' '.join(names)}",
             )
-
-    def _create(self) -> None:
-        done = self._compose("up", "--no-start", "--no-build", "--pull", "missing")
-        if done.returncode != 0:
-            raise dockerd.cannot_create(done.stdout, self._model)
 
     def _start(self) -> int:
         """Start everything, hand on what the client says, and return its exit code."""

@@ -186,3 +186,44 @@ def test_an_engine_that_cannot_start_leaves_a_partial_bundle(tmp_path: Path) -> 
     document = canonical.decode(disk.read_folder(bag).files[bundle.DOCUMENT], Document)
     assert (document.status, document.runtime) == (Status.PARTIAL, Runtime.DOCKER)
     assert docker("ps", "--all", "--quiet", "--filter", "name=kit-cpu-tp1").stdout == ""
+
+
+def test_an_image_that_is_not_there_is_the_machines_lack_and_leaves_nothing(tmp_path: Path) -> None:
+    require(BASE)
+    command = ["bench", "--runtime", "docker", "--topology", "cpu-tp1", "--model", "moe-mini"]
+    done = subprocess.run(
+        [sys.executable, "-m", "kit", *command, "-o", str(tmp_path / "r")],
+        cwd=checkout.ROOT,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "KIT_CPU_IMAGE": "127.0.0.1:1/none:0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 4, done.stderr
+    assert "make images MODEL=moe-mini" in done.stderr
+    assert list((tmp_path / "r").iterdir()) == []
+    assert docker("ps", "--all", "--quiet", "--filter", "name=kit-cpu-tp1").stdout == ""
+
+
+@pytest.mark.e2e
+def test_an_interrupted_run_is_sealed_by_the_client_and_leaves_no_container(tmp_path: Path) -> None:
+    require(CLIENT, CPU)
+    command = ["bench", "--runtime", "docker", "--topology", "cpu-tp1", "--model", "moe-mini"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "kit", *command, "-o", str(tmp_path / "r")],
+        cwd=checkout.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr is not None
+        said = next((line for line in running.stderr if "engine is ready" in line), "")
+        running.terminate()
+        rest = running.stderr.read()
+    assert said, rest
+    assert running.returncode == 130, rest
+    (bag,) = (path for path in (tmp_path / "r").iterdir() if not path.name.startswith("."))
+    document = canonical.decode(disk.read_folder(bag).files[bundle.DOCUMENT], Document)
+    assert document.failure is not None
+    assert (document.failure.stage, document.failure.code) == ("measure", "interrupted")
+    assert docker("ps", "--all", "--quiet", "--filter", "name=kit-cpu-tp1").stdout == ""
