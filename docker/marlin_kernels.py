@@ -27,17 +27,17 @@ class Kernel:
     """A kernel template: every set of its parameters is one kernel in the library."""
 
     name: str
-    library: str
-    """The file in vLLM's own directory."""
+    file: str
+    """The library in vLLM's own directory."""
     mangled: str
     """How the names of its instances begin (Itanium C++ ABI)."""
 
 
 KERNELS = (
-    Kernel(name="marlin::Marlin", library="_C.abi3.so", mangled="_ZN6marlin6MarlinI"),
+    Kernel(name="marlin::Marlin", file="_C.abi3.so", mangled="_ZN6marlin6MarlinI"),
     Kernel(
         name="marlin_moe_wna16::Marlin",
-        library="_moe_C.abi3.so",
+        file="_moe_C.abi3.so",
         mangled="_ZN16marlin_moe_wna166MarlinI",
     ),
 )
@@ -73,24 +73,24 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--vllm", type=Path, required=True, help="the installed package")
     parser.add_argument("--arch", default="sm_80", help="as cuobjdump names it (default: sm_80)")
     options = parser.parse_args(arguments)
-    lacking = False
+    lacking: list[str] = []
     for kernel in KERNELS:
-        library = options.vllm / kernel.library
+        library = options.vllm / kernel.file
         try:
             found = count(kernel, list_symbols(options.cuobjdump, library, options.arch))
         except (OSError, subprocess.CalledProcessError) as e:
             print(f"error: {library}: {e}", file=sys.stderr)
             return 4
         print(f"{library.name}: {found} {kernel.name} for {options.arch} (0.17.0: {EXPECTED})")
-        lacking |= found == 0
+        lacking += [] if found else [kernel.name]
     if lacking:
         print(
-            f"error: this vLLM lacks Marlin kernels for {options.arch}\n"
+            f"error: this vLLM has no {' and no '.join(lacking)} for {options.arch}\n"
             "likely: not the locked wheel, or an architecture that it was not built for\n"
             "next: grep -A2 ^vllm docker/server.lock",
             file=sys.stderr,
         )
-    return int(lacking)
+    return int(bool(lacking))
 
 
 if __name__ == "__main__":

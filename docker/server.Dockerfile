@@ -31,7 +31,8 @@ RUN python3 -m pip install --target=/cuobjdump --no-cache-dir --no-compile \
     --no-deps --require-hashes --only-binary=:all: --quiet -r /cuobjdump.lock \
  && chmod +x /cuobjdump/nvidia/cu13/bin/cuobjdump
 RUN python3 /marlin_kernels.py --arch sm_80 --cuobjdump /cuobjdump/nvidia/cu13/bin/cuobjdump \
-    --vllm /opt/venv/lib/python3.*/site-packages/vllm >/marlin-kernels.txt
+    --vllm /opt/venv/lib/python3.*/site-packages/vllm >/marlin-kernels.txt \
+ && cat /marlin-kernels.txt
 
 # On the packages themselves: a copy of 10 GB would take as much again of the builder's disk.
 FROM engine

@@ -96,27 +96,32 @@ def test_both_kernels_pass_and_the_expected_count_is_beside_the_found(
     assert printed.err == ""
 
 
+BOTH = "marlin::Marlin and no marlin_moe_wna16::Marlin"
+
+
 @pytest.mark.parametrize(
-    ("dense", "moe", "arch"),
+    ("dense", "moe", "arch", "lacking"),
     [
-        (HEADER + rows(MARLIN, 2), HEADER + FALLBACK, "sm_80"),
-        (HEADER + REPACK + CONSTANT, HEADER + rows(MOE, 2), "sm_80"),
-        ("", "", "sm_80"),
-        (HEADER + rows(MARLIN, 2), HEADER + rows(MOE, 2), "sm_86"),
+        (HEADER + rows(MARLIN, 2), HEADER + FALLBACK, "sm_80", "marlin_moe_wna16::Marlin"),
+        (HEADER + REPACK + CONSTANT, HEADER + rows(MOE, 2), "sm_80", "marlin::Marlin"),
+        ("", "", "sm_80", BOTH),
+        (HEADER + rows(MARLIN, 2), HEADER + rows(MOE, 2), "sm_86", BOTH),
     ],
     ids=["no experts", "no dense", "no device code", "another architecture"],
 )
 def test_a_library_without_its_kernels_fails_the_build(
+    *,
     script: ModuleType,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     dense: str,
     moe: str,
     arch: str,
+    lacking: str,
 ) -> None:
     assert run(script, cuobjdump(tmp_path, dense=dense, moe=moe), "--arch", arch) == 1
 
-    assert f"lacks Marlin kernels for {arch}" in capsys.readouterr().err
+    assert f"has no {lacking} for {arch}\n" in capsys.readouterr().err
 
 
 def test_a_tool_that_cannot_answer_is_not_an_answer(
