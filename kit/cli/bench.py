@@ -87,6 +87,7 @@ def _run_in_docker(planned: PlannedCell, options: BenchOptions, site: Site) -> P
 def _run_as_process(planned: PlannedCell, port: int | None, site: Site) -> Path:
     """Make the twin, start the engine as its Compose file says, and measure it."""
     twin = _twin(planned)
+    port = process.free_port(port)
     if not (checkout.ENGINE / "bin" / "vllm").exists():
         raise MachineError(
             "the CPU engine is not installed",
@@ -95,7 +96,6 @@ def _run_as_process(planned: PlannedCell, port: int | None, site: Site) -> Path:
         )
     folder = twins.ensure_twin(twin, checkout.STATE / "models")
     cores = process.cores(planned.topology.tensor_parallel_size)
-    port = process.free_port(port)
     variables = {
         "KIT_HOST": "127.0.0.1",
         "KIT_PORT": str(port),
