@@ -1,8 +1,8 @@
 """How many times as fast the MoE model is as the dense one, where the two can be compared at all.
 
-Compared are bundles that agree in everything but the model: host, topology, suite, prompts,
-protocol, cache, connection, and whether they are twins. An endpoint is left out, since nothing
-says which machine served; so is a run that stopped short.
+Compared are bundles that agree in everything but the model: host, runtime, topology, suite,
+prompts, protocol, cache, connection, and whether they are twins. An endpoint is left out, since
+nothing says which machine served; so is a run that stopped short.
 """
 
 from collections.abc import Iterator, Sequence
@@ -64,7 +64,8 @@ def _must_agree(cell: CellFigures) -> object:
     plan = cell.plan
     prompts = tuple((prompt.id, prompt.text) for prompt in plan.prompts)
     settings = (plan.protocol, plan.cache, plan.connection, plan.dialect, plan.system, prompts)
-    where = (cell.bundle.document.host_id, plan.cell.topology, plan.cell.suite)
+    document = cell.bundle.document
+    where = (document.host_id, document.runtime, plan.cell.topology, plan.cell.suite)
     return where, settings, cell.is_twin
 
 

@@ -48,9 +48,13 @@ def _run(bundle: Bundle) -> object:
 
 
 def _starts(bundle: Bundle, bundles: Sequence[Bundle]) -> int:
-    """Count the bundles of this host and plan: as many starts of the engine."""
-    mine = (bundle.document.host_id, bundle.document.plan_digest)
-    return sum((other.document.host_id, other.document.plan_digest) == mine for other in bundles)
+    """Count the bundles of this host, plan and runtime: as many starts of the engine."""
+    return sum(_conditions(other) == _conditions(bundle) for other in bundles)
+
+
+def _conditions(bundle: Bundle) -> object:
+    document = bundle.document
+    return document.host_id, document.plan_digest, document.runtime
 
 
 def _tag(bundle: Bundle, bundles: Sequence[Bundle]) -> str:

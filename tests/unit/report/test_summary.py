@@ -118,8 +118,9 @@ def test_bundles_of_one_plan_and_host_are_starts() -> None:
         assert half >= stats.RESTART_FLOOR * (1 - 1e-9)
 
 
-def test_another_host_is_not_another_start() -> None:
-    cells = summarise([make(MOE), make(replace(MOE, host_id=OTHER_HOST))]).cells
+@pytest.mark.parametrize("changes", [{"host_id": OTHER_HOST}, {"runtime": Runtime.DOCKER}])
+def test_another_host_or_runtime_is_not_another_start(changes: dict[str, object]) -> None:
+    cells = summarise([make(MOE), make(replace(MOE, seed=2, **changes))]).cells
     assert [cell.starts for cell in cells] == [1, 1]
 
 
@@ -195,6 +196,7 @@ def test_the_advantage_is_the_ratio_of_pooled_rates_with_welchs_interval() -> No
         replace(DENSE, kept=0),
         replace(DENSE, kept=34),  # a run that stopped short
         replace(DENSE, runtime=Runtime.ENDPOINT),
+        replace(DENSE, runtime=Runtime.DOCKER),
         replace(MOE, seed=9),
     ],
 )
