@@ -13,17 +13,16 @@ real hub and the models' 18 GB were never fetched with this yet; `tests/stand_in
 
 import argparse
 import errno
-import fcntl
 import hashlib
 import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kit.bootstrap.folder_lock import sole_user
 from kit.bootstrap.hub import HUB, Attempts, Body, Hub, Transient
 from kit.bootstrap.pins import File, Pin, read_pin
 from kit.errors import ExitCode, KitError, MachineError
@@ -74,7 +73,7 @@ def fetch(pin: Pin, places: Places, hub: Hub) -> None:
     """
     try:
         places.target.mkdir(parents=True, exist_ok=True)
-        with _sole_user(places.target):
+        with sole_user(places.target):
             _require_nothing_else(pin, places.target)
             missing = [file for file in pin.files if not _is(places.target / file.name, file)]
             if places.source is not None and any(places.source.iterdir()):
@@ -91,7 +90,7 @@ def fetch(pin: Pin, places: Places, hub: Hub) -> None:
 def _download_all(pin: Pin, files: list[File], places: Places, hub: Hub) -> None:
     """Download all files, then move all: an image layer that broke off would be lost as a whole."""
     places.partial.mkdir(parents=True, exist_ok=True)
-    with _sole_user(places.partial):
+    with sole_user(places.partial):
         _require_room(files, places)
         for file in files:
             _download(file, hub.file_address(pin.repository, pin.revision, file.name), places, hub)
@@ -273,17 +272,6 @@ def _require_room(files: list[File], places: Places) -> None:
             raise MachineError(
                 f"{folder} has {_size(free)} free", f"{_size(size)} are needed", f"df -h {folder}"
             )
-
-
-@contextmanager
-def _sole_user(folder: Path) -> Iterator[None]:
-    """Wait until no other process fetches into the folder. A killed process holds no lock."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _waiting(places: Places, file: File) -> Path:

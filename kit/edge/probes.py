@@ -1,6 +1,5 @@
 """What the host tells of itself: an allow-list of facts that name nobody."""
 
-import fcntl
 import getpass
 import hashlib
 import os
@@ -10,11 +9,12 @@ import re
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
+from kit.bootstrap.folder_lock import sole_user
 from kit.bundle import Host, Load, ModelFile
 from kit.edge import checkout, disk
 
@@ -75,7 +75,7 @@ def host_id(state: Path) -> str:
         if (known := _known_id(path)) is not None:
             return known
         state.mkdir(parents=True, exist_ok=True)
-        with _sole_writer(state):
+        with sole_user(state):
             return _known_id(path) or _new_id(path)
     except OSError as error:
         raise disk.cannot_write(path, error) from error
@@ -138,16 +138,6 @@ def _new_id(path: Path) -> str:
     fresh.write_text(made + "\n")
     fresh.replace(path)
     return made
-
-
-@contextmanager
-def _sole_writer(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _homes() -> set[str]:

@@ -6,16 +6,15 @@ in a container runs as another user. Does not know what is in its files: that is
 """
 
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from kit.bootstrap.folder_lock import sole_user
 from kit.errors import MachineError, SpecError
 from kit.spec import WEIGHTS, Twin
 from kit.twins.checkpoint import small_files, weight_chunks
@@ -36,7 +35,7 @@ def ensure_twin(model: Twin, root: Path) -> Path:
     try:
         if not _intact(home, files, model.sha256):
             _make_root(root)
-            with _sole_writer(root):
+            with sole_user(root):
                 if not _intact(home, files, model.sha256):
                     _replace(model, files, home)
     except OSError as error:
@@ -107,17 +106,6 @@ def _make_root(root: Path) -> None:
     if not root.is_dir():
         root.mkdir(parents=True, exist_ok=True)
         root.chmod(_DIRECTORY_MODE)
-
-
-@contextmanager
-def _sole_writer(root: Path) -> Iterator[None]:
-    """Wait until no other process makes a twin under `root`. A killed process holds no lock."""
-    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _shipped(name: str) -> bytes:

@@ -6,6 +6,7 @@ given GPUs starts by a stand-in for the hook of NVIDIA's toolkit, which gives it
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -48,6 +49,31 @@ def compose(topology: str, model: str, *words: str, **environment: str) -> str:
     done = docker("compose", *chosen, *words, **environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+BENCH = (sys.executable, "-m", "kit", "bench", "--runtime", "docker", "--topology", "cpu-tp1",
+         "--model", "moe-mini", "-o")  # fmt: skip
+
+
+def bench(results: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Measure one cell in containers; the environment is the real one where none is given."""
+    return subprocess.run(
+        [*BENCH, str(results), *options],
+        cwd=checkout.ROOT,
+        env={"PATH": os.environ["PATH"], **environment} if environment else None,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def only_bag(results: Path) -> Path:
+    (bag,) = (path for path in results.iterdir() if not path.name.startswith("."))
+    return bag
+
+
+def left_running() -> str:
+    return docker("ps", "--all", "--quiet", "--filter", "name=kit-cpu-tp1").stdout
 
 
 @pytest.mark.parametrize(("topology", "model"), CELLS)
@@ -140,17 +166,10 @@ def test_two_clean_builds_of_the_client_give_one_digest(tmp_path: Path) -> None:
 @pytest.mark.e2e
 def test_a_cell_in_containers_gives_a_valid_bundle(tmp_path: Path) -> None:
     require(CLIENT, CPU)
-    command = ["bench", "--runtime", "docker", "--topology", "cpu-tp1", "--model", "moe-mini"]
-    done = subprocess.run(
-        [sys.executable, "-m", "kit", *command, "--protocol", "article", "-o", str(tmp_path / "r")],
-        cwd=checkout.ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = bench(tmp_path / "r", "--protocol", "article")
     assert done.returncode == 0, done.stderr
     assert "  measured pass 1" in done.stderr
-    (bag,) = (path for path in (tmp_path / "r").iterdir() if not path.name.startswith("."))
+    bag = only_bag(tmp_path / "r")
     files = disk.read_folder(bag).files
     document = canonical.decode(files[bundle.DOCUMENT], Document)
     assert (document.runtime, document.status) == (Runtime.DOCKER, Status.COMPLETE)
@@ -165,52 +184,35 @@ def test_a_cell_in_containers_gives_a_valid_bundle(tmp_path: Path) -> None:
     outcomes = {one.code: one.outcome for one in verdict.findings}
     for code in ("topology-transport", "topology-arguments", "protocol-model-files"):
         assert outcomes[code] is Outcome.PASS
-    assert docker("ps", "--all", "--quiet", "--filter", "name=kit-cpu-tp1").stdout == ""
+    assert left_running() == ""
 
 
 @pytest.mark.e2e
 def test_an_engine_that_cannot_start_leaves_a_partial_bundle(tmp_path: Path) -> None:
     require(CLIENT, CPU)
-    command = ["bench", "--runtime", "docker", "--topology", "cpu-tp1", "--model", "moe-mini"]
-    done = subprocess.run(
-        [sys.executable, "-m", "kit", *command, "-o", str(tmp_path / "r")],
-        cwd=checkout.ROOT,
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "KIT_ENGINE_MEMORY": "64m"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = bench(tmp_path / "r", KIT_ENGINE_MEMORY="64m")
     assert done.returncode == 5, done.stderr
-    (bag,) = (path for path in (tmp_path / "r").iterdir() if not path.name.startswith("."))
+    bag = only_bag(tmp_path / "r")
     assert bag.name.endswith("-partial")
     document = canonical.decode(disk.read_folder(bag).files[bundle.DOCUMENT], Document)
     assert (document.status, document.runtime) == (Status.PARTIAL, Runtime.DOCKER)
-    assert docker("ps", "--all", "--quiet", "--filter", "name=kit-cpu-tp1").stdout == ""
+    assert left_running() == ""
 
 
 def test_an_image_that_is_not_there_is_the_machines_lack_and_leaves_nothing(tmp_path: Path) -> None:
     require(BASE)
-    command = ["bench", "--runtime", "docker", "--topology", "cpu-tp1", "--model", "moe-mini"]
-    done = subprocess.run(
-        [sys.executable, "-m", "kit", *command, "-o", str(tmp_path / "r")],
-        cwd=checkout.ROOT,
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "KIT_CPU_IMAGE": "127.0.0.1:1/none:0"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = bench(tmp_path / "r", KIT_CPU_IMAGE="127.0.0.1:1/none:0")
     assert done.returncode == 4, done.stderr
     assert "make images MODEL=moe-mini" in done.stderr
     assert list((tmp_path / "r").iterdir()) == []
-    assert docker("ps", "--all", "--quiet", "--filter", "name=kit-cpu-tp1").stdout == ""
+    assert left_running() == ""
 
 
 @pytest.mark.e2e
 def test_an_interrupted_run_is_sealed_by_the_client_and_leaves_no_container(tmp_path: Path) -> None:
     require(CLIENT, CPU)
-    command = ["bench", "--runtime", "docker", "--topology", "cpu-tp1", "--model", "moe-mini"]
     with subprocess.Popen(
-        [sys.executable, "-m", "kit", *command, "-o", str(tmp_path / "r")],
+        [*BENCH, str(tmp_path / "r")],
         cwd=checkout.ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -222,8 +224,8 @@ def test_an_interrupted_run_is_sealed_by_the_client_and_leaves_no_container(tmp_
         rest = running.stderr.read()
     assert said, rest
     assert running.returncode == 130, rest
-    (bag,) = (path for path in (tmp_path / "r").iterdir() if not path.name.startswith("."))
+    bag = only_bag(tmp_path / "r")
     document = canonical.decode(disk.read_folder(bag).files[bundle.DOCUMENT], Document)
     assert document.failure is not None
     assert (document.failure.stage, document.failure.code) == ("measure", "interrupted")
-    assert docker("ps", "--all", "--quiet", "--filter", "name=kit-cpu-tp1").stdout == ""
+    assert left_running() == ""
