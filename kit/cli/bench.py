@@ -96,14 +96,12 @@ def _run_as_process(planned: PlannedCell, port: int | None, site: Site) -> Path:
         )
     folder = twins.ensure_twin(twin, checkout.STATE / "models")
     cores = process.cores(planned.topology.tensor_parallel_size)
-    variables = {
-        "KIT_HOST": "127.0.0.1",
-        "KIT_PORT": str(port),
-        "KIT_MODELS": str(folder.parent),
-        "KIT_CACHE": str(checkout.STATE / "cache" / planned.topology.id / twin.id),
-        "KIT_CORES": "|".join(map(str, cores)),
-        "KIT_LOGGING": "",
-    }
+    variables = process.variables(
+        models=folder.parent,
+        cache=checkout.STATE / "cache" / planned.topology.id / twin.id,
+        port=port,
+        cores=cores,
+    )
     engine = OwnEngine(
         service=spec.fill(planned.service, variables),
         environment=checkout.ENGINE,

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -119,6 +119,21 @@ def free_port(wanted: int | None) -> int:
                 f"ss -ltnp 'sport = :{wanted}'",
             ) from error
         return int(probe.getsockname()[1])
+
+
+def variables(*, models: Path, cache: Path, port: int, cores: Sequence[int]) -> dict[str, str]:
+    """Return what a CPU topology's Compose file leaves open, for a process on this machine.
+
+    A container has folders of its own; a process's log is its output.
+    """
+    return {
+        "KIT_HOST": "127.0.0.1",
+        "KIT_PORT": str(port),
+        "KIT_MODELS": str(models),
+        "KIT_CACHE": str(cache),
+        "KIT_CORES": "|".join(map(str, cores)),
+        "KIT_LOGGING": "",
+    }
 
 
 def cores(count: int) -> tuple[int, ...]:

@@ -95,13 +95,12 @@ def twin() -> Twin:
 def engine(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> OwnEngine:
     folder = twins.ensure_twin(twin, tmp_path_factory.mktemp("models"))
     cores, port = process.cores(1), process.free_port(None)
-    variables = {
-        "KIT_HOST": "127.0.0.1",
-        "KIT_PORT": str(port),
-        "KIT_MODELS": str(folder.parent),
-        "KIT_CACHE": str(checkout.STATE / "cache" / TOPOLOGY / "end-to-end"),
-        "KIT_CORES": str(cores[0]),
-    }
+    variables = process.variables(
+        models=folder.parent,
+        cache=checkout.STATE / "cache" / TOPOLOGY / "end-to-end",
+        port=port,
+        cores=cores,
+    )
     return OwnEngine(
         service=spec.fill(checkout.topology(TOPOLOGY).services[twin.id], variables),
         environment=checkout.ENGINE,
