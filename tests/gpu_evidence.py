@@ -138,7 +138,7 @@ def _reading(index: int, values: dict[str, object]) -> Reading:
         "pcie_generation": 4,
         "pcie_width": 16,
     }
-    return Reading(index=index, **(usual | values))  # type: ignore[arg-type]
+    return Reading(index=index, **(usual | values))  # type: ignore[arg-type]  # fields by name
 
 
 def _options(command: tuple[str, ...]) -> dict[str, object]:

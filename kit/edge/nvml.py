@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import pynvml  # type: ignore[import-untyped]
+import pynvml  # type: ignore[import-untyped]  # it ships no types
 
 from kit.telemetry import ClockReason, GpuFacts, GpuProcesses, Inventory, Reading, Source
 
@@ -87,7 +87,7 @@ def kernel_bus_id(bus_id: str) -> str:
     return f"{domain[-4:]}:{place}"
 
 
-def _ask(call: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401
+def _ask(call: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401  # what the library returns
     """Return what NVML answers; None where it has no answer."""
     try:
         return call(*arguments)
@@ -180,7 +180,7 @@ def _field_values(handle: object, *fields: tuple[int, int]) -> tuple[int | None,
     return (None,) * len(fields) if values is None else tuple(map(_field_value, values))
 
 
-def _field_value(value: Any) -> int | None:  # noqa: ANN401
+def _field_value(value: Any) -> int | None:  # noqa: ANN401  # a C struct
     if value.nvmlReturn != pynvml.NVML_SUCCESS:
         return None
     match value.valueType:
