@@ -16,10 +16,11 @@ CELL := $${TOPOLOGY:+--topology "$$TOPOLOGY"} $${MODEL:+--model "$$MODEL"} \
 BUNDLES := "$${BUNDLE:-results/local}"
 
 .DEFAULT_GOAL := help
-.PHONY: help bench doctor images plan verify report test lint lock clean distclean
+.PHONY: help bench rehearsal doctor images plan verify report test lint lock clean distclean
 
 help:
 	@echo 'make bench      measure, verify and report; sets up everything it needs'
+	@echo 'make rehearsal  walk a GPU topology with the CPU engine in containers, before a GPU is there'
 	@echo 'make doctor     what this machine can run, what it lacks, and how to get it'
 	@echo 'make images     build the client and, by MODEL, the engine: for RUNTIME=docker'
 	@echo 'make plan       show what `make bench` would do, and start nothing'
@@ -41,6 +42,13 @@ help:
 bench:
 	@if [ -n "$$ENDPOINT" ] || [ "$$RUNTIME" = docker ]; then $(SETUP) kit; else $(SETUP) kit engine; fi
 	@$(KIT) bench $(CELL) $${RUNTIME:+--runtime "$$RUNTIME"} $${ENDPOINT:+--endpoint "$$ENDPOINT"}
+
+# The driver's library: the machine's own, or the stand-in that `.ci/docker-engine` puts there.
+rehearsal:
+	@$(SETUP) kit
+	$(BUILD) -f docker/rehearsal.Dockerfile --build-arg CPU=$(IMAGE)/cpu:$(VERSION) \
+	    -t $(IMAGE)/rehearsal:$(VERSION) docker
+	@LD_LIBRARY_PATH=tests/stand_in_gpu/driver $(KIT) bench --rehearsal $(CELL)
 
 doctor:
 	@$(SETUP) kit

@@ -1,12 +1,13 @@
 """What a machine can run, what it lacks, and the command that helps; from facts to answers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 import msgspec
 
+from kit import spec
 from kit.spec import Device, HubModel, Model, Topology, Transport
-from kit.telemetry import GpuFacts, Inventory
+from kit.telemetry import GpuFacts, GpuProcesses, Inventory
 
 OLDEST_DRIVER = (570, 124, 6)
 """CUDA 12.8 Update 1 (NVIDIA, "CUDA 12.8 Release Notes", table of driver versions)."""
@@ -48,6 +49,7 @@ class MachineFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     docker: DockerFacts | None = None
     docker_fault: str | None = None
     gpus: Inventory | None = None
+    gpu_processes: tuple[GpuProcesses, ...] = ()
 
 
 class Lack(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,17 +73,55 @@ def examine(
     topologies: Mapping[str, Topology],
     models: Mapping[str, Model],
     version: str,
+    variables: Mapping[str, str],
 ) -> tuple[Readiness, ...]:
-    """Return the readiness of every cell, GPU topologies last."""
+    """Return the readiness of every cell, GPU topologies last.
+
+    `variables` are those that the Compose files leave open, such as which GPUs to take.
+    """
     order = sorted(topologies.values(), key=lambda one: (one.device is Device.GPU, one.id))
-    found = (_cells(facts, topology, models, version) for topology in order)
+    found = (_cells(facts, topology, models, version, variables) for topology in order)
     return tuple(chain.from_iterable(found))
 
 
+def gpu_lacks(facts: MachineFacts, topology: Topology, chosen: Sequence[str]) -> Iterator[Lack]:
+    """Yield what the GPUs and their driver lack for a topology.
+
+    `chosen` are the device ids that its engine is given; one that is not a number (a UUID) may be
+    any of the GPUs.
+    """
+    ranks, inventory = topology.tensor_parallel_size, facts.gpus
+    if inventory is None:
+        yield _lack(f"{ranks} NVIDIA GPU{'s' * (ranks > 1)}, or their driver", "nvidia-smi")
+        return
+    given = [gpu for gpu in inventory.gpus if _is_chosen(gpu, chosen)]
+    fitting = [gpu for gpu in given if _fits(gpu)]
+    if len(fitting) < ranks:
+        what = f"{ranks} GPUs of compute capability 8.0 or newer with 24 GB (has {len(fitting)})"
+        yield _lack(what, "nvidia-smi; KIT_GPU_0 and KIT_GPU_1 choose others")
+    if len({gpu.name for gpu in fitting}) > 1:
+        what = f"GPUs of one kind ({' and '.join(sorted({gpu.name for gpu in fitting}))})"
+        yield _lack(what, "nvidia-smi; KIT_GPU_0 and KIT_GPU_1 choose others")
+    if _numbers(inventory.driver_version) < OLDEST_DRIVER:
+        what = f"driver 570.124.06 or newer (has {inventory.driver_version})"
+        yield _lack(what, "sudo apt-get install nvidia-driver-570, or newer; then restart")
+    if topology.transport is Transport.NVLINK and not all(map(_linked, fitting)):
+        yield _lack("an NVLink bridge whose links are up", "nvidia-smi nvlink --status")
+    for one in facts.gpu_processes:
+        if one.compute_count and one.index in {gpu.index for gpu in given}:
+            others = "process" if one.compute_count == 1 else "processes"
+            what = f"GPU {one.index} for itself ({one.compute_count} {others} on it)"
+            yield _lack(what, "nvidia-smi, then end them")
+
+
 def _cells(
-    facts: MachineFacts, topology: Topology, models: Mapping[str, Model], version: str
+    facts: MachineFacts,
+    topology: Topology,
+    models: Mapping[str, Model],
+    version: str,
+    variables: Mapping[str, str],
 ) -> Iterator[Readiness]:
-    for model in topology.services:
+    for model, service in topology.services.items():
         if topology.device is Device.CPU:
             lacks = tuple(_of_cpu(facts, topology) + _of_process(facts))
             yield Readiness(topology=topology.id, model=model, runtime="process", lacks=lacks)
@@ -89,7 +129,8 @@ def _cells(
             yield Readiness(topology=topology.id, model=model, runtime="docker", lacks=lacks)
         else:
             lacks = (
-                *_of_gpus(facts, topology),
+                *gpu_lacks(facts, topology, spec.fill(service, variables).gpus),
+                *_of_toolkit(facts),
                 *_of_pin(models[model]),
                 *_of_docker(facts, model, version),
             )
@@ -145,23 +186,14 @@ def _of_pin(model: Model) -> Iterator[Lack]:
         yield _lack(what, f"kit lock-models {model.id}, where the hub can be reached")
 
 
-def _of_gpus(facts: MachineFacts, topology: Topology) -> Iterator[Lack]:
-    ranks = topology.tensor_parallel_size
-    if facts.gpus is None:
-        yield _lack(f"{ranks} NVIDIA GPU{'s' * (ranks > 1)}, or their driver", "nvidia-smi")
-        return
-    fitting = [gpu for gpu in facts.gpus.gpus if _fits(gpu)]
-    if len(fitting) < ranks:
-        what = f"{ranks} GPUs of compute capability 8.0 or newer with 24 GB (has {len(fitting)})"
-        yield _lack(what, "nvidia-smi")
-    if _numbers(facts.gpus.driver_version) < OLDEST_DRIVER:
-        what = f"driver 570.124.06 or newer (has {facts.gpus.driver_version})"
-        yield _lack(what, "sudo apt-get install nvidia-driver-570, or newer; then restart")
-    if topology.transport is Transport.NVLINK and not any(map(_linked, fitting)):
-        yield _lack("an NVLink bridge whose links are up", "nvidia-smi nvlink --status")
+def _of_toolkit(facts: MachineFacts) -> Iterator[Lack]:
     if facts.docker is not None and not facts.docker.has_nvidia_runtime:
         step = "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure"
         yield _lack("the NVIDIA container toolkit", f"{step} && sudo systemctl restart docker")
+
+
+def _is_chosen(gpu: GpuFacts, chosen: Sequence[str]) -> bool:
+    return str(gpu.index) in chosen or any(not word.isdecimal() for word in chosen)
 
 
 def _fits(gpu: GpuFacts) -> bool:

@@ -107,9 +107,14 @@ class Deviation(_Part, frozen=True, kw_only=True):
 
 
 class Plan(_Part, frozen=True, kw_only=True):
-    """One cell's run. `timeout_s` bounds one request; `engine` is absent for an endpoint."""
+    """One cell's run. `timeout_s` bounds one request; `engine` is absent for an endpoint.
+
+    In a rehearsal the CPU engine serves a twin in place of what the plan says, so that every step
+    is walked before a GPU is at hand; its numbers are nobody's.
+    """
 
     cell: Cell
+    rehearsal: bool = False
     twin_of: str | None = None
     engine: Engine | None = None
     protocol: ProtocolName
@@ -139,6 +144,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     passes: int | None = None
     cache: CachePolicy = CachePolicy.WARM
     timeout_s: float = 600.0
+    rehearsal: bool = False
 
 
 def plan_engine(
@@ -240,6 +246,7 @@ def _plan(
     article = choices.protocol is ProtocolName.ARTICLE
     return Plan(
         cell=cell,
+        rehearsal=choices.rehearsal,
         twin_of=twin_of(model) if model else None,
         engine=engine,
         protocol=choices.protocol,
@@ -316,6 +323,11 @@ def _added_flags(device: Device) -> Deviation:
 
 
 def _protocol_deviations(choices: Choices) -> Iterator[Deviation]:
+    if choices.rehearsal:
+        yield Deviation(
+            what="a rehearsal: the CPU engine serves a small twin in place of the model",
+            why="every step can then be walked without a GPU; its numbers are never results",
+        )
     if choices.protocol is ProtocolName.ARTICLE and (choices.passes or 1) > 1:
         yield Deviation(
             what=f"{choices.passes} measured passes in place of one",

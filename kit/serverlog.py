@@ -34,7 +34,8 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     """What was found, each distinct thing once, in the order of first appearance.
 
-    `arguments` is None for a line that could not be read. `context_limits` and `kv_cache_tokens`
+    `arguments` is None for a line that could not be read; `devices` are torch's names for what
+    serves. `context_limits` and `kv_cache_tokens`
     are in tokens; `max_concurrency` counts requests as long as the context. `kernels` are those for
     4-bit weights, in vLLM's words; `fallbacks` the lines that say that Marlin was not to be had.
     `graph_registrations` are the numbers of CUDA graph addresses that custom all-reduce registered:
@@ -45,6 +46,7 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     engine_versions: tuple[str, ...]
     arguments: tuple[Arguments | None, ...]
     context_limits: tuple[int, ...]
+    devices: tuple[str, ...]
     kv_cache_tokens: tuple[int, ...]
     max_concurrency: tuple[float, ...]
     model_gib: tuple[float, ...]
@@ -86,6 +88,7 @@ _FACT = re.compile(
     + rb")|(?P<gloo>\[Gloo\] Rank [0-9]{1,6} is connected to (?P<peers>[0-9]{1,6}) peer ranks)"
 )
 _ALL_REDUCE = re.compile(r"\bdisable_custom_all_reduce=(True|False)\b")
+_DEVICE = re.compile(r"\bdevice_config=([a-z]{1,16})\b")
 _CONTEXT = re.compile(r"\bmax_seq_len=([0-9]{1,12})\b")
 _LITERAL = re.compile(
     r"'[^'\"\\]*'|(?:True|False|None)\b|-?[0-9]+(?:\.[0-9]+)?|[][{},: ]|(?P<other>.)", re.DOTALL
@@ -106,6 +109,7 @@ def read(log: bytes) -> ServerLog:
         engine_versions=tuple(found["engine_versions"]),
         arguments=tuple(found["arguments"]),
         context_limits=tuple(found["context_limits"]),
+        devices=tuple(found["devices"]),
         kv_cache_tokens=tuple(found["kv_cache_tokens"]),
         max_concurrency=tuple(found["max_concurrency"]),
         model_gib=tuple(found["model_gib"]),
@@ -153,6 +157,11 @@ def _all_reduce(config: str) -> Iterator[bool]:
         yield told[1] == "True"
 
 
+def _device(config: str) -> Iterator[str]:
+    if told := _DEVICE.search(config):
+        yield told[1]
+
+
 def _context(config: str) -> Iterator[int]:
     if told := _CONTEXT.search(config):
         yield int(told[1])
@@ -178,6 +187,7 @@ _READERS: dict[str, tuple[_Reader, ...]] = {
     "engine": (
         ("engine_versions", "version", _word),
         ("context_limits", "config", _context),
+        ("devices", "config", _device),
         ("custom_all_reduce_disabled", "config", _all_reduce),
     ),
     "given": (("arguments", "given_text", _arguments),),

@@ -58,7 +58,8 @@ class Twin:
     """A small model of the same architecture as one of the article's, random weights from a seed.
 
     `sha256` is that of the generated `model.safetensors`, `files` maps every other file to its own;
-    `max_tokens` is the budget of one request.
+    `max_tokens` is the budget of one request. A response ends early at a token whose id is a
+    multiple of `stop_every`; absent, it never does.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Twin:
     sha256: Sha256
     config: Mapping[str, Any]
     files: Mapping[str, Sha256] = field(default_factory=dict)
+    stop_every: Positive | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -113,6 +113,7 @@ class Settings:
     seed: int = 1
     topology: str = "cpu-tp1"
     model: str = TWIN.id
+    rehearsal: bool = False
 
     @property
     def engine(self) -> Engine:
@@ -300,7 +301,12 @@ def _container(service: str, *requests: DeviceRequest) -> Container:
 
 def planned_by(settings: Settings) -> Plan:
     """Return the plan of a kind of run."""
-    choices = Choices(protocol=settings.protocol, passes=settings.passes, cache=settings.cache)
+    choices = Choices(
+        protocol=settings.protocol,
+        passes=settings.passes,
+        cache=settings.cache,
+        rehearsal=settings.rehearsal,
+    )
     if settings.runtime is not Runtime.ENDPOINT:
         model = MODELS[settings.model]
         return plan.plan_engine(model, settings.engine, settings.topology, SUITE, choices)

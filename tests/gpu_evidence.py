@@ -78,7 +78,10 @@ def server_log(engine: Engine, model: str) -> bytes:
     size, options = engine.tensor_parallel_size, _options(engine.command)
     context = options["max_model_len"]
     is_off = "disable_custom_all_reduce" in options
-    config = f"max_seq_len={context}, disable_custom_all_reduce={is_off}, enforce_eager=False"
+    config = (
+        f"max_seq_len={context}, disable_custom_all_reduce={is_off}, enforce_eager=False, "
+        f"device_config={'cuda' if on_gpu else 'cpu'}"
+    )
     rank = f"world_size={size} rank=0 local_rank=0 distributed_init_method=tcp://127.0.0.1:5"
     limit = f"Maximum concurrency for {int(str(context)):,} tokens per request: 3.77x"
     messages = [

@@ -186,6 +186,11 @@ class Code(Enum):
         "the log and `/version` name the pinned release of vLLM",
         "measure again with the kit's own engine or image",
     )
+    TOPOLOGY_DEVICE = (
+        "topology-device",
+        "the server's log names the class of device that the topology is of",
+        "measure again on a machine with the devices that the topology needs",
+    )
     TOPOLOGY_ARGUMENTS = (
         "topology-arguments",
         "the server was started with the plan's arguments and no others",

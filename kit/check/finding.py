@@ -46,18 +46,22 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """All findings on one bundle; `id` and `status` are absent where it cannot be read so far."""
+    """All findings on one bundle; `id` and `status` are absent where it cannot be read so far.
+
+    A rehearsal may be as whole as can be: it holds nothing to judge.
+    """
 
     path: str
     id: str | None
     status: Status | None
+    is_rehearsal: bool = False
     findings: tuple[Finding, ...]
 
     @property
     def exit_code(self) -> ExitCode:
         if any(finding.outcome is Outcome.FAIL for finding in self.findings):
             return ExitCode.BUNDLE_INVALID
-        if self.status is not Status.COMPLETE:
+        if self.status is not Status.COMPLETE or self.is_rehearsal:
             return ExitCode.NOTHING_TO_JUDGE
         return ExitCode.DONE
 
@@ -68,6 +72,7 @@ class JudgedBundle(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     id: str | None
     status: Status | None
+    rehearsal: bool
     exit_code: int
 
 
@@ -108,6 +113,7 @@ def as_document(verdicts: Sequence[Verdict]) -> VerdictDocument:
                 path=verdict.path,
                 id=verdict.id,
                 status=verdict.status,
+                rehearsal=verdict.is_rehearsal,
                 exit_code=int(verdict.exit_code),
             )
             for verdict in verdicts

@@ -141,6 +141,7 @@ def _made_again(evidence: Evidence, shipped: Shipped) -> Plan | None:
         passes=plan.measured_passes,
         cache=plan.cache,
         timeout_s=plan.timeout_s,
+        rehearsal=plan.rehearsal,
     )
     if suite is None:
         return None
@@ -204,6 +205,9 @@ def _stands_for(twin_of: str | None) -> str:
 
 
 def _model_files(document: Document, model: Model | None) -> Iterator[Problem]:
+    if document.plan.rehearsal:
+        yield unchecked(BUNDLE, "a rehearsal serves a twin", "the digests of the model's files")
+        return
     listed = document.engine.model_files or ()
     pinned = _pinned_digests(model)
     if not listed or not pinned:

@@ -40,6 +40,8 @@ _DEFAULTS = {
 """What the log leaves out: defaults of vLLM 0.17.0, as its own argument parser gives them. That of
 `max_model_len`, `max_num_seqs`, `enable_chunked_prefill` and others is None: no plan says that."""
 
+_TORCH_NAMES = {Device.CPU: "cpu", Device.GPU: "cuda"}
+
 _MARLIN = {
     "moe": ("MarlinLinearKernel", "CompressedTensorsWNA16MarlinMoEMethod"),
     "dense": ("awq_marlin",),
@@ -53,6 +55,7 @@ def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
     """Yield what the server's log says of the plan's engine."""
     log = evidence.observed.server_log
     yield from findings(Code.TOPOLOGY_ENGINE_VERSION, _version(evidence, log))
+    yield from findings(Code.TOPOLOGY_DEVICE, _device(evidence, engine, log))
     yield from findings(Code.TOPOLOGY_ARGUMENTS, _arguments(engine, log))
     yield from findings(Code.TOPOLOGY_CONTEXT_LIMIT, _context_limit(engine, log))
     yield from findings(Code.TOPOLOGY_ALL_REDUCE, _all_reduce(engine, log))
@@ -88,6 +91,18 @@ def _version(evidence: Evidence, log: ServerLog | None) -> Iterator[Problem]:
             yield fail(subject, f"vLLM {clip(version)}", f"vLLM {PINNED_VLLM}")
     if len(logged) > 1:
         yield fail(SERVER_LOG, f"{len(logged)} versions", "one engine, started once")
+
+
+def _device(evidence: Evidence, engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
+    """Hold what serves against the topology; in a rehearsal that is the CPU, whatever it says."""
+    device = Device.CPU if evidence.document.plan.rehearsal else engine.device
+    expected = _TORCH_NAMES[device]
+    if (reason := unread(log)) is not None or log is None or not log.devices:
+        yield unchecked(SERVER_LOG, reason or "the log does not name a device", expected)
+        return
+    for name in log.devices:
+        if name != expected:
+            yield fail(SERVER_LOG, clip(name), expected)
 
 
 def _arguments(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:

@@ -55,6 +55,7 @@ def verify(
         path=path,
         id=bag.id if bag.digests else None,
         status=None if document is None else document.status,
+        is_rehearsal=document is not None and document.plan.rehearsal,
         findings=tuple(found),
     )
 

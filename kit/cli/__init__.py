@@ -172,6 +172,9 @@ def _cell_options(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--endpoint", metavar="URL", help="Measure a server that already runs instead.")
 @click.option("--served-model", metavar="NAME", help="The endpoint's name for its model.")
 @click.option("--max-tokens", type=click.IntRange(1), help="With --endpoint; by default 4096.")
+@click.option(
+    "--rehearsal", is_flag=True, help="Walk a GPU topology with the CPU engine: no result."
+)
 @click.option("-o", "--output", type=FOLDER, help="For bundles; by default results/local.")
 @click.option("-q", "--quiet", is_flag=True, help="Neither progress nor summary.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON on standard output.")
@@ -211,6 +214,7 @@ def doctor(as_json: bool) -> int:
 @click.option("--protocol", default="kit", envvar="KIT_PROTOCOL")
 @click.option("--cache", default="warm", envvar="KIT_CACHE_POLICY")
 @click.option("--timeout", "timeout_s", type=int, default=600, envvar="KIT_TIMEOUT_S")
+@click.option("--rehearsal", is_flag=True, envvar="KIT_REHEARSAL")
 @click.option("--evidence", type=FOLDER, default="/evidence", help="The engine's log is there.")
 @click.option("--telemetry", type=FOLDER, default="/telemetry", help="The sampler writes there.")
 @click.option("--host-facts", type=click.Path(path_type=Path), default="/etc/kit/host.json")

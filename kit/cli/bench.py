@@ -1,23 +1,26 @@
 """`kit bench`: plans, runs, verifies and summarises, cell after cell."""
 
+import os
 import re
+import resource
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
-from kit import plan, spec
-from kit.bundle import EngineIdentity, Runtime
-from kit.check.finding import overall
+from kit import __version__, doctor, plan, spec
+from kit.bundle import EngineIdentity, Runtime, Status
+from kit.check.finding import Verdict, overall
 from kit.cli.judging import describe, judge
 from kit.cli.planning import CPU_DEFAULT, CellOptions, PlannedCell, chosen_runtime, planned_cells
 from kit.cli.progress import watch_for
 from kit.cli.report import write_report
-from kit.edge import cell, checkout, client, probes, process, twins
+from kit.edge import cell, checkout, client, machine, probes, process, twins
 from kit.edge.cell import OwnEngine, Site
 from kit.edge.compose import ComposeEngine
-from kit.errors import MachineError, UsageError
+from kit.errors import ExitCode, MachineError, UsageError
 from kit.plan import PUBLISHED_MAX_TOKENS
 from kit.report import document, terminal
 from kit.report.summary import summarise
@@ -70,6 +73,8 @@ def _run_in_docker(planned: PlannedCell, options: BenchOptions, site: Site) -> P
             "in containers the engine serves on a network of its own, which nobody else reaches",
             "kit bench --runtime docker",
         )
+    if planned.topology.device is Device.GPU:
+        _require_gpus(planned)
     variables = {
         "SUITE": options.suite,
         "PASSES": str(options.passes or ""),
@@ -80,8 +85,33 @@ def _run_in_docker(planned: PlannedCell, options: BenchOptions, site: Site) -> P
     if planned.topology.device is Device.CPU:
         cores = process.cores(planned.topology.tensor_parallel_size)
         variables["KIT_CORES"] = "|".join(map(str, cores))
+    if options.rehearsal:
+        variables |= _rehearsal(planned.plan.cell.model)
     file = checkout.compose_file(planned.topology.id)
     return ComposeEngine(file=file, variables=variables).run(planned.plan, site)
+
+
+def _require_gpus(planned: PlannedCell) -> None:
+    """Raise `MachineError` for GPUs that cannot serve the topology, before anything is started."""
+    chosen = spec.fill(planned.service, os.environ).gpus
+    lacks = tuple(doctor.gpu_lacks(machine.look(), planned.topology, chosen))
+    if lacks:
+        raise MachineError(
+            f"this machine lacks {'; '.join(lack.what for lack in lacks)}",
+            f"{planned.topology.id} cannot run on its GPUs {' and '.join(chosen)}",
+            lacks[0].next_step,
+        )
+
+
+def _rehearsal(model: str) -> Mapping[str, str]:
+    """Return what a Compose file is given so that the CPU engine serves in place of the model.
+
+    Nothing is pinned in memory without a GPU, so no more of it is asked for than may be had.
+    """
+    _, limit_bytes = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    image = f"llm-serving-kit/rehearsal:{__version__}"
+    name = f"KIT_IMAGE_{model.upper().replace('-', '_')}"
+    return {"REHEARSAL": "1", "KIT_MEMLOCK": str(limit_bytes), name: image}
 
 
 def _run_as_process(planned: PlannedCell, port: int | None, site: Site) -> Path:
@@ -191,6 +221,7 @@ def _require_no_engine_options(options: BenchOptions) -> None:
         ("--runtime", options.runtime),
         ("--port", options.port),
         ("more than one --model", options.models[1:] or None),
+        ("--rehearsal", options.rehearsal or None),
     )
     for name, value in given:
         if value is not None:
@@ -215,6 +246,8 @@ def _conclude(paths: list[Path], options: BenchOptions) -> int:
     """Verify what was sealed, write the report, and say what was found."""
     judged = tuple(judge(paths))
     verdicts = [verdict for verdict, _ in judged]
+    if options.rehearsal:
+        return _conclude_rehearsal(paths, verdicts, options)
     bundles = [bundle for _, bundle in judged if bundle is not None]
     summary = summarise(bundles)
     page = write_report(bundles, verdicts, _report_folder(options.output))
@@ -229,6 +262,19 @@ def _conclude(paths: list[Path], options: BenchOptions) -> int:
         for path in (*paths, page):
             click.echo(path)
     return overall(verdicts)
+
+
+def _conclude_rehearsal(paths: list[Path], verdicts: list[Verdict], options: BenchOptions) -> int:
+    """Say what was found; there are no figures, and a rehearsal without a fault is a success."""
+    if not options.quiet:
+        for verdict in verdicts:
+            click.echo("\n".join(describe(verdict)), err=True)
+        click.echo("A rehearsal: its figures are nobody's results.", err=True)
+    for path in paths:
+        click.echo(path)
+    is_whole = all(verdict.status is Status.COMPLETE for verdict in verdicts)
+    code = overall(verdicts)
+    return ExitCode.DONE if is_whole and code is ExitCode.NOTHING_TO_JUDGE else code
 
 
 def _report_folder(output: Path | None) -> Path:

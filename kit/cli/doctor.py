@@ -1,5 +1,6 @@
 """`kit doctor`: what this machine can run, what it lacks, and how to get it."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +17,7 @@ def show(*, as_json: bool) -> int:
     """Print the facts and every cell's readiness; 4 where nothing at all can run."""
     facts = machine.look()
     topologies = {path.stem: checkout.topology(path.stem) for path in checkout.compose_files()}
-    cells = doctor.examine(facts, topologies, checkout.models(), __version__)
+    cells = doctor.examine(facts, topologies, checkout.models(), __version__, os.environ)
     if as_json:
         document = {"kit_version": __version__, "machine": facts, "cells": cells}
         click.echo(canonical.encode(document), nl=False)

@@ -25,23 +25,22 @@ _ANSWERS = {
 def judge(paths: Sequence[Path]) -> Iterator[tuple[Verdict, Bundle | None]]:
     """Read and check each path; yield its verdict, and the bundle as far as it can be read.
 
-    A folder of bundles stands for all of them. An invalid bundle is not handed on: figures come
-    from bundles that hold. Raises `UsageError` for a path that does not exist, before anything is
-    read.
+    A folder of bundles stands for all of them. An invalid bundle is not handed on, nor is a
+    rehearsal: figures come from bundles that hold. Raises `UsageError` for a path that does not
+    exist, before anything is read.
     """
     bundles = [bundle for path in paths for bundle in _bundles_at(path)]
     held_against = known(checkout.schemas(), checkout.shipped())
     for path in bundles:
         folder = _folder(path)
         verdict = verify(_shown(path), folder.files, folder.refused, held_against)
-        holds = verdict.exit_code is not ExitCode.BUNDLE_INVALID
+        holds = verdict.exit_code is not ExitCode.BUNDLE_INVALID and not verdict.is_rehearsal
         yield verdict, _read(folder) if holds else None
 
 
 def describe(verdict: Verdict) -> Iterator[str]:
     """Yield a verdict as lines: the answer first, then every finding that is not a pass."""
-    answer = _ANSWERS[verdict.exit_code]
-    yield f"{answer}  {printable(verdict.path)}  id {(verdict.id or '?')[:16]}"
+    yield f"{_answer(verdict)}  {printable(verdict.path)}  id {(verdict.id or '?')[:16]}"
     for finding in verdict.findings:
         if finding.outcome in (Outcome.FAIL, Outcome.WARN):
             yield from _in_full(finding)
@@ -50,6 +49,12 @@ def describe(verdict: Verdict) -> Iterator[str]:
             yield f"  {finding.outcome.value}  {finding.code}: {printable(finding.observed)}"
     counts = Counter(finding.outcome for finding in verdict.findings)
     yield "  " + ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in Outcome)
+
+
+def _answer(verdict: Verdict) -> str:
+    if verdict.is_rehearsal and verdict.exit_code is ExitCode.NOTHING_TO_JUDGE:
+        return "REHEARSAL"
+    return _ANSWERS[verdict.exit_code]
 
 
 def _in_full(finding: Finding) -> Iterator[str]:

@@ -26,6 +26,7 @@ class MeasureOptions:
     protocol: str
     cache: str
     timeout_s: int
+    rehearsal: bool
     evidence: Path
     telemetry: Path
     host_facts: Path
@@ -44,6 +45,7 @@ def measure(options: MeasureOptions) -> int:
             cache=options.cache,
             timeout_s=options.timeout_s,
             runtime=None,
+            rehearsal=options.rehearsal,
         )
     )
     facts = container.read_host_facts(options.host_facts)

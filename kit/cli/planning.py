@@ -8,7 +8,7 @@ import click
 from kit import canonical, plan, spec
 from kit.bundle import Runtime
 from kit.edge import checkout, probes
-from kit.errors import ExitCode
+from kit.errors import ExitCode, UsageError
 from kit.plan import CachePolicy, Choices, Plan, ProtocolName
 from kit.spec import Device, Service, Topology
 
@@ -27,6 +27,7 @@ class CellOptions:
     cache: str
     timeout_s: int
     runtime: str | None
+    rehearsal: bool = False
 
     def choices(self) -> Choices:
         """Return the part of them that a plan is made from."""
@@ -37,6 +38,7 @@ class CellOptions:
             passes=self.passes,
             cache=checkout.choose("cache", self.cache, policies),
             timeout_s=self.timeout_s,
+            rehearsal=self.rehearsal,
         )
 
 
@@ -52,6 +54,12 @@ class PlannedCell:
 def planned_cells(options: CellOptions) -> tuple[PlannedCell, ...]:
     """Return one planned cell for each model, in the order asked for."""
     topology = checkout.topology(options.topology or default_topology())
+    if options.rehearsal and topology.device is Device.CPU:
+        raise UsageError(
+            f"a rehearsal of {topology.id} makes no sense",
+            "it runs on a CPU as it is; a rehearsal is of a GPU topology, without a GPU",
+            "kit bench --rehearsal --topology tp2-pcie",
+        )
     return tuple(
         _planned(options, topology, model) for model in options.models or tuple(topology.services)
     )

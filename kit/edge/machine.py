@@ -10,7 +10,7 @@ from kit.bootstrap import hardware
 from kit.doctor import DockerFacts, MachineFacts
 from kit.edge import checkout, dockerd, sampler
 from kit.errors import MachineError
-from kit.telemetry import Inventory
+from kit.telemetry import GpuProcesses, Inventory
 
 _CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 
@@ -30,7 +30,15 @@ def look() -> MachineFacts:
         docker=docker,
         docker_fault=fault,
         gpus=_gpus(),
+        gpu_processes=_gpu_processes(),
     )
+
+
+def _gpu_processes() -> tuple[GpuProcesses, ...]:
+    try:
+        return sampler.compute_processes()
+    except MachineError:
+        return ()
 
 
 def _docker() -> tuple[DockerFacts | None, str | None]:

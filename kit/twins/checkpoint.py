@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from kit.errors import SpecError
 from kit.spec import Twin
-from kit.twins.vocabulary import SpecialToken
+from kit.twins.vocabulary import TEXT_TOKENS, SpecialToken
 from kit.twins.weights import Tensor, contents, dimensions, layout
 
 _BYTES_PER_NUMBER = 2
@@ -25,7 +25,7 @@ def small_files(model: Twin, tokenizer: bytes, chat_template: bytes) -> Mapping[
     _require_room_for_tokens(dimensions(model.config).vocabulary)
     return {
         "config.json": _json(dict(model.config) | _token_ids()),
-        "generation_config.json": _json(_generation_config()),
+        "generation_config.json": _json(_generation_config(model)),
         "tokenizer_config.json": _json(_tokenizer_config(model)),
         "tokenizer.json": tokenizer,
         "chat_template.jinja": chat_template,
@@ -67,19 +67,24 @@ def _token_ids() -> dict[str, int]:
     }
 
 
-def _generation_config() -> dict[str, object]:
+def _generation_config(model: Twin) -> dict[str, object]:
     """Return the sampling defaults, the same as the kit's plans send (their source: `kit.plan`).
 
     An engine takes from here what a request leaves out.
     """
     return _token_ids() | {
-        "eos_token_id": [SpecialToken.MESSAGE_END, SpecialToken.END_OF_TEXT],
+        "eos_token_id": [SpecialToken.MESSAGE_END, SpecialToken.END_OF_TEXT, *_stops(model)],
         "do_sample": True,
         "temperature": 0.7,
         "top_p": 0.8,
         "top_k": 20,
         "repetition_penalty": 1.05,
     }
+
+
+def _stops(model: Twin) -> range:
+    """Return the ids of text at which a response of this twin ends too."""
+    return range(0, TEXT_TOKENS if model.stop_every else 0, model.stop_every or 1)
 
 
 def _tokenizer_config(model: Twin) -> dict[str, object]:

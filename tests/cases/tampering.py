@@ -963,6 +963,7 @@ CASES = (
     _forgery(Code.TOPOLOGY_NCCL_ENVIRONMENT, t.an_nccl_variable_with_another_value, PCIE),
     _forgery(Code.TOPOLOGY_ENGINE_VERSION, t.a_log_of_another_release),
     _forgery(Code.TOPOLOGY_ENGINE_VERSION, t.another_release_by_its_own_word, PCIE),
+    _forgery(Code.TOPOLOGY_DEVICE, t.a_cpu_in_place_of_the_gpus, PCIE),
     _forgery(Code.TOPOLOGY_ARGUMENTS, t.a_flag_that_is_not_planned),
     _forgery(Code.TOPOLOGY_ARGUMENTS, t.a_flag_left_out, PCIE),
     _forgery(Code.TOPOLOGY_ARGUMENTS, t.a_flag_with_another_value, PCIE),

@@ -101,3 +101,12 @@ def test_every_code_that_can_fail_has_a_case() -> None:
         Code.PROTOCOL_GOVERNOR,
     }
     assert {case.code for case in CASES} == set(Code) - without_a_case
+
+
+def test_a_rehearsal_may_be_whole_and_holds_nothing_to_judge() -> None:
+    made = draft(Settings(topology="tp2-pcie", model="moe", rehearsal=True))
+    assert made.server_log is not None
+    made.server_log = made.server_log.replace(b"device_config=cuda", b"device_config=cpu")
+    verdict = judge(made.seal())
+    assert not any(one.outcome is Outcome.FAIL for one in verdict.findings)
+    assert (verdict.is_rehearsal, verdict.exit_code) == (True, ExitCode.NOTHING_TO_JUDGE)

@@ -67,6 +67,10 @@ def another_release_by_its_own_word(made: Draft) -> None:
     made.document = replace(made.document, engine=replace(made.document.engine, version="0.16.0"))
 
 
+def a_cpu_in_place_of_the_gpus(made: Draft) -> None:
+    respelled(made, b"device_config=cuda", b"device_config=cpu")
+
+
 def a_flag_that_is_not_planned(made: Draft) -> None:
     respelled(made, b"non-default args: {", b"non-default args: {'enforce_eager': True, ")
 

@@ -11,7 +11,7 @@ from kit.cli import commands
 from kit.doctor import DockerFacts, MachineFacts, Readiness, examine
 from kit.edge import checkout
 from kit.spec import HubFile, HubModel, Model
-from kit.telemetry import GpuFacts, Inventory, Source
+from kit.telemetry import GpuFacts, GpuProcesses, Inventory, Source
 
 TOPOLOGIES = {path.stem: checkout.topology(path.stem) for path in checkout.compose_files()}
 FILE = HubFile(name="model.safetensors", size_bytes=1, sha256="ab" * 32)
@@ -55,8 +55,10 @@ GOOD = MachineFacts(
 )
 
 
-def cells(facts: MachineFacts, models: dict[str, Model] = MODELS) -> dict[str, Readiness]:
-    found = examine(facts, TOPOLOGIES, models, "1")
+def cells(
+    facts: MachineFacts, models: dict[str, Model] = MODELS, **variables: str
+) -> dict[str, Readiness]:
+    found = examine(facts, TOPOLOGIES, models, "1", variables)
     return {f"{one.model} {one.topology} {one.runtime}": one for one in found}
 
 
@@ -112,6 +114,28 @@ def test_one_thing_lacking_holds_back_what_needs_it(
 def test_a_card_that_does_not_fit_is_not_counted(card: GpuFacts) -> None:
     facts = replace(GOOD, gpus=replace(GPUS, gpus=(CARD, replace(card, index=1))))
     assert lacking(facts) == named(" tp2-")
+
+
+def test_cards_of_two_kinds_are_no_pair() -> None:
+    cards = (CARD, replace(CARD, index=1, name="NVIDIA RTX A6000"))
+    assert lacking(replace(GOOD, gpus=replace(GPUS, gpus=cards))) == named(" tp2-")
+
+
+def test_somebody_elses_work_on_a_card_holds_it_back() -> None:
+    busy = replace(GOOD, gpu_processes=(GpuProcesses(index=1, compute_count=2, graphics_count=1),))
+    assert lacking(busy) == named(" tp2-")
+    drawn_on = replace(GOOD, gpu_processes=(GpuProcesses(index=0, compute_count=0),))
+    assert lacking(drawn_on) == set()
+
+
+def test_other_cards_may_be_chosen() -> None:
+    cards = (replace(CARD, name="Quadro K600", memory_bytes=2**30), *GPUS.gpus[1:])
+    three = replace(GOOD, gpus=replace(GPUS, gpus=(*cards, replace(CARD, index=2))))
+    assert lacking(three) == ON_GPU
+    chosen = cells(three, KIT_GPU_0="1", KIT_GPU_1="2")
+    assert not any(one.lacks for one in chosen.values())
+    by_uuid = cells(GOOD, KIT_GPU_0="GPU-0f", KIT_GPU_1="GPU-1f")
+    assert not any(one.lacks for one in by_uuid.values())
 
 
 def test_links_that_are_down_hold_back_nvlink_alone() -> None:

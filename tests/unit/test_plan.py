@@ -210,12 +210,18 @@ def with_another(document: object, path: tuple[str | int, ...]) -> object:
     old = inner[path[-1]]
     others = {"cpu": "gpu", "none": "shm", "kit": "article", "kept": "per-request"}
     others |= {"warm": "cold", "vllm": "openai"}
-    inner[path[-1]] = others.get(old, old + "x") if isinstance(old, str) else old + 1
+    match old:
+        case bool():
+            inner[path[-1]] = not old
+        case str():
+            inner[path[-1]] = others.get(old, old + "x")
+        case _:
+            inner[path[-1]] = old + 1
     return copy
 
 
 def test_the_digest_changes_with_every_field() -> None:
-    plan = twin_plan()
+    plan = twin_plan(Choices(rehearsal=True))
     document = json.loads(canonical.encode(plan))
     assert set(document) == set(Plan.__struct_fields__)
     digests = {
@@ -274,6 +280,13 @@ def test_deviations_of_a_twin(choices: Choices, expected: list[str]) -> None:
     wanted = [PROMPT_TEXTS, SAME_HOST, ADDED_FLAGS, LEFT_OUT, TWIN, *expected]
     assert len(found) == len(wanted)
     assert all(what.startswith(start) for what, start in zip(found, wanted, strict=True))
+
+
+def test_a_rehearsal_is_another_plan_and_says_so() -> None:
+    real, rehearsal = (hub_plan(Choices(rehearsal=value)) for value in (False, True))
+    assert real.digest() != rehearsal.digest()
+    (more,) = set(deviations(rehearsal)) - set(deviations(real))
+    assert more.startswith("a rehearsal: the CPU engine serves a small twin")
 
 
 def test_deviations_of_a_model_of_the_hub_on_gpus() -> None:

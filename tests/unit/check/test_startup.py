@@ -13,7 +13,7 @@ PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
 PCIE = Settings(topology="tp2-pcie", model="moe")
 DENSE = Settings(topology="tp2-pcie", model="dense")
 
-OF_THE_LOG = ("arguments", "context-limit", "all-reduce", "kernels")
+OF_THE_LOG = ("device", "arguments", "context-limit", "all-reduce", "kernels")
 
 
 def outcomes(made: Draft, name: str) -> set[Outcome]:
@@ -31,7 +31,7 @@ def respelled(old: bytes, new: bytes, settings: Settings = PCIE) -> Draft:
 def test_a_server_that_was_started_as_planned() -> None:
     for settings in (Settings(), PCIE, DENSE):
         made = draft(settings)
-        for name in ("engine-version", *OF_THE_LOG[:3]):
+        for name in ("engine-version", *OF_THE_LOG[:4]):
             assert outcomes(made, name) == {PASS}, name
     assert outcomes(draft(PCIE), "kernels") == outcomes(draft(DENSE), "kernels") == {PASS}
 
@@ -48,8 +48,16 @@ def test_a_real_log_of_the_cpu_build_passes() -> None:
         "--disable-custom-all-reduce", "--enable-prompt-tokens-details",
     )  # fmt: skip
     change_plan(made, engine=replace(engine, command=command))
-    for name in ("engine-version", "transport", *OF_THE_LOG[:3]):
+    for name in ("engine-version", "transport", *OF_THE_LOG[:4]):
         assert outcomes(made, name) == {PASS}, name
+
+
+def test_a_rehearsal_is_served_by_a_cpu_and_says_so() -> None:
+    cuda, cpu = b"device_config=cuda", b"device_config=cpu"
+    rehearsal = Settings(topology="tp2-pcie", model="moe", rehearsal=True)
+    assert outcomes(respelled(cuda, cpu), "device") == {FAIL}
+    assert outcomes(respelled(cuda, cpu, rehearsal), "device") == {PASS}
+    assert outcomes(draft(rehearsal), "device") == {FAIL}
 
 
 def test_of_another_releases_log_nothing_is_concluded_but_its_version() -> None:

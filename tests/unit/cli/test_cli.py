@@ -260,6 +260,35 @@ def test_an_output_folder_for_text_is_refused(good_bundle: Path, tmp_path: Path)
     assert "--output does not go with --format csv" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("topology", "cards", "lack"),
+    [
+        ("tp2-nvlink", {"LINKS": "0"}, "an NVLink bridge whose links are up"),
+        ("tp2-pcie", {"GPUS": "1"}, "2 GPUs of compute capability 8.0 or newer with 24 GB (has 1)"),
+        ("tp1", {"PROCESSES": "1"}, "GPU 0 for itself (1 process on it)"),
+        ("tp1", {"BROKEN": "1"}, "1 NVIDIA GPU, or their driver"),
+    ],
+)
+def test_cards_that_cannot_serve_are_refused_before_anything_starts(
+    nvml_folder: Path, tmp_path: Path, topology: str, cards: dict[str, str], lack: str
+) -> None:
+    """The cards are a stand-in's: no GPU was seen."""
+    told = {f"STAND_IN_NVML_{name}": value for name, value in cards.items()}
+    driver = {"LD_LIBRARY_PATH": str(nvml_folder)}
+    words = ("--topology", topology, "--model", "moe", "-o", str(tmp_path / "r"))
+    done = kit("bench", *words, **driver, **told)
+    assert done.returncode == 4, done.stderr
+    assert lack in done.stderr
+    assert "  next: nvidia-smi" in done.stderr
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_rehearsal_is_of_a_gpu_topology() -> None:
+    done = kit("bench", "--rehearsal", "--topology", "cpu-tp1")
+    assert done.returncode == 2
+    assert "a rehearsal of cpu-tp1 makes no sense" in done.stderr
+
+
 def test_verify_of_a_partial_bundle_is_7(tmp_path: Path) -> None:
     path = disk.write_folder(
         tmp_path / "partial", draft(Settings(runtime=Runtime.ENDPOINT, stop_after=4)).seal()

@@ -1,7 +1,6 @@
 """What the tests of the edge share: a stand-in engine as a service, plans for it, and patience."""
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -138,17 +137,3 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = tmp_path_factory.mktemp("stand-in") / "log"
     with process.serving(make_service(port), Path(sys.prefix), log, GRACE_S):
         yield f"http://127.0.0.1:{port}"
-
-
-@pytest.fixture(scope="session")
-def nvml_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compile the stand-in for the driver's library, and return the folder that it is in.
-
-    No GPU is behind it: see `tests/stand_in_nvml.c`.
-    """
-    folder = tmp_path_factory.mktemp("nvml")
-    source = Path(__file__).parents[2] / "stand_in_nvml.c"
-    flags = ("-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror")
-    command = ["cc", *flags, "-o", folder / "libnvidia-ml.so.1", source, "-ldl"]
-    subprocess.run(command, check=True)
-    return folder

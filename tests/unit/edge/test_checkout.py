@@ -9,7 +9,8 @@ from kit.spec import Device
 
 def test_models_of_the_checkout_are_twins_and_models_of_the_hub() -> None:
     models = checkout.models()
-    assert {"moe-mini", "dense-mini", "moe", "dense", "moe-fp8"} == set(models)
+    twins = {f"{model}-{use}" for model in ("moe", "dense") for use in ("mini", "rehearsal")}
+    assert set(models) == {"moe", "dense", "moe-fp8", *twins}
     assert all(key == model.id for key, model in models.items())
 
 

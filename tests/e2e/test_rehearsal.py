@@ -1,0 +1,141 @@
+"""A dress rehearsal of every GPU topology, end to end, without a GPU.
+
+Nothing is replaced but the server's image (the CPU engine, with a twin inside) and the device
+driver (a stand-in for the container toolkit's hook, and for libnvidia-ml, which tells of two
+cards with an NVLink bridge). Kernels, NCCL and speed are not seen here, and the findings say so.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kit import __version__, bundle, canonical
+from kit.bundle import Document, Runtime, Status
+from kit.check.finding import Outcome, Verdict
+from kit.check.verify import known, verify
+from kit.containers import HostFacts
+from kit.edge import checkout, disk
+from kit.errors import ExitCode
+from tests.e2e.engine_room import docker, require
+
+pytestmark = [pytest.mark.docker, pytest.mark.e2e]
+
+CLIENT, CPU = (f"llm-serving-kit/{name}:{__version__}" for name in ("client", "cpu"))
+REHEARSAL = f"llm-serving-kit/rehearsal:{__version__}"
+DRIVER = checkout.ROOT / "tests" / "stand_in_gpu" / "driver"
+UNSEEN = Outcome.COULD_NOT_CHECK
+
+ALWAYS = {
+    "topology-kernels",  # no 4-bit weights, no Marlin
+    "topology-containers",  # images of this machine's own
+    "protocol-model-files",  # a twin's
+    "protocol-passes",  # one pass, as published
+    "protocol-first-pass",
+    "protocol-spread",
+    "physics-tier",
+    "claims-tier",
+}
+NO_NCCL = {"topology-transport", "topology-nccl-environment"}
+NO_COUNTERS = {"topology-nvlink"}  # a GeForce card does not count what its links carry
+EXPECTED = {
+    ("tp1", "moe"): ALWAYS,
+    ("tp1", "dense"): ALWAYS,
+    ("tp2-nvlink", "moe"): ALWAYS | NO_NCCL,
+    ("tp2-pcie", "moe"): ALWAYS | NO_NCCL | NO_COUNTERS,
+    ("tp2-socket", "moe"): ALWAYS | NO_NCCL | NO_COUNTERS,
+}
+"""The codes that do not pass, and must not: everything else has to."""
+
+OF_THE_HOST = {"protocol-host-load", "protocol-governor", "arithmetic-time-witness"}
+"""What a busy or virtual host makes warnings of: they say nothing of the rehearsal."""
+
+
+def rehearse(topology: str, model: str, results: Path) -> subprocess.CompletedProcess[str]:
+    words = ("--topology", topology, "--model", model, "--protocol", "article", "-o", str(results))
+    return subprocess.run(
+        [sys.executable, "-m", "kit", "bench", "--rehearsal", *words],
+        cwd=checkout.ROOT,
+        env={**os.environ, "LD_LIBRARY_PATH": str(DRIVER)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def report(bag: Path) -> str:
+    """Return the table of figures, of which a rehearsal has none."""
+    command = [sys.executable, "-m", "kit", "report", str(bag), "--format", "csv"]
+    done = subprocess.run(command, cwd=checkout.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def judged(bag: Path) -> Verdict:
+    read = disk.read_folder(bag)
+    return verify("case", read.files, read.refused, known(checkout.schemas(), checkout.shipped()))
+
+
+@pytest.fixture(scope="module")
+def image() -> None:
+    """Build the image of a rehearsal from its Dockerfile."""
+    require(CLIENT, CPU)
+    command = ("build", "--quiet", "-f", "docker/rehearsal.Dockerfile", "-t", REHEARSAL, "docker")
+    built = docker(*command, "--build-arg", f"CPU={CPU}", "--build-arg", f"VERSION={__version__}")
+    assert built.returncode == 0, built.stderr
+
+
+@pytest.mark.parametrize(("topology", "model"), EXPECTED)
+def test_a_gpu_topology_is_walked_from_end_to_end(
+    image: None, topology: str, model: str, tmp_path: Path
+) -> None:
+    done = rehearse(topology, model, tmp_path / "r")
+    assert done.returncode == 0, done.stderr
+    assert "REHEARSAL" in done.stderr
+    (bag,) = (path for path in (tmp_path / "r").iterdir() if not path.name.startswith("."))
+    verdict = judged(bag)
+    assert [one for one in verdict.findings if one.outcome is Outcome.FAIL] == []
+    short = {one.code for one in verdict.findings if one.outcome is not Outcome.PASS}
+    assert short - OF_THE_HOST == EXPECTED[topology, model]
+    assert verdict.exit_code is ExitCode.NOTHING_TO_JUDGE
+    assert "moe" not in report(bag)
+    _look_at(bag, topology, model)
+    assert docker("ps", "--all", "--quiet", "--filter", f"name=kit-{topology}").stdout == ""
+
+
+def _look_at(bag: Path, topology: str, model: str) -> None:
+    """Hold what a GPU run would hold too: its own plan, three containers, cards that were asked."""
+    files = disk.read_folder(bag).files
+    document = canonical.decode(files[bundle.DOCUMENT], Document)
+    assert (document.runtime, document.status) == (Runtime.DOCKER, Status.COMPLETE)
+    assert document.plan.rehearsal
+    assert document.plan.sampling.max_tokens == 4096
+    ranks = checkout.topology(topology).tensor_parallel_size
+    facts = canonical.decode(files[bundle.HOST_FACTS], HostFacts)
+    images = {one.service: one.image for one in facts.containers}
+    assert images == {model: REHEARSAL, f"client-{model}": CLIENT, f"telemetry-{model}": CLIENT}
+    assert facts.gpu_processes is not None
+    asked = {one.service: one.device_requests for one in facts.containers}
+    for service in (model, f"telemetry-{model}"):
+        (request,) = asked[service]
+        assert request.device_ids == tuple(map(str, range(ranks)))
+    told = bundle.inflate(files[bundle.TELEMETRY])
+    assert told.count(b'"index"') >= ranks
+    assert b"NVIDIA GeForce RTX 3090" in told
+
+
+def test_without_nvlink_its_topology_is_refused_before_anything_starts(
+    image: None, tmp_path: Path
+) -> None:
+    settings = DRIVER / "stand_in_nvml.conf"
+    bridged = settings.read_text()
+    settings.write_text("STAND_IN_NVML_LINKS=0\n")
+    try:
+        done = rehearse("tp2-nvlink", "moe", tmp_path / "r")
+    finally:
+        settings.write_text(bridged)
+    assert done.returncode == 4, done.stderr
+    assert "an NVLink bridge whose links are up" in done.stderr
+    assert not (tmp_path / "r").exists() or not list((tmp_path / "r").iterdir())
