@@ -54,10 +54,11 @@ doctor:
 	@$(SETUP) kit
 	@$(KIT) doctor
 
-# BASE: what the images stand on; its pin is in docker/images.toml.
-BASE ?= python:3.11-slim-bookworm
+# What the images stand on: as docker/images.toml pins it, or another (which the bundle then tells).
+BASE ?= $(shell $(PYTHON) -m kit.bootstrap.base_image)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kit/__init__.py)
-BUILD := docker build --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION)
+BUILD = docker build --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
+	--label org.opencontainers.image.base.name=$(BASE)
 IMAGE := llm-serving-kit
 
 images:

@@ -50,8 +50,8 @@ ARG REPOSITORY
 ARG REVISION
 ARG LICENCE
 LABEL org.opencontainers.image.title="LLM serving reproducibility kit: server with ${MODEL}" \
-      llm-serving-repro-kit.model="${MODEL}" \
-      llm-serving-repro-kit.model.repository="${REPOSITORY}" \
-      llm-serving-repro-kit.model.revision="${REVISION}" \
-      llm-serving-repro-kit.model.licence="${LICENCE}"
+      llm-serving-kit.model="${MODEL}" \
+      llm-serving-kit.model.repository="${REPOSITORY}" \
+      llm-serving-kit.model.revision="${REVISION}" \
+      llm-serving-kit.model.licence="${LICENCE}"
 COPY --link --from=model /models /models

@@ -11,6 +11,9 @@ import msgspec
 from kit.bundle import ModelFile
 from kit.telemetry import GpuProcesses
 
+BASE_LABEL = "org.opencontainers.image.base.name"
+"""On every image that `make images` builds (OCI image specification, "Annotations")."""
+
 _ShortText = Annotated[str, msgspec.Meta(max_length=200)]
 _Digest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
 Count = Annotated[int, msgspec.Meta(ge=0)]

@@ -18,6 +18,9 @@ OLDEST_CAPABILITY = (8, 0)
 GPU_MEMORY_BYTES = 23 * 2**30
 """A card of 24 GB shows a little less than 24 GiB."""
 
+OLDEST_DOCKER = (25,)
+"""The first to ask a starting container for its health more often than a running one."""
+
 CPU_MEMORY_BYTES = 6 * 10**9
 """The CPU engine takes 3 GB with one rank and 5.3 GB with two (seen)."""
 
@@ -165,6 +168,9 @@ def _of_docker(facts: MachineFacts, image: str, version: str) -> Iterator[Lack]:
         what = f"a Docker engine that answers ({facts.docker_fault or 'no docker command'})"
         yield _lack(what, "https://docs.docker.com/engine/install/")
         return
+    if _numbers(engine.version) < OLDEST_DOCKER:
+        what = f"Docker 25 or newer (has {engine.version})"
+        yield _lack(what, "https://docs.docker.com/engine/install/")
     if engine.compose_version is None:
         yield _lack("docker compose", "sudo apt-get install docker-compose-plugin")
     needed = CPU_IMAGE_BYTES if image == "cpu" else GPU_IMAGE_BYTES

@@ -105,7 +105,10 @@ Model: TypeAlias = Twin | HubModel
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HealthCheck:
-    """Compose's healthcheck: ready when `test` exits 0, given up after `deadline_s`."""
+    """Compose's healthcheck: ready when `test` exits 0, given up after `deadline_s`.
+
+    `interval_s` is that of the start: once it is ready, nobody here asks again.
+    """
 
     test: tuple[str, ...]
     interval_s: float
@@ -320,9 +323,10 @@ def _health(body: Mapping[str, Any]) -> HealthCheck:
     if kind != "CMD" or not test:
         raise ValueError(f"healthcheck test must be of the form CMD, not {kind!r}")
     interval_s, start_period_s = _seconds(body["interval"]), _seconds(body["start_period"])
+    start_interval_s = _seconds(body["start_interval"]) if "start_interval" in body else interval_s
     return HealthCheck(
         test=tuple(test),
-        interval_s=interval_s,
+        interval_s=start_interval_s,
         timeout_s=_seconds(body["timeout"]),
         deadline_s=start_period_s + interval_s * int(body["retries"]),
     )

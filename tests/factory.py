@@ -31,7 +31,7 @@ from kit.bundle import (
 from kit.check.evidence import Shipped
 from kit.check.finding import Verdict
 from kit.check.verify import Known, known, verify
-from kit.containers import Container, DeviceRequest, HostFacts
+from kit.containers import BASE_LABEL, Container, DeviceRequest, HostFacts
 from kit.plan import CachePolicy, Choices, Dialect, Engine, Plan, ProtocolName
 from kit.record import ErrorCode, FinishReason, Phase, Record, Request
 from kit.spec import Device, Prompt, Suite, SuiteMode, Transport, Twin
@@ -89,7 +89,8 @@ ENGINES = {
     },
 }
 
-SHIPPED = Shipped(suites={SUITE.id: SUITE}, models=MODELS, engines=ENGINES)
+BASE_IMAGE = "docker.io/library/python:3.11@sha256:" + "ef" * 32
+SHIPPED = Shipped(suites={SUITE.id: SUITE}, models=MODELS, engines=ENGINES, base_image=BASE_IMAGE)
 
 START = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
 SECONDS_PER_TOKEN = 0.02
@@ -289,7 +290,7 @@ def _container(service: str, *requests: DeviceRequest) -> Container:
         image=f"kit/{service}:0.1.0",
         image_id="sha256:" + "ab" * 32,
         image_digest="sha256:" + "cd" * 32,
-        image_labels={},
+        image_labels={BASE_LABEL: BASE_IMAGE},
         device_requests=requests,
         memory_bytes=2**31,
         pids=256,

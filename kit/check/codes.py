@@ -296,6 +296,11 @@ class Code(Enum):
         "the engine was given the model's files and no others, each with its pinned SHA-256",
         "let the kit make the model again, then measure again",
     )
+    PROTOCOL_BASE_IMAGE = (
+        "protocol-base-image",
+        "the images stand on the base that docker/images.toml pins by its digest",
+        "build with make images, once the base is pinned where its registry can be reached",
+    )
     PROTOCOL_REQUESTS = (
         "protocol-requests",
         "the records are the plan's requests: none missing, none added, in order",

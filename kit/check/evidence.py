@@ -29,12 +29,14 @@ MetricsKey = tuple[Phase, int, Moment]
 class Shipped:
     """What a checkout ships, by id: a plan is made of these, and is held against them.
 
-    `engines` maps (topology, model) to the engine that the topology's Compose file describes.
+    `engines` maps (topology, model) to the engine that the topology's Compose file describes;
+    `base_image` is the name, tag and digest that images stand on, None while no digest is known.
     """
 
     suites: Mapping[str, Suite]
     models: Mapping[str, Model]
     engines: Mapping[tuple[str, str], Engine]
+    base_image: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -48,13 +48,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """All findings on one bundle; `id` and `status` are absent where it cannot be read so far.
 
-    A rehearsal may be as whole as can be: it holds nothing to judge.
+    A rehearsal may be as whole as can be: it holds nothing to judge. `not_shown` are the codes that
+    stand against quoting the figures (see `kit.check.reportable`).
     """
 
     path: str
     id: str | None
     status: Status | None
     is_rehearsal: bool = False
+    not_shown: tuple[str, ...] = ()
     findings: tuple[Finding, ...]
 
     @property
@@ -65,6 +67,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
             return ExitCode.NOTHING_TO_JUDGE
         return ExitCode.DONE
 
+    @property
+    def is_reportable(self) -> bool:
+        """Whether the figures may be quoted: it is valid and whole, and all its parts are known."""
+        return self.exit_code is ExitCode.DONE and not self.not_shown
+
 
 class JudgedBundle(msgspec.Struct, frozen=True, kw_only=True):
     """One bundle in the JSON form of a verdict."""
@@ -73,6 +80,8 @@ class JudgedBundle(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None
     status: Status | None
     rehearsal: bool
+    reportable: bool
+    not_shown: tuple[str, ...]
     exit_code: int
 
 
@@ -114,6 +123,8 @@ def as_document(verdicts: Sequence[Verdict]) -> VerdictDocument:
                 id=verdict.id,
                 status=verdict.status,
                 rehearsal=verdict.is_rehearsal,
+                reportable=verdict.is_reportable,
+                not_shown=verdict.not_shown,
                 exit_code=int(verdict.exit_code),
             )
             for verdict in verdicts

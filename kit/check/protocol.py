@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from kit.bundle import Document, Status
+from kit.bundle import HOST_FACTS, Document, Runtime, Status
 from kit.check import conduct, steadiness
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, subject_of
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
+from kit.containers import BASE_LABEL
 from kit.errors import UsageError
 from kit.plan import (
     PUBLISHED_MAX_TOKENS,
@@ -69,6 +70,8 @@ def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
     yield from findings(Code.PROTOCOL_SAMPLING, _sampling(plan.sampling))
     yield from findings(Code.PROTOCOL_BUDGET, _budget(plan, model))
     yield from findings(Code.PROTOCOL_MODEL_FILES, _model_files(document, model))
+    if document.runtime is Runtime.DOCKER:
+        yield from findings(Code.PROTOCOL_BASE_IMAGE, _base_image(evidence, shipped.base_image))
     yield from findings(Code.PROTOCOL_REQUESTS, _requests(evidence, planned))
     yield from findings(Code.PROTOCOL_SEED, _seeds(evidence.records, planned))
     yield from conduct.check(evidence)
@@ -221,6 +224,22 @@ def _model_files(document: Document, model: Model | None) -> Iterator[Problem]:
         if files.get(name) != pinned.get(name):
             observed = f"SHA-256 {files.get(name, 'not listed')}"
             yield fail(clip(name), observed, pinned.get(name, "no such file"))
+
+
+def _base_image(evidence: Evidence, pinned: str | None) -> Iterator[Problem]:
+    facts, expected = evidence.observed.host_facts, clip(pinned or "a base that is pinned")
+    if facts is None:
+        yield unchecked(HOST_FACTS, "nobody looked from the host", expected)
+        return
+    if pinned is None:
+        yield unchecked(HOST_FACTS, "docker/images.toml knows no digest of it yet", expected)
+    for container in facts.containers:
+        told = container.image_labels.get(BASE_LABEL)
+        subject = f"image of {clip(container.service)}"
+        if told is None:
+            yield unchecked(subject, "its labels name no base", expected)
+        elif pinned is not None and told != pinned:
+            yield fail(subject, clip(told), expected)
 
 
 def _pinned_digests(model: Model | None) -> Mapping[str, str]:

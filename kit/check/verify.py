@@ -10,7 +10,7 @@ from typing import Any
 
 from kit import bundle
 from kit.bundle import Document, Runtime
-from kit.check import arithmetic, integrity, protocol, schema, topology
+from kit.check import arithmetic, integrity, protocol, reportable, schema, topology
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, gather
 from kit.check.finding import Finding, Verdict
@@ -46,17 +46,18 @@ def verify(
     bag = integrity.open_bag(files)
     reading = schema.read(files, known.validators)
     document = reading.document
-    found = [
+    found = (
         *reading.findings,
         *integrity.check(files, refused, bag, document),
         *_upper_tiers(_gathered(files, bag, reading), known),
-    ]
+    )
     return Verdict(
         path=path,
         id=bag.id if bag.digests else None,
         status=None if document is None else document.status,
         is_rehearsal=document is not None and document.plan.rehearsal,
-        findings=tuple(found),
+        not_shown=reportable.not_shown(found),
+        findings=found,
     )
 
 

@@ -22,7 +22,7 @@ def show(*, as_json: bool) -> int:
         document = {"kit_version": __version__, "machine": facts, "cells": cells}
         click.echo(canonical.encode(document), nl=False)
     else:
-        click.echo("\n".join((*_facts(facts), "", *_cells(cells))))
+        click.echo("\n".join((*_facts(facts), *_base_image(), "", *_cells(cells))))
     can_run = any(not cell.lacks for cell in cells)
     return ExitCode.DONE if can_run else ExitCode.MACHINE_LACKS
 
@@ -45,6 +45,11 @@ def _facts(facts: MachineFacts) -> Iterator[str]:
         links = "unknown" if gpu.nvlink_links_active is None else str(gpu.nvlink_links_active)
         memory = f"{(gpu.memory_bytes or 0) / 2**30:.1f} GiB"
         yield f"gpu {gpu.index}    {printable(gpu.name)}, {memory}, NVLink links up: {links}"
+
+
+def _base_image() -> Iterator[str]:
+    if checkout.base_image() is None:
+        yield "base     of the images: no digest is pinned yet; docker/images.toml says how"
 
 
 def _cells(cells: Sequence[Readiness]) -> Iterator[str]:

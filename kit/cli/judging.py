@@ -47,6 +47,8 @@ def describe(verdict: Verdict) -> Iterator[str]:
     for finding in verdict.findings:
         if finding.outcome is Outcome.COULD_NOT_CHECK:
             yield f"  {finding.outcome.value}  {finding.code}: {printable(finding.observed)}"
+    if verdict.exit_code is ExitCode.DONE:
+        yield f"  {_quotable(verdict)}"
     counts = Counter(finding.outcome for finding in verdict.findings)
     yield "  " + ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in Outcome)
 
@@ -55,6 +57,12 @@ def _answer(verdict: Verdict) -> str:
     if verdict.is_rehearsal and verdict.exit_code is ExitCode.NOTHING_TO_JUDGE:
         return "REHEARSAL"
     return _ANSWERS[verdict.exit_code]
+
+
+def _quotable(verdict: Verdict) -> str:
+    if verdict.is_reportable:
+        return "reportable: every part of what was measured is known"
+    return f"not reportable: not shown by {', '.join(verdict.not_shown)}"
 
 
 def _in_full(finding: Finding) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from kit import plan, spec
+from kit.bootstrap.base_image import reference
 from kit.check.evidence import Shipped
 from kit.edge import disk
 from kit.errors import SpecError, UsageError
@@ -58,7 +59,14 @@ def shipped() -> Shipped:
             for one in topologies
             for model, service in one.services.items()
         },
+        base_image=base_image(),
     )
+
+
+def base_image() -> str | None:
+    """Return the image that all others stand on, by its digest; None while that is not pinned."""
+    named = reference(_bytes_and_name(ROOT / "docker" / "images.toml")[0].decode())
+    return named if "@" in named else None
 
 
 def schemas() -> dict[str, Mapping[str, Any]]:

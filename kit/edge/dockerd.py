@@ -23,7 +23,7 @@ from kit.telemetry import GpuProcesses
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
-_KEPT_LABELS = "org.opencontainers.image."
+_KEPT_LABELS = ("org.opencontainers.image.", "llm-serving-kit.")
 _NO_DRIVER = "could not select device driver"
 
 # Run inside an image by its own Python: prints digest, size and name of every file of a model.

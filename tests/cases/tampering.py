@@ -99,8 +99,8 @@ def times_shaved_by_two_percent(made: Draft) -> None:
 
 
 def a_slow_pass_stretched(made: Draft) -> None:
-    change_record(made, 2, wall_s=made.records[2].wall_s + 0.5)
-    for position in range(3, len(made.records)):
+    change_record(made, 4, wall_s=made.records[4].wall_s + 0.5)
+    for position in range(5, len(made.records)):
         change_record(made, position, sent_s=made.records[position].sent_s + 0.5)
     clock = made.document.clock
     made.document = replace(
@@ -986,6 +986,7 @@ CASES = (
     _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_out_of_order, PCIE),
     _forgery(Code.PROTOCOL_EVIDENCE, t.no_telemetry_and_not_a_word_about_it, GPU_ONE),
     _forgery(Code.PROTOCOL_EVIDENCE, t.no_nccl_log_and_not_a_word_about_it, PCIE),
+    _forgery(Code.PROTOCOL_BASE_IMAGE, t.images_on_another_base, CPU_IN_CONTAINERS),
     _forgery(Code.TOPOLOGY_CONTAINERS, t.a_gpu_too_few, IN_CONTAINERS),
     _forgery(Code.TOPOLOGY_CONTAINERS, t.a_gpu_for_a_cpu_topology, CPU_IN_CONTAINERS),
     _forgery(Code.TOPOLOGY_CONTAINERS, t.a_root_that_can_be_written, CPU_IN_CONTAINERS),

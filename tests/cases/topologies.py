@@ -5,7 +5,7 @@ As `tampering.py`, on bundles of GPU topologies. No GPU was seen: see `tests/gpu
 
 from msgspec.structs import replace
 
-from kit.containers import DeviceRequest
+from kit.containers import BASE_LABEL, DeviceRequest
 from kit.spec import Transport
 from kit.telemetry import ClockReason
 from tests.factory import Draft
@@ -193,6 +193,10 @@ def _serving(made: Draft, **changes: object) -> None:
     assert made.host_facts is not None
     client, engine = made.host_facts.containers
     made.host_facts = replace(made.host_facts, containers=(client, replace(engine, **changes)))
+
+
+def images_on_another_base(made: Draft) -> None:
+    _serving(made, image_labels={BASE_LABEL: "docker.io/library/python:3.12"})
 
 
 def a_gpu_too_few(made: Draft) -> None:

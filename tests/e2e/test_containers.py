@@ -89,6 +89,26 @@ def test_the_kit_reads_a_file_as_compose_does(topology: str, model: str) -> None
     )
 
 
+@pytest.mark.parametrize(("topology", "model"), [("tp1", "dense"), ("cpu-tp2", "moe-mini")])
+def test_the_debug_file_publishes_the_engine_to_this_machine_alone(
+    topology: str, model: str
+) -> None:
+    require()
+    device = checkout.topology(topology).device.value
+    files = (
+        checkout.compose_file(topology),
+        checkout.ROOT / "compose" / "debug" / f"{device}.yaml",
+    )
+    named = [word for file in files for word in ("--file", str(file))]
+    done = docker("compose", *named, "--profile", model, "config", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    (port,) = shown["services"][model]["ports"]
+    assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "8000", 8000)
+    assert not shown["networks"]["measurement"].get("internal", False)
+    assert not any("ports" in body for name, body in shown["services"].items() if name != model)
+
+
 @pytest.fixture
 def created(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Mapping[str, Any]]]:
     """Create a GPU topology's containers from a base image; yield each as `docker inspect` does."""

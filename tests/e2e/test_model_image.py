@@ -137,10 +137,10 @@ def test_an_image_holds_the_pinned_bytes_a_layer_for_each_weight_file(
     assert in_image(image) == wanted(model)
     config = inspected(image)["Config"]
     labels = config["Labels"]
-    assert labels["llm-serving-repro-kit.model"] == "stand-in"
-    assert labels["llm-serving-repro-kit.model.repository"] == REPOSITORY
-    assert labels["llm-serving-repro-kit.model.revision"] == REVISION
-    assert labels["llm-serving-repro-kit.model.licence"] == "Apache-2.0"
+    assert labels["llm-serving-kit.model"] == "stand-in"
+    assert labels["llm-serving-kit.model.repository"] == REPOSITORY
+    assert labels["llm-serving-kit.model.revision"] == REVISION
+    assert labels["llm-serving-kit.model.licence"] == "Apache-2.0"
     base_layers = len(inspected(BASE)["RootFS"]["Layers"])
     assert len(inspected(image)["RootFS"]["Layers"]) == base_layers + 4
     assert "hf_token" not in json.dumps(inspected(image))

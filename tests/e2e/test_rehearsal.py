@@ -32,6 +32,7 @@ ALWAYS = {
     "topology-kernels",  # no 4-bit weights, no Marlin
     "topology-containers",  # images of this machine's own
     "protocol-model-files",  # a twin's
+    "protocol-base-image",  # no digest is pinned yet
     "protocol-passes",  # one pass, as published
     "protocol-first-pass",
     "protocol-spread",

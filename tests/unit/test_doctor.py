@@ -87,6 +87,8 @@ ON_GPU = named(" tp1 ") | named(" tp2-")
         (replace(GOOD, gpus=replace(GPUS, driver_version="570.124.06")), set()),
         (replace(GOOD, docker=None), named("docker")),
         (replace(GOOD, docker=replace(DOCKER, compose_version=None)), named("docker")),
+        (replace(GOOD, docker=replace(DOCKER, version="24.0.9")), named("docker")),
+        (replace(GOOD, docker=replace(DOCKER, version="25.0.0")), set()),
         (replace(GOOD, docker=replace(DOCKER, has_nvidia_runtime=False)), ON_GPU),
         (replace(GOOD, docker=replace(DOCKER, images=IMAGES[1:])), named("docker")),
         (replace(GOOD, has_engine=False), named("process")),

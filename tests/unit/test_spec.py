@@ -462,6 +462,12 @@ def test_a_rank_is_bound_to_each_named_core(shipped: Topology) -> None:
         assert len(cores.split("|")) == shipped.tensor_parallel_size
 
 
+def test_an_engine_that_serves_is_left_alone(shipped: Topology) -> None:
+    text = COMPOSE[shipped.id].decode()
+    assert "interval: 1m\n" in text
+    assert all(service.health.interval_s == 2.0 for service in shipped.services.values())
+
+
 def test_nothing_is_left_open_when_filled(shipped: Topology) -> None:
     for name, service in shipped.services.items():
         filled = fill(service, {"KIT_PORT": "4242", "KIT_MODELS": "/m"})

@@ -1,0 +1,78 @@
+"""What must be known of a run before its figures may be quoted."""
+
+import pytest
+from msgspec.structs import replace
+
+from kit.bundle import Runtime
+from kit.check.finding import Outcome, Verdict
+from kit.check.verify import Known, verify
+from kit.containers import BASE_LABEL
+from tests.factory import BASE_IMAGE, KNOWN, Draft, Settings, draft, judge
+
+DOCKER = Settings(runtime=Runtime.DOCKER)
+
+
+def based_on(name: str | None) -> Draft:
+    """Return a run in containers whose images say that they stand on `name`."""
+    made = draft(DOCKER)
+    assert made.host_facts is not None
+    labels = {} if name is None else {BASE_LABEL: name}
+    containers = tuple(replace(one, image_labels=labels) for one in made.host_facts.containers)
+    made.host_facts = replace(made.host_facts, containers=containers)
+    return made
+
+
+def outcomes(verdict: Verdict) -> set[Outcome]:
+    return {one.outcome for one in verdict.findings if one.code == "protocol-base-image"}
+
+
+@pytest.mark.parametrize("settings", [Settings(), DOCKER])
+def test_a_twin_whose_every_part_is_pinned_is_reportable(settings: Settings) -> None:
+    verdict = judge(draft(settings).seal())
+    assert (verdict.is_reportable, verdict.not_shown) == (True, ())
+
+
+def test_a_model_whose_files_nobody_looked_at_is_not() -> None:
+    made = draft(Settings(topology="tp2-pcie", model="moe"))
+    made.document = replace(made.document, engine=replace(made.document.engine, model_files=None))
+    verdict = judge(made.seal())
+    assert verdict.not_shown == ("protocol-model-files",)
+    assert not verdict.is_reportable
+
+
+def test_a_server_of_somebody_elses_is_not() -> None:
+    verdict = judge(draft(Settings(runtime=Runtime.ENDPOINT)).seal())
+    assert {"topology-arguments", "topology-transport"} < set(verdict.not_shown)
+    assert not verdict.is_reportable
+
+
+def test_a_run_that_broke_off_is_not_though_its_parts_are_known() -> None:
+    verdict = judge(draft(Settings(stop_after=3)).seal())
+    assert (verdict.not_shown, verdict.is_reportable) == ((), False)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (BASE_IMAGE, Outcome.PASS),
+        ("docker.io/library/python:3.12", Outcome.FAIL),
+        (None, Outcome.COULD_NOT_CHECK),
+    ],
+)
+def test_images_are_held_against_the_pinned_base(name: str | None, expected: Outcome) -> None:
+    verdict = judge(based_on(name).seal())
+    assert outcomes(verdict) == {expected}
+    assert verdict.is_reportable is (expected is Outcome.PASS)
+
+
+def test_while_no_digest_is_known_no_run_in_containers_is_reportable() -> None:
+    shipped = KNOWN.shipped
+    unpinned = Known(
+        validators=KNOWN.validators,
+        shipped=type(shipped)(
+            suites=shipped.suites, models=shipped.models, engines=shipped.engines
+        ),
+    )
+    verdict = verify("case", based_on(BASE_IMAGE).seal(), (), unpinned)
+    assert outcomes(verdict) == {Outcome.COULD_NOT_CHECK}
+    assert verdict.not_shown == ("protocol-base-image",)
