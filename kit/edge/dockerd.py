@@ -6,19 +6,21 @@ The only module that imports docker.
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from docker.errors import DockerException
 from docker.models.containers import Container as DockerContainer
+from urllib3.exceptions import HTTPError
 
 import docker
 from kit.bundle import ModelFile
 from kit.containers import Container, DeviceRequest, HostFacts
 from kit.doctor import DockerFacts
 from kit.edge import disk, probes, sampler
-from kit.errors import MachineError
+from kit.errors import MachineError, RunError
 from kit.telemetry import GpuProcesses
 
 PROJECT_LABEL = "com.docker.compose.project"
@@ -78,48 +80,52 @@ def facts(tag: str) -> DockerFacts:
 
 def host_facts(project: str, model: str, state: Path) -> HostFacts:
     """Describe the created containers of a project, and the model's files in the engine's image."""
-    client = _client()
-    created = client.containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
-    containers = tuple(sorted(map(_container, created), key=lambda one: one.service))
-    (engine,) = (one for one in containers if one.service == model)
-    return HostFacts(
-        host_id=probes.host_id(state),
-        docker_version=str(client.version()["Version"]),
-        compose_version=_compose_version() or "unknown",
-        containers=containers,
-        model_files=_model_files(engine.image_id, model, state / "images"),
-        gpu_processes=_gpu_processes(),
-        topology_matrix=_topology_matrix(),
-    )
+    with _asked():
+        client = _client()
+        created = client.containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
+        containers = tuple(sorted(map(_container, created), key=lambda one: one.service))
+        (engine,) = (one for one in containers if one.service == model)
+        return HostFacts(
+            host_id=probes.host_id(state),
+            docker_version=str(client.version()["Version"]),
+            compose_version=_compose_version() or "unknown",
+            containers=containers,
+            model_files=_model_files(engine.image_id, model, state / "images"),
+            gpu_processes=_gpu_processes(),
+            topology_matrix=_topology_matrix(),
+        )
 
 
 def containers_of(project: str) -> list[str]:
     """Return the names of a project's containers, running or not."""
-    found = _client().containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
-    return [str(one.name) for one in found]
+    label = f"{PROJECT_LABEL}={project}"
+    with _asked():
+        found = _client().containers.list(all=True, filters={"label": label})
+        return [str(one.name) for one in found]
 
 
 def logs(project: str, service: str) -> bytes:
     """Return what a service of a project has printed; nothing where it has no container."""
-    found = _containers(project, service)
-    return b"".join(one.logs()[: disk.LOG_LIMIT_BYTES] for one in found[:1])
+    with _asked():
+        found = _containers(project, service)
+        return b"".join(one.logs()[: disk.LOG_LIMIT_BYTES] for one in found[:1])
 
 
 def spoken(project: str, service: str) -> Iterator[str]:
     """Yield each line that a service of a project prints, until it ends."""
-    (container,) = _containers(project, service)
     rest = b""
-    for piece in container.logs(stream=True, follow=True):
-        *lines, rest = (rest + piece).split(b"\n")
-        yield from (line.decode("utf-8", "replace").rstrip() for line in lines)
+    with _asked():
+        for piece in _only(project, service).logs(stream=True, follow=True):
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from (line.decode("utf-8", "replace").rstrip() for line in lines)
     if rest:
         yield rest.decode("utf-8", "replace").rstrip()
 
 
 def exit_code(project: str, service: str) -> int:
     """Wait until a service of a project has ended, and return its exit code."""
-    (container,) = _containers(project, service)
-    return int(container.wait()["StatusCode"])
+    with _asked():
+        return int(_only(project, service).wait()["StatusCode"])
 
 
 def cannot_create(output: str, model: str) -> MachineError:
@@ -140,6 +146,28 @@ def cannot_create(output: str, model: str) -> MachineError:
 
 def _client() -> docker.DockerClient:
     return docker.from_env()
+
+
+@contextmanager
+def _asked() -> Iterator[None]:
+    """Word what goes wrong between the kit and an engine that has answered before."""
+    try:
+        yield
+    except (DockerException, OSError, HTTPError) as error:
+        raise RunError(
+            f"the Docker engine no longer answers: {str(error)[:200]}",
+            "it was stopped or restarted in mid-run, and its containers with it",
+            "docker info",
+            code="docker-lost",
+        ) from error
+
+
+def _only(project: str, service: str) -> DockerContainer:
+    """Return a service's one container; `OSError` where somebody has removed it."""
+    found = _containers(project, service)
+    if len(found) != 1:
+        raise OSError(f"{len(found)} containers of {service}")
+    return found[0]
 
 
 def _containers(project: str, service: str) -> list[DockerContainer]:

@@ -229,6 +229,34 @@ def test_an_image_that_is_not_there_is_the_machines_lack_and_leaves_nothing(tmp_
 
 
 @pytest.mark.e2e
+def test_an_engine_that_is_killed_in_mid_run_leaves_what_was_recorded(tmp_path: Path) -> None:
+    """As the kernel kills what has used up its memory: by SIGKILL, without a last word."""
+    require(CLIENT, CPU)
+    with subprocess.Popen(
+        [*BENCH, str(tmp_path / "r")],
+        cwd=checkout.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr is not None
+        said = next((line for line in running.stderr if "warm-up" in line), "")
+        docker("kill", "--signal", "KILL", "kit-cpu-tp1-moe-mini-1")
+        rest = running.stderr.read()
+    assert said, rest
+    assert running.returncode == 5, rest
+    assert "next: kit verify" in rest
+    files = disk.read_folder(only_bag(tmp_path / "r")).files
+    document = canonical.decode(files[bundle.DOCUMENT], Document)
+    assert document.status is Status.PARTIAL
+    assert document.failure is not None
+    assert document.failure.stage == "measure"
+    verdict = verify("case", files, (), known(checkout.schemas(), checkout.shipped()))
+    assert [one for one in verdict.findings if one.outcome is Outcome.FAIL] == []
+    assert left_running() == ""
+
+
+@pytest.mark.e2e
 def test_an_interrupted_run_is_sealed_by_the_client_and_leaves_no_container(tmp_path: Path) -> None:
     require(CLIENT, CPU)
     with subprocess.Popen(

@@ -72,7 +72,7 @@ HOMES = {
     "requests": ("kit.edge.client",),
     "rich": ("kit.cli",),
     "tokenizers": ("kit.twins.train_tokenizer",),
-    "urllib3": ("kit.edge.client",),
+    "urllib3": ("kit.edge.client", "kit.edge.dockerd"),
     "yaml": ("kit.spec",),
 }
 """Where a package from PyPI may be imported; one that is not here may be imported nowhere."""
