@@ -14,7 +14,8 @@ from enum import Enum
 
 import msgspec
 
-from kit import canonical
+from kit import canonical, telemetry
+from kit.canonical import NotCanonical
 from kit.plan import Plan
 from kit.record import Record
 
@@ -143,11 +144,12 @@ class Document(_Part, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bundle:
-    """A bundle that has been read: its id, document and records."""
+    """A bundle that has been read: its id, document and records, and the GPUs of its telemetry."""
 
     id: str
     document: Document
     records: tuple[Record, ...]
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,7 +208,15 @@ def read(files: Mapping[str, bytes]) -> Bundle:
         id=identifier(files[MANIFEST]),
         document=canonical.decode(files[DOCUMENT], Document),
         records=canonical.decode_lines(files[RECORDS], Record),
+        gpus=_gpus(files.get(TELEMETRY)),
     )
+
+
+def _gpus(compressed: bytes | None) -> tuple[str, ...]:
+    try:
+        return () if compressed is None else telemetry.gpu_names(inflate(compressed))
+    except ValueError as error:
+        raise NotCanonical(f"{TELEMETRY}: {error}") from error
 
 
 def manifest_of(files: Mapping[str, bytes]) -> bytes:

@@ -86,12 +86,14 @@ class HubModel:
     """A published model: where it is, under which licence, and which files it consists of.
 
     `revision` and `files` are absent until `kit lock-models` has asked the hub itself for them.
+    `config` holds the numbers of its config.json that `kit.physics` needs; empty if not known.
     """
 
     id: Annotated[str, msgspec.Meta(pattern=rf"^{_WORD}\Z")]
     repository: Repository
     licence: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.+-]+\Z")]
     revision: Revision | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[HubFile, ...] = ()
 
     @property

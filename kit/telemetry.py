@@ -189,6 +189,15 @@ def read(data: bytes) -> Telemetry:
     return Telemetry(header=header[0], samples=samples, end=end)
 
 
+def gpu_names(data: bytes) -> tuple[str, ...]:
+    """Return the names of the GPUs in a file of telemetry; `NotCanonical` where it has no header.
+
+    The samples are not looked at.
+    """
+    header = canonical.decode(data[: data.find(b"\n") + 1], Header)
+    return tuple(gpu.name for gpu in header.inventory.gpus)
+
+
 def write(telemetry: Telemetry) -> bytes:
     """Return the file that `read` reads."""
     last = () if telemetry.end is None else (telemetry.end,)

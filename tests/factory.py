@@ -9,13 +9,14 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from kit import bundle, canonical, plan, telemetry
+from kit import bundle, canonical, hardware, plan, spec, telemetry
 from kit.bundle import (
     Beside,
     Clock,
@@ -76,8 +77,17 @@ TRANSPORTS = {
 }
 """The GPU topologies, and what each promises."""
 
-MODELS = {name: dataclasses.replace(TWIN, id=name) for name in ("tiny", "moe", "dense", "moe-fp8")}
-"""A twin, and the names of GPU models: of a model the checks look at no more than a twin has."""
+SHAPES = {
+    name: model.config
+    for name, model in spec.parse_models((ROOT / "docker/models.toml").read_bytes(), "").items()
+}
+GPUS = hardware.parse_gpus((ROOT / "docker/gpus.toml").read_bytes(), "")
+
+MODELS = {
+    name: dataclasses.replace(TWIN, id=name, config=SHAPES.get(name, {}))
+    for name in ("tiny", "moe", "dense", "moe-fp8")
+}
+"""A twin, and the GPU models with their real shapes and a twin's short responses."""
 
 ENGINES = {
     ("cpu-tp1", TWIN.id): ENGINE,
@@ -90,11 +100,21 @@ ENGINES = {
 }
 
 BASE_IMAGE = "docker.io/library/python:3.11@sha256:" + "ef" * 32
-SHIPPED = Shipped(suites={SUITE.id: SUITE}, models=MODELS, engines=ENGINES, base_image=BASE_IMAGE)
+SHIPPED = Shipped(
+    suites={SUITE.id: SUITE}, models=MODELS, engines=ENGINES, gpus=GPUS, base_image=BASE_IMAGE
+)
 
 START = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
-SECONDS_PER_TOKEN = 0.02
 OVERHEAD_S = 0.004
+
+PACES = {
+    "moe": (1 / 168, 2e-4),
+    "dense": (1 / 40, 1e-3),
+    "moe-fp8": (1 / 154, 2e-4),
+    "tiny": (0.02, 0.0),
+}
+"""Seconds of a token, about as published, and of a prompt's token that is not cached: about 3 to 7
+times what the arithmetic of a 3090 takes at least."""
 BLOCK_TOKENS = 4
 
 
@@ -169,15 +189,15 @@ class FakeServer:
         prompt_ids = tuple(range(5, 5 + 150 + len(request.prompt_id)))
         tokens = planned.sampling.max_tokens
         ids = tuple(self.noise.randrange(1000) for _ in range(tokens))
-        pace = SECONDS_PER_TOKEN * self.noise.uniform(0.995, 1.005)
-        server_s = pace * tokens
-        wall_s = round(server_s + OVERHEAD_S, 6)
-        sent_s = round(self.now_s, 6)
         cached = self._cached(planned, request, len(prompt_ids))
+        arrivals_s = self._work(tokens, len(prompt_ids) - cached)
+        server_s = arrivals_s[-1]
+        wall_s = round(server_s + OVERHEAD_S + self.noise.uniform(0, 2e-4), 6)
+        sent_s = round(self.now_s, 6)
         self._count(tokens, len(prompt_ids), cached, server_s)
-        self.now_s = sent_s + wall_s + 0.001
+        self.now_s = sent_s + wall_s + self.noise.uniform(0.001, 0.002)
         has_ids = self.settings.dialect is Dialect.VLLM
-        chunks = tuple((round(0.001 + pace * (i + 1), 6), 1) for i in range(tokens))
+        chunks = tuple((round(arrival_s + 0.001, 6), 1) for arrival_s in arrivals_s)
         return Record(
             phase=request.phase,
             pass_number=request.pass_number,
@@ -220,6 +240,13 @@ class FakeServer:
             self.seen.add(request.prompt_id)
             return 0
         return (prompt_tokens - 1) // BLOCK_TOKENS * BLOCK_TOKENS
+
+    def _work(self, tokens: int, uncached: int) -> list[float]:
+        """Return when each token is done, in seconds: a pace of the request's own, and jitter."""
+        token_s, prompt_token_s = PACES[self.settings.model]
+        pace_s = token_s * self.noise.uniform(0.995, 1.005)
+        steps_s = [pace_s * self.noise.uniform(0.98, 1.02) for _ in range(tokens)]
+        return list(accumulate(steps_s, initial=uncached * prompt_token_s))[1:]
 
     def _count(self, generated: int, prompt: int, hits: int, seconds: float) -> None:
         self.counters["generation"] += generated

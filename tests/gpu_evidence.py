@@ -135,6 +135,8 @@ def telemetry_of(start_utc: str, end_s: float, **values: object) -> Telemetry:
 def _reading(index: int, values: dict[str, object]) -> Reading:
     usual = {
         "sm_clock_mhz": 1695,
+        "memory_clock_mhz": 9501,
+        "utilization_percent": 96,
         "power_w": 349.25,
         "temperature_c": 71,
         "clock_reasons": (ClockReason.SW_POWER_CAP,),

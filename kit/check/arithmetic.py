@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from kit import exposition
+from kit.check import chance
 from kit.check.codes import Code
 from kit.check.evidence import ROUNDING_S, Counters, Evidence, Pass, subject_of
 from kit.check.finding import Finding
@@ -20,6 +21,9 @@ CLOCK_TOLERANCE_S = 2.0
 CLOCK_TOLERANCE_RATIO = 0.001
 """The UTC clock may be slewed in mid-run (Linux: at most 500 ppm), and both pairs of clocks are
 read one after the other."""
+
+CLOCK_STEP_S = 1000.0
+"""Who keeps a clock refuses to set it by more: the panic threshold of ntpd (ntpd(8), option -g)."""
 
 TIMEOUT_TOLERANCE_S = 10.0
 """The client cuts a request at its timeout; on a starved host it comes to do so later."""
@@ -47,6 +51,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     yield from findings(Code.ARITHMETIC_SPAN, _span(evidence))
     yield from findings(Code.ARITHMETIC_CLOCK, _clock(evidence))
     yield from findings(Code.ARITHMETIC_TIME_WITNESS, _time_witness(evidence))
+    yield from chance.check(evidence)
 
 
 def _completion_tokens(evidence: Evidence) -> Iterator[Problem]:
@@ -197,7 +202,8 @@ def _clock(evidence: Evidence) -> Iterator[Problem]:
     utc_s = (end - start).total_seconds()
     tolerance_s = CLOCK_TOLERANCE_S + CLOCK_TOLERANCE_RATIO * clock.end_s
     if abs(utc_s - clock.end_s) > tolerance_s:
-        yield warn(
+        problem = warn if abs(utc_s - clock.end_s) <= CLOCK_STEP_S + tolerance_s else fail
+        yield problem(
             BUNDLE,
             f"{utc_s:.3f} s by the UTC clock",
             f"{clock.end_s:.3f} s, by the monotonic clock",

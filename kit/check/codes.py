@@ -166,6 +166,21 @@ class Code(Enum):
         "a pass's seconds are those that the server counted, plus a little for the way",
         "client and server disagree about time: do not use these figures",
     )
+    ARITHMETIC_RESOLUTION = (
+        "arithmetic-resolution",
+        "times have the last digits of a clock, and are not on a coarser grid",
+        "do not use these figures: times were rounded or typed in",
+    )
+    ARITHMETIC_REPEATS = (
+        "arithmetic-repeats",
+        "no pass, no stream and few requests took exactly as long as others, to the microsecond",
+        "do not use these figures: times were copied",
+    )
+    ARITHMETIC_SMOOTHNESS = (
+        "arithmetic-smoothness",
+        "requests differ in pace, and chunks in distance, as measured ones do",
+        "do not use these figures: times were smoothed or computed",
+    )
     TOPOLOGY_TIER = (
         "topology-tier",
         "the engine is the kit's own, so this tier looked at its logs and GPUs",
@@ -243,8 +258,33 @@ class Code(Enum):
     )
     PHYSICS_TIER = (
         "physics-tier",
-        "no figure is faster than the hardware allows",
-        "nothing to do: it is not a fault of the bundle",
+        "the model's shape and the GPUs' limits are known, so this tier looked at the figures",
+        "nothing to do; where it is only the GPU that is not known, add it to docker/gpus.toml",
+    )
+    PHYSICS_ROOFLINE = (
+        "physics-roofline",
+        "no request and no pass is faster than memory can deliver the bytes that its tokens take",
+        "do not use these figures: this model cannot be so fast on this hardware",
+    )
+    PHYSICS_PREFILL = (
+        "physics-prefill",
+        "no first token comes before the prompt, less what was cached, can have been computed",
+        "do not use the latencies of this bundle",
+    )
+    PHYSICS_STREAM = (
+        "physics-stream",
+        "no chunk comes before the steps of its tokens can have been made",
+        "do not use the latencies of this bundle",
+    )
+    PHYSICS_POWER = (
+        "physics-power",
+        "the GPUs drew what reading the weights takes and no more than they may, and were not idle",
+        "telemetry and records do not belong together: do not use these figures",
+    )
+    PHYSICS_MEMORY_CLOCK = (
+        "physics-memory-clock",
+        "memory ran at the clock of its datasheet, or below",
+        "figures from overclocked memory are not comparable: reset the clocks, then measure again",
     )
     PROTOCOL_TIER = (
         "protocol-tier",
@@ -315,6 +355,11 @@ class Code(Enum):
         "protocol-prompt-token-ids",
         "a prompt has the same token ids in every pass",
         "measure again: the server was not sent the same prompt each time",
+    )
+    PROTOCOL_COPIES = (
+        "protocol-copies",
+        "no pass has the responses of others: each request has a seed of its own",
+        "measure again: a pass was copied, or the server took no notice of temperature and seed",
     )
     PROTOCOL_OUTPUT_LENGTH = (
         "protocol-output-length",

@@ -24,6 +24,7 @@ _ONLY_THE_HOST = ("host_facts", "model_files")
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Yield these findings of the protocol tier."""
     yield from findings(Code.PROTOCOL_PROMPT_TOKEN_IDS, _prompt_token_ids(evidence))
+    yield from findings(Code.PROTOCOL_COPIES, _copies(evidence))
     yield from findings(Code.PROTOCOL_OUTPUT_LENGTH, _output_lengths(evidence))
     yield from findings(Code.PROTOCOL_CACHE, _cache(evidence))
     yield from findings(Code.PROTOCOL_METRICS_FILES, _metrics_files(evidence))
@@ -44,6 +45,31 @@ def _prompt_token_ids(evidence: Evidence) -> Iterator[Problem]:
             )
     if evidence.answered and not first:
         yield unchecked(BUNDLE, "no prompt token ids", "the same ids in every pass")
+
+
+def _copies(evidence: Evidence) -> Iterator[Problem]:
+    """Fail where half of a pass's responses, two or more, are those of earlier passes.
+
+    One response may come out again, if it is short or beyond doubt: that is a warning. Several of
+    one pass may not, at the temperature that the protocol tier insists on. A twin's weights are
+    random, so that none of its tokens is beyond doubt; the article's models answer in about 1,000,
+    and if they hesitate but at each twentieth, and take the other choice one time in five, two
+    answers are equal once in 200 million. A server of somebody else's may ignore temperature and
+    seed.
+    """
+    seen: dict[object, Pass] = {}
+    for one in evidence.passes:
+        answered = [record for record in one.records if record.error is None]
+        keys = [(record.prompt_id, record.token_ids or record.text) for record in answered]
+        copied = [key for key in keys if seen.get(key, one) is not one]
+        if copied:
+            is_own_copy = evidence.is_own_engine and len(copied) >= max(2, len(answered) / 2)
+            problem = fail if is_own_copy else warn
+            source = seen[copied[0]].name
+            observed = f"{len(copied)} of {len(answered)} responses as in {source}, or earlier"
+            yield problem(one.name, observed, "responses of its own")
+        for key in keys:
+            seen.setdefault(key, one)
 
 
 def _output_lengths(evidence: Evidence) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from kit import bundle, nccl, serverlog, telemetry
 from kit.bundle import Document, Runtime
 from kit.canonical import NotCanonical
 from kit.containers import HostFacts
+from kit.hardware import Gpu
 from kit.nccl import NcclLog
 from kit.plan import Engine
 from kit.record import Moment, Phase, Record
@@ -30,12 +31,14 @@ class Shipped:
     """What a checkout ships, by id: a plan is made of these, and is held against them.
 
     `engines` maps (topology, model) to the engine that the topology's Compose file describes;
+    `gpus` says what hardware can do, by the name that its driver tells.
     `base_image` is the name, tag and digest that images stand on, None while no digest is known.
     """
 
     suites: Mapping[str, Suite]
     models: Mapping[str, Model]
     engines: Mapping[tuple[str, str], Engine]
+    gpus: Mapping[str, Gpu]
     base_image: str | None = None
 
 

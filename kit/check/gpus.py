@@ -68,7 +68,7 @@ def _links_up(evidence: Evidence) -> Iterator[Problem]:
 
 def _links_used(evidence: Evidence) -> Iterator[Problem]:
     """A card that counts bytes must have counted some; GeForce cards do not count."""
-    served = _by_gpu(_while_serving(evidence))
+    served = by_gpu(_while_serving(evidence))
     for gpu in _facts(evidence):
         moved = _nvlink_bytes(served[gpu.index])
         if moved is not None and moved <= STILL_BYTES:
@@ -79,7 +79,7 @@ def _links_unused(evidence: Evidence) -> Iterator[Problem]:
     expected = "NVLink counters that stand still, or no link that is up"
     if evidence.observed.telemetry is None:
         yield _no_telemetry(evidence, expected)
-    served = _by_gpu(_while_serving(evidence))
+    served = by_gpu(_while_serving(evidence))
     for gpu in _facts(evidence):
         moved = _nvlink_bytes(served[gpu.index])
         if moved is not None and moved > STILL_BYTES:
@@ -157,7 +157,7 @@ def _slowdowns(evidence: Evidence) -> Iterator[Problem]:
     if told is None:
         yield _no_telemetry(evidence, expected)
         return
-    measured = _while_measured(evidence)
+    measured = while_measured(evidence)
     if not any(one.clock_reasons is not None for sample in measured for one in sample.gpus):
         observed = "no sample of the measured passes tells why clocks are not higher"
         yield unchecked(TELEMETRY, observed, expected)
@@ -183,7 +183,7 @@ def _pcie(evidence: Evidence) -> Iterator[Problem]:
     expected = "the link's generation and width under load"
     if evidence.observed.telemetry is None:
         yield _no_telemetry(evidence, expected)
-    measured = _by_gpu(_while_measured(evidence))
+    measured = by_gpu(while_measured(evidence))
     for gpu in _facts(evidence):
         yield from _link(gpu, measured[gpu.index], expected)
 
@@ -227,7 +227,8 @@ def _while_serving(evidence: Evidence) -> list[Sample]:
     return _between(evidence, evidence.records)
 
 
-def _while_measured(evidence: Evidence) -> list[Sample]:
+def while_measured(evidence: Evidence) -> list[Sample]:
+    """Return the samples from the first measured request to the last measured response."""
     return _between(evidence, [one for one in evidence.records if one.phase is Phase.MEASURED])
 
 
@@ -238,7 +239,8 @@ def _between(evidence: Evidence, records: Sequence[Record]) -> list[Sample]:
     return [one for one in (told.samples if told else ()) if start_s <= one.t_s <= end_s]
 
 
-def _by_gpu(samples: Sequence[Sample]) -> defaultdict[int, list[Reading]]:
+def by_gpu(samples: Sequence[Sample]) -> defaultdict[int, list[Reading]]:
+    """Return what each GPU told, by its index."""
     found: defaultdict[int, list[Reading]] = defaultdict(list)
     for sample in samples:
         for one in sample.gpus:

@@ -10,7 +10,7 @@ from typing import Any
 
 from kit import bundle
 from kit.bundle import Document, Runtime
-from kit.check import arithmetic, integrity, protocol, reportable, schema, topology
+from kit.check import arithmetic, integrity, physics, protocol, reportable, schema, topology
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, gather
 from kit.check.finding import Finding, Verdict
@@ -80,13 +80,12 @@ def _upper_tiers(evidence: Evidence | None, known: Known) -> Iterator[Finding]:
     if evidence is None:
         yield from _blind(Code.ARITHMETIC_TIER)
         yield from _blind(Code.TOPOLOGY_TIER)
+        yield from _blind(Code.PHYSICS_TIER)
+        yield from _blind(Code.PROTOCOL_TIER)
     else:
         yield from arithmetic.check(evidence)
         yield from topology.check(evidence)
-    yield from _not_judged(Code.PHYSICS_TIER, document)
-    if evidence is None:
-        yield from _blind(Code.PROTOCOL_TIER)
-    else:
+        yield from physics.check(evidence, known.shipped)
         yield from protocol.check(evidence, known.shipped)
     yield from _not_judged(Code.CLAIMS_TIER, document)
 

@@ -249,7 +249,7 @@ def _conclude(paths: list[Path], options: BenchOptions) -> int:
     if options.rehearsal:
         return _conclude_rehearsal(paths, verdicts, options)
     bundles = [bundle for _, bundle in judged if bundle is not None]
-    summary = summarise(bundles)
+    summary = summarise(bundles, checkout.yardsticks())
     page = write_report(bundles, verdicts, _report_folder(options.output))
     if not options.quiet:
         for verdict in verdicts:

@@ -34,15 +34,16 @@ def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
             "a report takes its figures from bundles that are not invalid",
             "kit verify PATH, for what is wrong with them",
         )
+    yardsticks = checkout.yardsticks()
     match form:
         case "markdown":
-            click.echo(markdown.render(summarise(bundles)), nl=False)
+            click.echo(markdown.render(summarise(bundles, yardsticks)), nl=False)
         case "csv":
             from kit.report import frames
 
-            click.echo(frames.render(summarise(bundles)), nl=False)
+            click.echo(frames.render(summarise(bundles, yardsticks)), nl=False)
         case "json":
-            click.echo(document.render(summarise(bundles)), nl=False)
+            click.echo(document.render(summarise(bundles, yardsticks)), nl=False)
         case _:
             click.echo(write_report(bundles, verdicts, output or checkout.REPORT))
     return overall(verdicts)
@@ -52,6 +53,6 @@ def write_report(bundles: Sequence[Bundle], verdicts: Sequence[Verdict], folder:
     """Write the page and the pictures into `folder`, over an earlier report's; return the page."""
     from kit.report.pages import render
 
-    for name, data in render(bundles, verdicts).items():
+    for name, data in render(bundles, verdicts, checkout.yardsticks()).items():
         disk.overwrite(folder / name, data)
     return folder / "index.html"

@@ -6,11 +6,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from kit import plan, spec
+from kit import hardware, physics, plan, spec
 from kit.bootstrap.base_image import reference
 from kit.check.evidence import Shipped
 from kit.edge import disk
 from kit.errors import SpecError, UsageError
+from kit.hardware import Gpu
+from kit.physics import Yardsticks
 from kit.spec import HubModel, Model, Suite, Topology
 
 T = TypeVar("T")
@@ -39,6 +41,13 @@ def compose_file(wanted: str) -> Path:
     return choose("topology", wanted, {path.stem: path for path in compose_files()})
 
 
+def yardsticks() -> Yardsticks:
+    """Return what a report holds rates against."""
+    shapes = {key: physics.shape_of(model.config) for key, model in models().items()}
+    known = {key: shape for key, shape in shapes.items() if shape is not None}
+    return Yardsticks(shapes=known, gpus=gpus())
+
+
 def suite(wanted: str) -> Suite:
     """Return a suite by its id; raise `UsageError` with the valid ones."""
     path = _named("suite", wanted, (ROOT / "prompts").glob("*/suite.toml"), _folder_name)
@@ -59,8 +68,14 @@ def shipped() -> Shipped:
             for one in topologies
             for model, service in one.services.items()
         },
+        gpus=gpus(),
         base_image=base_image(),
     )
+
+
+def gpus() -> dict[str, Gpu]:
+    """Return what the GPUs of `docker/gpus.toml` can do, by the name that a driver tells."""
+    return hardware.parse_gpus(*_bytes_and_name(ROOT / "docker" / "gpus.toml"))
 
 
 def base_image() -> str | None:

@@ -53,6 +53,7 @@ def _cell(cell: CellFigures) -> Object:
         "passes": [_pass(one) for one in cell.passes],
         "time_to_first_token": _latency(cell.time_to_first_token),
         "inter_token_latency": _latency(cell.inter_token),
+        "roofline": _roofline(cell),
         "deviations": [{"what": one.what, "why": one.why} for one in plan.deviations],
     }
     return _present(identity | figures)
@@ -90,6 +91,19 @@ def _latency(latency: Latency | None) -> Object | None:
         "p99_s": latency.summary.p99_s,
         "max_s": max(latency.samples_s),
     }
+
+
+def _roofline(cell: CellFigures) -> Object | None:
+    if cell.roofline is None:
+        return None
+    return _present(
+        {
+            "gpus": list(cell.roofline.gpus),
+            "bytes_per_s": cell.roofline.bytes_per_s,
+            "tokens_per_s": cell.roofline.tokens_per_s,
+            "share": cell.roofline_share,
+        }
+    )
 
 
 def _advantage(advantage: Advantage) -> Object:

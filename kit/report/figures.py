@@ -44,12 +44,22 @@ class Latency:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Roofline:
+    """The highest rate that memory allows one request: bytes a second over a token's weights."""
+
+    tokens_per_s: float
+    bytes_per_s: float
+    gpus: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CellFigures:
     """Everything that a report says of one bundle.
 
     `pass_rates` are those of the complete measured passes, in tok/s; `no_interval` says why
     `interval` is absent; `starts` counts the bundles of this host and plan in the report. `tag`
     tells rows of the same model and topology apart (` #2`), and is empty where there is one only.
+    `roofline` is absent where the GPUs or the model are not known.
     """
 
     bundle: Bundle
@@ -64,6 +74,14 @@ class CellFigures:
     passes: tuple[PassFigures, ...]
     time_to_first_token: Latency | None
     inter_token: Latency | None
+    roofline: Roofline | None
+
+    @property
+    def roofline_share(self) -> float | None:
+        """How much of the roofline the pooled rate is, from 0 to 1."""
+        if self.roofline is None or self.pooled is None:
+            return None
+        return self.pooled.tokens_per_s / self.roofline.tokens_per_s
 
     @property
     def plan(self) -> Plan:

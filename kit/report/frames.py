@@ -27,6 +27,8 @@ COLUMNS = (
     "ttft_median_s",
     "inter_token_latency_median_s",
     "inter_token_latency_p99_s",
+    "roofline_tokens_per_s",
+    "roofline_share",
 )
 """`scope` is `cell`, `prompt`, `warmup` or `measured`; `name` the prompt's id or the pass."""
 
@@ -44,7 +46,7 @@ def render(summary: Summary) -> str:
 
 def _rows(cell: CellFigures) -> Iterator[Row]:
     identity = _identity(cell)
-    whole = _throughput(cell.pooled, cell.interval) | _latencies(cell)
+    whole = _throughput(cell.pooled, cell.interval) | _latencies(cell) | _roofline(cell)
     yield identity | {"scope": "cell", "name": "pooled"} | whole
     for prompt in cell.prompts:
         names = {"scope": "prompt", "name": csv_cell(prompt.prompt_id)}
@@ -89,3 +91,12 @@ def _latencies(cell: CellFigures) -> Row:
         figures["inter_token_latency_median_s"] = cell.inter_token.summary.median_s
         figures["inter_token_latency_p99_s"] = cell.inter_token.summary.p99_s
     return figures
+
+
+def _roofline(cell: CellFigures) -> Row:
+    if cell.roofline is None or cell.roofline_share is None:
+        return {}
+    return {
+        "roofline_tokens_per_s": cell.roofline.tokens_per_s,
+        "roofline_share": cell.roofline_share,
+    }

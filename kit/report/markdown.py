@@ -16,6 +16,7 @@ def render(summary: Summary) -> str:
         return "No bundle, so nothing to report.\n"
     sections = [
         *_throughput(summary.cells),
+        *_roofline(summary.cells),
         _latency(summary.cells),
         _advantages(summary.advantages),
         _notes(summary),
@@ -44,6 +45,15 @@ def _row(cell: CellFigures) -> list[str]:
         wording.interval(cell.interval),
         wording.mean_of_columns(cell.mean_of_columns),
     ]
+
+
+def _roofline(cells: Sequence[CellFigures]) -> Iterator[str]:
+    """Yield the share of the roofline of each cell that has one; nothing where none has."""
+    texts = [
+        f"{cell.name}: {share}" for cell in cells if (share := wording.roofline(cell)) is not None
+    ]
+    if texts:
+        yield "## Share of the roofline\n\n" + _list(texts)
 
 
 def _latency(cells: Sequence[CellFigures]) -> str:

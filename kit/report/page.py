@@ -70,6 +70,7 @@ def _answer(summary: Summary) -> Markup:
             element("div", *_cards(summary), css="cards"),
             _paragraph(wording.closing(summary), css="note"),
             *_tables(summary.cells),
+            *_rooflines(summary.cells),
             bullets(wording.caveats(summary)),
         ]
     )
@@ -132,6 +133,23 @@ def _row(cell: CellFigures) -> list[str]:
         wording.interval(cell.interval),
         wording.mean_of_columns(cell.mean_of_columns),
     ]
+
+
+def _rooflines(cells: Sequence[CellFigures]) -> Iterator[Markup]:
+    """Yield a table of the cells that have a roofline; nothing where none has."""
+    rows = [
+        (
+            cell.name,
+            wording.pooled(cell.pooled),
+            f"{cell.roofline.tokens_per_s:.1f}",
+            wording.roofline_share(cell),
+        )
+        for cell in cells
+        if cell.roofline is not None
+    ]
+    if rows:
+        columns = ("Cell", "Pooled, tok/s", "Roofline, tok/s", "Share")
+        yield table("Share of the roofline", columns, rows, names=1)
 
 
 def _chosen(shown: Mapping[str, Markup], *names: str) -> list[Markup]:

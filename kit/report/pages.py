@@ -4,15 +4,20 @@ from collections.abc import Mapping, Sequence
 
 from kit.bundle import Bundle
 from kit.check.finding import Verdict
+from kit.physics import Yardsticks
 from kit.report import page, pictures
-from kit.report.summary import summarise
+from kit.report.summary import NO_YARDSTICKS, summarise
 
 PAGE = "index.html"
 
 
-def render(bundles: Sequence[Bundle], verdicts: Sequence[Verdict]) -> Mapping[str, bytes]:
+def render(
+    bundles: Sequence[Bundle],
+    verdicts: Sequence[Verdict],
+    yardsticks: Yardsticks = NO_YARDSTICKS,
+) -> Mapping[str, bytes]:
     """Return the report's files by name; a picture without figures is not among them."""
-    summary = summarise(bundles)
+    summary = summarise(bundles, yardsticks)
     drawn = pictures.draw(summary)
     files = {PAGE: page.render(summary, drawn, verdicts).encode()}
     for picture in drawn:

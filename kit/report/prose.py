@@ -25,6 +25,11 @@ FORMULAS = {
         "same host, topology, suite, prompts and protocol. With three starts of each model or "
         "more, the starts' rates take the place of the passes'."
     ),
+    "Roofline": (
+        "the bandwidth of the GPUs' memory, by their datasheet, divided by the bytes of weights "
+        "that a token of one request takes: of an MoE model, those of its active experts. The KV "
+        "cache is left out, so that no context, however short, allows more."
+    ),
     "Time to first token": (
         "seconds from sending a request to the first chunk that holds a token, in the streaming "
         "pass."

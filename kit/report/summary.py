@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from kit import stats
+from kit import physics, stats
 from kit.bundle import Bundle
+from kit.physics import Yardsticks
 from kit.plan import Plan
 from kit.record import Phase, Record
 from kit.report.advantage import Advantage, advantages
-from kit.report.figures import CellFigures, Latency, PassFigures, PromptFigures
+from kit.report.figures import CellFigures, Latency, PassFigures, PromptFigures, Roofline
+from kit.spec import Device
 
 LONGEST_S = 1e7
 SHORTEST_S = 1e-6
@@ -34,10 +36,13 @@ class Summary:
     advantages: tuple[Advantage, ...]
 
 
-def summarise(bundles: Sequence[Bundle]) -> Summary:
+NO_YARDSTICKS = Yardsticks(shapes={}, gpus={})
+
+
+def summarise(bundles: Sequence[Bundle], yardsticks: Yardsticks = NO_YARDSTICKS) -> Summary:
     """Compute every figure; a run counts once, also where it was sealed again under another id."""
     unique = tuple({_run(bundle): bundle for bundle in bundles}.values())
-    cells = tuple(_cell(bundle, unique) for bundle in unique)
+    cells = tuple(_cell(bundle, unique, yardsticks) for bundle in unique)
     return Summary(cells=cells, advantages=tuple(advantages(cells)))
 
 
@@ -64,7 +69,7 @@ def _tag(bundle: Bundle, bundles: Sequence[Bundle]) -> str:
     return f" #{alike.index(bundle.id) + 1}" if len(alike) > 1 else ""
 
 
-def _cell(bundle: Bundle, bundles: Sequence[Bundle]) -> CellFigures:
+def _cell(bundle: Bundle, bundles: Sequence[Bundle], yardsticks: Yardsticks) -> CellFigures:
     in_range = all(_in_range(record) for record in bundle.records)
     records = bundle.records if in_range else ()
     passes = tuple(_passes(records, bundle.document.plan))
@@ -88,6 +93,23 @@ def _cell(bundle: Bundle, bundles: Sequence[Bundle]) -> CellFigures:
         passes=passes,
         time_to_first_token=_latency(stats.times_to_first_token(records)),
         inter_token=_latency(stats.inter_token_latencies(records)),
+        roofline=_roofline(bundle, yardsticks),
+    )
+
+
+def _roofline(bundle: Bundle, yardsticks: Yardsticks) -> Roofline | None:
+    plan = bundle.document.plan
+    shape = yardsticks.shapes.get(plan.cell.model)
+    if shape is None or plan.engine is None or plan.engine.device is not Device.GPU:
+        return None
+    ranks = plan.engine.tensor_parallel_size
+    ceiling = physics.ceiling_of(bundle.gpus, ranks, yardsticks.gpus)
+    if ceiling is None:
+        return None
+    return Roofline(
+        tokens_per_s=physics.roofline_tokens_per_s(shape, ceiling),
+        bytes_per_s=ceiling.bytes_per_s,
+        gpus=tuple(gpu.name for gpu in ceiling.gpus),
     )
 
 

@@ -81,8 +81,10 @@ def _details(cells: Sequence[CellFigures]) -> str:
 
 
 def _detail(cell: CellFigures) -> Row:
+    share = wording.roofline(cell)
     return (
         _wrapped(f"{printable(cell.name)}: {wording.amount(cell)}"),
+        *([f"  share of roofline    {printable(share)}"] if share else []),
         f"  time to first token  {wording.first_token(cell.time_to_first_token)}",
         f"  inter-token latency  {wording.inter_token(cell.inter_token)}",
     )

@@ -55,6 +55,23 @@ def amount(cell: CellFigures) -> str:
     return f"{cell.pooled.tokens} tokens in {cell.pooled.seconds:.6f} s, {passes}"
 
 
+def roofline_share(cell: CellFigures) -> str:
+    """Return how much of its roofline a cell reaches, in whole percent."""
+    share = cell.roofline_share
+    return ABSENT if share is None else f"{share:.0%}".replace("%", " %")
+
+
+def roofline(cell: CellFigures) -> str | None:
+    """Return that share with what it is of; None where no roofline is known."""
+    if cell.roofline is None or cell.roofline_share is None:
+        return None
+    names = cell.roofline.gpus
+    return (
+        f"{roofline_share(cell)} of {cell.roofline.tokens_per_s:.1f} tok/s, the most that "
+        f"{cell.roofline.bytes_per_s / 1e9:.0f} GB/s of {len(names)} x {names[0]} allow"
+    )
+
+
 def first_token(latency: Latency | None) -> str:
     """Return the time to first token; few samples, so the longest says more than a percentile."""
     if latency is None:

@@ -26,6 +26,8 @@ from kit.plan import (
 )
 from kit.record import ErrorCode, FinishReason, Phase
 from kit.spec import Prompt
+from tests.cases import physics as p
+from tests.cases import timings as c
 from tests.cases import topologies as t
 from tests.factory import (
     ENGINE,
@@ -800,6 +802,8 @@ GPU_ONE = Settings(topology="tp1", model="moe")
 NVLINK = Settings(topology="tp2-nvlink", model="moe")
 PCIE = Settings(topology="tp2-pcie", model="moe")
 DENSE = Settings(topology="tp2-pcie", model="dense")
+DENSE_ON_ONE = Settings(topology="tp1", model="dense")
+COLD_ON_GPUS = Settings(topology="tp2-nvlink", model="moe", cache=CachePolicy.COLD)
 CPU_TWO = Settings(topology="cpu-tp2")
 IN_CONTAINERS = Settings(runtime=bundle.Runtime.DOCKER, topology="tp2-pcie", model="moe")
 CPU_IN_CONTAINERS = Settings(runtime=bundle.Runtime.DOCKER)
@@ -992,4 +996,30 @@ CASES = (
     _forgery(Code.TOPOLOGY_CONTAINERS, t.a_root_that_can_be_written, CPU_IN_CONTAINERS),
     _forgery(Code.TOPOLOGY_CONTAINERS, t.facts_of_another_host, CPU_IN_CONTAINERS),
     _forgery(Code.PROTOCOL_EVIDENCE, t.no_facts_and_not_a_word, CPU_IN_CONTAINERS),
+    _forgery(Code.PHYSICS_ROOFLINE, p.ten_times_as_fast, GPU_ONE),
+    _forgery(Code.PHYSICS_ROOFLINE, p.ten_times_as_fast, NVLINK),
+    _forgery(Code.PHYSICS_ROOFLINE, p.one_and_a_half_times_as_fast, DENSE_ON_ONE),
+    _forgery(Code.PHYSICS_ROOFLINE, p.a_memory_clock_that_would_explain_it, GPU_ONE),
+    _forgery(Code.PHYSICS_MEMORY_CLOCK, p.a_memory_clock_that_would_explain_it, GPU_ONE),
+    _forgery(Code.PHYSICS_PREFILL, p.a_first_token_before_its_prompt, COLD_ON_GPUS),
+    _forgery(Code.PHYSICS_STREAM, p.ten_times_as_fast, PCIE),
+    _forgery(Code.PHYSICS_STREAM, p.chunks_five_times_as_fast, DENSE_ON_ONE),
+    _forgery(Code.PHYSICS_STREAM, p.late_chunks_all_at_once, GPU_ONE),
+    _forgery(Code.PHYSICS_POWER, p.telemetry_of_an_idle_machine, NVLINK),
+    _forgery(Code.PHYSICS_POWER, p.one_gpu_of_two_at_work, PCIE),
+    _forgery(Code.PHYSICS_POWER, p.too_little_power_for_the_tokens, DENSE_ON_ONE),
+    _forgery(Code.PHYSICS_POWER, p.more_power_than_the_card_may_draw, GPU_ONE),
+    _forgery(Code.ARITHMETIC_CLOCK, c.a_clock_that_jumps_by_hours),
+    _forgery(Code.ARITHMETIC_CLOCK, c.a_clock_that_runs_backwards, ENDPOINT),
+    _forgery(Code.ARITHMETIC_RESOLUTION, c.durations_in_milliseconds),
+    _forgery(Code.ARITHMETIC_RESOLUTION, c.chunks_on_a_grid, ENDPOINT),
+    _forgery(Code.ARITHMETIC_REPEATS, c.three_durations_for_all),
+    _forgery(Code.ARITHMETIC_REPEATS, c.a_pass_copied_under_another_number, PCIE),
+    _forgery(Code.ARITHMETIC_REPEATS, c.durations_copied_into_another_pass, OPENAI),
+    _forgery(Code.ARITHMETIC_REPEATS, c.chunks_of_another_response),
+    _forgery(Code.ARITHMETIC_SMOOTHNESS, c.one_pace_for_all),
+    _forgery(Code.ARITHMETIC_SMOOTHNESS, c.chunks_equally_far_apart, NVLINK),
+    _forgery(Code.PROTOCOL_COPIES, c.a_pass_copied_under_another_number),
+    _forgery(Code.PROTOCOL_COPIES, c.responses_copied_into_another_pass, CPU_TWO),
+    _forgery(Code.PROTOCOL_COPIES, c.responses_copied_from_two_passes),
 )

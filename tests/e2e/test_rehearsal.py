@@ -34,6 +34,8 @@ ALWAYS = {
     "protocol-model-files",  # a twin's
     "protocol-base-image",  # no digest is pinned yet
     "protocol-passes",  # one pass, as published
+    "arithmetic-repeats",
+    "arithmetic-smoothness",
     "protocol-first-pass",
     "protocol-spread",
     "physics-tier",

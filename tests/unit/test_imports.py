@@ -19,6 +19,8 @@ ORDER = (
     "kit.errors",
     "kit.bootstrap",
     "kit.spec",
+    "kit.hardware",
+    "kit.physics",
     "kit.topologies",
     "kit.model_image",
     "kit.twins",

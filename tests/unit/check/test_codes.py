@@ -52,6 +52,11 @@ def test_a_good_bundle_of_the_cpu_lacks_only_what_is_asked_of_gpus() -> None:
         "topology-pcie",
         "topology-processes",
         "topology-containers",
+        "physics-roofline",
+        "physics-prefill",
+        "physics-stream",
+        "physics-power",
+        "physics-memory-clock",
         "protocol-base-image",
     }
 

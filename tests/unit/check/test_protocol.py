@@ -64,7 +64,9 @@ def test_outcomes_by_kind_of_run(code: str, settings: Settings, expected: Outcom
     assert _outcome(code, draft(settings)) is expected
 
 
-NOTHING = Known(validators=KNOWN.validators, shipped=Shipped(suites={}, models={}, engines={}))
+NOTHING = Known(
+    validators=KNOWN.validators, shipped=Shipped(suites={}, models={}, engines={}, gpus={})
+)
 
 
 def test_an_endpoint_may_serve_what_is_not_known_here() -> None:
@@ -110,7 +112,10 @@ def of_a_model_of_the_hub(listed: dict[str, str], model: HubModel) -> dict[str, 
         made.document, plan=planned, plan_digest=planned.digest(), engine=identity
     )
     shipped = Shipped(
-        suites={SUITE.id: SUITE}, models={"moe": model}, engines={("cpu-tp1", "moe"): ENGINE}
+        suites={SUITE.id: SUITE},
+        models={"moe": model},
+        engines={("cpu-tp1", "moe"): ENGINE},
+        gpus={},
     )
     known = Known(validators=KNOWN.validators, shipped=shipped)
     found: dict[str, list[Finding]] = {}
@@ -145,7 +150,7 @@ def test_a_model_that_is_not_pinned_yet_cannot_be_checked_and_never_passes() -> 
 def test_a_model_of_the_hub_that_calls_itself_a_twin_is_found_out() -> None:
     made = draft()
     change_plan(made, cell=replace(made.document.plan.cell, model="moe"))
-    shipped = Shipped(suites={}, models={"moe": PINNED}, engines={})
+    shipped = Shipped(suites={}, models={"moe": PINNED}, engines={}, gpus={})
     known = Known(validators=KNOWN.validators, shipped=shipped)
     found = [
         (one.observed, one.expected)
@@ -271,3 +276,24 @@ def test_a_plan_of_an_unknown_suite_is_still_held_against_its_own_records() -> N
     assert _outcome("prompts", made) is UNCHECKED
     made.records.pop()
     assert _outcome("requests", made) is FAIL
+
+
+@pytest.mark.parametrize(
+    ("settings", "copied", "expected"),
+    [
+        (Settings(), (), {Outcome.PASS}),
+        (Settings(), (3,), {Outcome.WARN}),
+        (Settings(), (3, 5), {Outcome.FAIL}),
+        (Settings(runtime=Runtime.ENDPOINT), (3, 4, 5), {Outcome.WARN}),
+    ],
+)
+def test_a_response_may_come_out_again_and_a_pass_may_not(
+    settings: Settings, copied: tuple[int, ...], expected: set[Outcome]
+) -> None:
+    """An endpoint may ignore temperature and seed; our own engine may not."""
+    made = draft(settings)
+    for position in copied:
+        source = made.records[position]
+        change_record(made, position + 3, token_ids=source.token_ids, text=source.text)
+    found = [one for one in judge(made.seal()).findings if one.code == "protocol-copies"]
+    assert {one.outcome for one in found} == expected

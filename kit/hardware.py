@@ -1,0 +1,48 @@
+"""What GPUs can do at most, read from `docker/gpus.toml`. Knows no model."""
+
+import tomllib
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from kit.errors import SpecError
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gpu:
+    """One GPU by its datasheet; `docker/gpus.toml` says what each number is, and its source.
+
+    `name` is the driver's; GB and TFLOPS are decimal, MiB is binary.
+    """
+
+    name: str
+    bandwidth_gb_s: Positive
+    bus_bits: Annotated[int, msgspec.Meta(ge=1)]
+    tensor_tflops: Positive
+    l2_cache_mib: Positive
+    source: Annotated[str, msgspec.Meta(min_length=1)]
+
+    @property
+    def memory_clock_mhz(self) -> float:
+        """The clock at which the memory has this bandwidth, as a driver tells it.
+
+        It is that of the data strobe: each pin carries two bits a cycle. NVIDIA's driver tells
+        9751 MHz of a 3090 (384 pins, 936.2 GB/s) and 1215 MHz of an A100 (5120 pins, 1555 GB/s).
+        """
+        return self.bandwidth_gb_s * 1e9 * 8 / (2 * self.bus_bits) / 1e6
+
+
+def parse_gpus(data: bytes, name: str) -> dict[str, Gpu]:
+    """Read `docker/gpus.toml`: the driver's name of a GPU to what it can do."""
+    try:
+        table = tomllib.loads(data.decode())
+        return {key: msgspec.convert({"name": key, **fields}, Gpu) for key, fields in table.items()}
+    except (ValueError, TypeError, RecursionError) as error:
+        raise SpecError(
+            f"cannot use {name}: {error}",
+            "the file was edited, or belongs to another version of the kit",
+            f"git diff -- {name}",
+        ) from error
