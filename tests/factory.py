@@ -33,6 +33,7 @@ from kit.check.evidence import Shipped
 from kit.check.finding import Verdict
 from kit.check.verify import Known, known, verify
 from kit.containers import BASE_LABEL, Container, DeviceRequest, HostFacts
+from kit.detokenizer import Detokenizer
 from kit.plan import CachePolicy, Choices, Dialect, Engine, Plan, ProtocolName
 from kit.record import ErrorCode, FinishReason, Phase, Record, Request
 from kit.spec import Device, Prompt, Suite, SuiteMode, Transport, Twin
@@ -52,6 +53,10 @@ SUITE = Suite(
     ),
 )
 
+TOKENIZER_SHA256 = "7e" * 32
+TOKENIZER = Detokenizer(pieces={number: f" {number}".encode() for number in range(1000)})
+"""Each token is the number of its id."""
+
 TWIN = Twin(
     id="tiny",
     twin_of="moe",
@@ -59,6 +64,7 @@ TWIN = Twin(
     max_tokens=8,
     sha256="ab" * 32,
     config={},
+    files={"tokenizer.json": TOKENIZER_SHA256},
 )
 
 ENGINE = Engine(
@@ -101,7 +107,12 @@ ENGINES = {
 
 BASE_IMAGE = "docker.io/library/python:3.11@sha256:" + "ef" * 32
 SHIPPED = Shipped(
-    suites={SUITE.id: SUITE}, models=MODELS, engines=ENGINES, gpus=GPUS, base_image=BASE_IMAGE
+    suites={SUITE.id: SUITE},
+    models=MODELS,
+    engines=ENGINES,
+    gpus=GPUS,
+    tokenizers={TOKENIZER_SHA256: TOKENIZER},
+    base_image=BASE_IMAGE,
 )
 
 START = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
@@ -211,7 +222,7 @@ class FakeServer:
             finish_reason=FinishReason.LENGTH,
             prompt_token_ids=prompt_ids if has_ids else None,
             token_ids=ids if has_ids else None,
-            text=" ".join(map(str, ids)),
+            text="".join(f" {token_id}" for token_id in ids),
             chunks=chunks if request.phase is Phase.STREAM else None,
         )
 
@@ -426,7 +437,10 @@ def _identity(is_process: bool) -> EngineIdentity:
         build="cpu",
         lock_sha256="cd" * 32,
         cores=(0,),
-        model_files=(ModelFile(name="model.safetensors", size_bytes=9, sha256=TWIN.sha256),),
+        model_files=(
+            ModelFile(name="model.safetensors", size_bytes=9, sha256=TWIN.sha256),
+            ModelFile(name="tokenizer.json", size_bytes=9, sha256=TOKENIZER_SHA256),
+        ),
     )
 
 

@@ -126,6 +126,11 @@ class Code(Enum):
         "`completion_tokens` is the number of token ids",
         "throughput counts completion tokens: do not use these figures",
     )
+    ARITHMETIC_TEXT = (
+        "arithmetic-text",
+        "the text of a response is what its token ids say",
+        "ask for the original; for a model of the hub give its tokenizer with --tokenizer",
+    )
     ARITHMETIC_PROMPT_TOKENS = (
         "arithmetic-prompt-tokens",
         "`prompt_tokens` is the number of prompt token ids",

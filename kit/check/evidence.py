@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kit import bundle, nccl, serverlog, telemetry
 from kit.bundle import Document, Runtime
 from kit.canonical import NotCanonical
 from kit.containers import HostFacts
+from kit.detokenizer import Detokenizer
 from kit.hardware import Gpu
 from kit.nccl import NcclLog
 from kit.plan import Engine
@@ -32,6 +33,7 @@ class Shipped:
 
     `engines` maps (topology, model) to the engine that the topology's Compose file describes;
     `gpus` says what hardware can do, by the name that its driver tells.
+    `tokenizers` maps the SHA-256 of a tokenizer's file to what it says;
     `base_image` is the name, tag and digest that images stand on, None while no digest is known.
     """
 
@@ -39,6 +41,7 @@ class Shipped:
     models: Mapping[str, Model]
     engines: Mapping[tuple[str, str], Engine]
     gpus: Mapping[str, Gpu]
+    tokenizers: Mapping[str, Detokenizer] = field(default_factory=dict)
     base_image: str | None = None
 
 

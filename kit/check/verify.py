@@ -10,7 +10,7 @@ from typing import Any
 
 from kit import bundle
 from kit.bundle import Document, Runtime
-from kit.check import arithmetic, integrity, physics, protocol, reportable, schema, topology
+from kit.check import arithmetic, integrity, physics, protocol, reportable, schema, text, topology
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, gather
 from kit.check.finding import Finding, Verdict
@@ -84,6 +84,7 @@ def _upper_tiers(evidence: Evidence | None, known: Known) -> Iterator[Finding]:
         yield from _blind(Code.PROTOCOL_TIER)
     else:
         yield from arithmetic.check(evidence)
+        yield from text.check(evidence, known.shipped)
         yield from topology.check(evidence)
         yield from physics.check(evidence, known.shipped)
         yield from protocol.check(evidence, known.shipped)

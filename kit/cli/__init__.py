@@ -263,11 +263,20 @@ def model_dockerfile(model: str) -> int:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="The exit code only.")
-def verify(paths: tuple[Path, ...], as_json: bool, quiet: bool) -> int:
+@click.option(
+    "--tokenizer",
+    "tokenizers",
+    multiple=True,
+    type=FILE,
+    help="A model's tokenizer.json: holds texts against token ids. Repeatable; twins need none.",
+)
+def verify(
+    paths: tuple[Path, ...], as_json: bool, quiet: bool, tokenizers: tuple[Path, ...]
+) -> int:
     """Check bundles: from hashes to protocol, trusting nothing that can be recomputed."""
     from kit.cli.verify import verify
 
-    return verify(paths, as_json=as_json, quiet=quiet)
+    return verify(paths, tokenizers, as_json=as_json, quiet=quiet)
 
 
 @commands.command()

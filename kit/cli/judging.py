@@ -22,7 +22,9 @@ _ANSWERS = {
 }
 
 
-def judge(paths: Sequence[Path]) -> Iterator[tuple[Verdict, Bundle | None]]:
+def judge(
+    paths: Sequence[Path], tokenizers: Sequence[Path] = ()
+) -> Iterator[tuple[Verdict, Bundle | None]]:
     """Read and check each path; yield its verdict, and the bundle as far as it can be read.
 
     A folder of bundles stands for all of them. An invalid bundle is not handed on, nor is a
@@ -30,7 +32,7 @@ def judge(paths: Sequence[Path]) -> Iterator[tuple[Verdict, Bundle | None]]:
     exist, before anything is read.
     """
     bundles = [bundle for path in paths for bundle in _bundles_at(path)]
-    held_against = known(checkout.schemas(), checkout.shipped())
+    held_against = known(checkout.schemas(), checkout.shipped(tokenizers))
     for path in bundles:
         folder = _folder(path)
         verdict = verify(_shown(path), folder.files, folder.refused, held_against)

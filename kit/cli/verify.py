@@ -9,10 +9,12 @@ from kit.check.finding import as_document, overall
 from kit.cli.judging import describe, judge
 
 
-def verify(paths: tuple[Path, ...], *, as_json: bool, quiet: bool) -> int:
+def verify(
+    paths: tuple[Path, ...], tokenizers: tuple[Path, ...], *, as_json: bool, quiet: bool
+) -> int:
     """Print a verdict on each path; return 6 over 1 over 7 over 0."""
     verdicts = []
-    for verdict, _ in judge(paths):
+    for verdict, _ in judge(paths, tokenizers):
         verdicts.append(verdict)
         if not as_json and not quiet:
             click.echo("\n".join(describe(verdict)))

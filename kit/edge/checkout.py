@@ -1,14 +1,16 @@
 """The checkout that the kit runs from: where its files are, read into values."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from kit import hardware, physics, plan, spec
+from kit import detokenizer, hardware, physics, plan, spec
 from kit.bootstrap.base_image import reference
 from kit.check.evidence import Shipped
+from kit.detokenizer import Detokenizer
 from kit.edge import disk
 from kit.errors import SpecError, UsageError
 from kit.hardware import Gpu
@@ -56,8 +58,11 @@ def suite(wanted: str) -> Suite:
     return spec.parse_suite(files, str(path.relative_to(ROOT)))
 
 
-def shipped() -> Shipped:
-    """Return everything that plans are made of here."""
+def shipped(tokenizers: Iterable[Path] = ()) -> Shipped:
+    """Return everything that plans are made of here, and what else bundles are held against.
+
+    `tokenizers` are files of models of the hub, beside the twins' own.
+    """
     suites = map(_folder_name, (ROOT / "prompts").glob("*/suite.toml"))
     topologies = [topology(path.stem) for path in compose_files()]
     return Shipped(
@@ -69,6 +74,7 @@ def shipped() -> Shipped:
             for model, service in one.services.items()
         },
         gpus=gpus(),
+        tokenizers=dict(map(_tokenizer, [ROOT / "kit" / "twins" / "tokenizer.json", *tokenizers])),
         base_image=base_image(),
     )
 
@@ -137,6 +143,19 @@ def model_dockerfile() -> str:
 def pin_file(model: HubModel) -> Path:
     """Return where the pin of a model is kept, once there is one."""
     return ROOT / "docker" / "models" / f"{model.id}.json"
+
+
+def _tokenizer(path: Path) -> tuple[str, Detokenizer]:
+    """Return the SHA-256 of a tokenizer's file, by which a bundle names it, and what it says."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the tokenizer {path}: {error.strerror}",
+            "expected the tokenizer.json of a model",
+            f"ls -l {path}",
+        ) from error
+    return hashlib.sha256(data).hexdigest(), detokenizer.parse(data, path.name)
 
 
 def _pinned(model: Model) -> Model:

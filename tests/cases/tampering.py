@@ -110,6 +110,19 @@ def a_slow_pass_stretched(made: Draft) -> None:
     )
 
 
+def another_text_beside_the_same_ids(made: Draft) -> None:
+    change_record(made, 4, text=(made.records[4].text or "").replace("1", "2", 1) + "!")
+
+
+def other_ids_beside_the_same_text(made: Draft) -> None:
+    first, *rest = made.records[4].token_ids or ()
+    change_record(made, 4, token_ids=((first + 1) % 1000, *rest))
+
+
+def an_id_that_no_text_belongs_to(made: Draft) -> None:
+    change_record(made, 4, token_ids=(*(made.records[4].token_ids or ())[:-1], 5000))
+
+
 def more_completion_tokens_than_ids(made: Draft) -> None:
     change_record(made, 4, completion_tokens=7)
 
@@ -813,6 +826,9 @@ CASES = (
     _forgery(Code.ARITHMETIC_TIME_WITNESS, times_shaved_by_two_percent),
     _forgery(Code.ARITHMETIC_TIME_WITNESS, times_shaved_by_two_percent, ENDPOINT),
     _forgery(Code.ARITHMETIC_TIME_WITNESS, a_slow_pass_stretched),
+    _forgery(Code.ARITHMETIC_TEXT, another_text_beside_the_same_ids),
+    _forgery(Code.ARITHMETIC_TEXT, other_ids_beside_the_same_text),
+    _forgery(Code.ARITHMETIC_TEXT, an_id_that_no_text_belongs_to),
     _forgery(Code.ARITHMETIC_COMPLETION_TOKENS, more_completion_tokens_than_ids),
     _forgery(Code.ARITHMETIC_SERVER_COUNTER, more_completion_tokens_than_ids),
     _forgery(Code.ARITHMETIC_SERVER_COUNTER, ids_and_tokens_shortened_together),

@@ -34,6 +34,7 @@ ORDER = (
     "kit.telemetry",
     "kit.doctor",
     "kit.redact",
+    "kit.detokenizer",
     "kit.sse",
     "kit.chat",
     "kit.run",
