@@ -24,7 +24,7 @@ help:
 	@echo 'make doctor     what this machine can run, what it lacks, and how to get it'
 	@echo 'make images     build the client and, by MODEL, the engine: for RUNTIME=docker'
 	@echo 'make plan       show what `make bench` would do, and start nothing'
-	@echo 'make verify     judge bundles: BUNDLE=DIR, or all of results/local'
+	@echo 'make verify     judge all accepted bundles again, against every reference; or BUNDLE=DIR'
 	@echo 'make report     HTML and pictures: BUNDLE=DIR or all of results/local, OUT=results/report'
 	@echo 'make test       prove the project; sets up everything it needs'
 	@echo 'make lint       ruff, mypy --strict, yamllint, hadolint, shellcheck'
@@ -77,7 +77,7 @@ plan:
 
 verify:
 	@$(SETUP) kit
-	@$(KIT) verify $(BUNDLES)
+	@if [ -n "$$BUNDLE" ]; then $(KIT) verify "$$BUNDLE"; else $(KIT) results; fi
 
 report:
 	@$(SETUP) kit

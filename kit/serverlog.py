@@ -40,7 +40,9 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     4-bit weights, in vLLM's words; `fallbacks` the lines that say that Marlin was not to be had.
     `graph_registrations` are the numbers of CUDA graph addresses that custom all-reduce registered:
     it was in use. `gloo_peers` are the numbers of ranks that Gloo connected a rank to.
-    `is_cut` tells that the log holds more than was looked at.
+    `completions` counts the chat completions that were answered; `last_moment` is the last time
+    that a line bears, `MM-DD HH:MM:SS` by the server's own time zone. `is_cut` tells that the log
+    holds more than was looked at.
     """
 
     engine_versions: tuple[str, ...]
@@ -59,6 +61,8 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     worlds: tuple[World, ...]
     gloo_peers: tuple[int, ...]
     cpu_shm_disabled: bool
+    completions: int
+    last_moment: str | None
     is_cut: bool
 
 
@@ -87,6 +91,10 @@ _FACT = re.compile(
     + b"|".join(b"(?P<%s>%s)" % (name.encode(), form) for name, form in _MESSAGES.items())
     + rb")|(?P<gloo>\[Gloo\] Rank [0-9]{1,6} is connected to (?P<peers>[0-9]{1,6}) peer ranks)"
 )
+_COMPLETION = b'"POST /v1/chat/completions HTTP/1.1" 200'
+_MOMENT = re.compile(rb"\b(?:INFO|WARNING) (?P<moment>\d\d-\d\d \d\d:\d\d:\d\d) \[")
+_TAIL_BYTES = 64 * 2**10
+
 _ALL_REDUCE = re.compile(r"\bdisable_custom_all_reduce=(True|False)\b")
 _DEVICE = re.compile(r"\bdevice_config=([a-z]{1,16})\b")
 _CONTEXT = re.compile(r"\bmax_seq_len=([0-9]{1,12})\b")
@@ -122,8 +130,15 @@ def read(log: bytes) -> ServerLog:
         worlds=tuple(found["worlds"]),
         gloo_peers=tuple(found["gloo_peers"]),
         cpu_shm_disabled=bool(found["cpu_shm_disabled"]),
+        completions=log.count(_COMPLETION, 0, LOG_LIMIT_BYTES),
+        last_moment=_last_moment(log[-_TAIL_BYTES:]),
         is_cut=is_cut,
     )
+
+
+def _last_moment(tail: bytes) -> str | None:
+    moments = _MOMENT.findall(tail)
+    return moments[-1].decode() if moments else None
 
 
 def _facts(match: re.Match[bytes]) -> Iterator[tuple[str, object]]:

@@ -8,6 +8,7 @@ tokens over the sum of seconds, as the article computes its "Average". Intervals
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from statistics import fmean, variance
 from typing import TypeVar
@@ -158,6 +159,7 @@ def latency_summary(seconds: Sequence[float]) -> LatencySummary | None:
     )
 
 
+@lru_cache(maxsize=4096)
 def student_t_quantile(degrees: float, confidence: float = CONFIDENCE) -> float:
     """Return t such that |T| <= t with this probability, for `degrees` > 0, fractions allowed.
 

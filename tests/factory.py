@@ -6,7 +6,7 @@ look for the code that names the change.
 
 import dataclasses
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
@@ -38,7 +38,7 @@ from kit.plan import CachePolicy, Choices, Dialect, Engine, Plan, ProtocolName
 from kit.record import ErrorCode, FinishReason, Phase, Record, Request
 from kit.spec import Device, Prompt, Suite, SuiteMode, Transport, Twin
 from kit.telemetry import Telemetry
-from tests.gpu_evidence import NCCL_LOGS, gpu_engine, server_log, telemetry_of
+from tests.gpu_evidence import NCCL_LOGS, access_log, gpu_engine, server_log, telemetry_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -293,13 +293,20 @@ def draft(settings: Settings | None = None) -> Draft:
     )
     made = Draft(document=document, records=records, metrics=metrics, server_log=None)
     if is_process:
-        made.server_log = server_log(settings.engine, settings.model)
+        made.server_log = logged(records, settings)
     if settings.runtime is Runtime.DOCKER:
         made.host_facts = host_facts(document, settings)
     if is_process and settings.engine.device is Device.GPU:
         made.nccl_log = NCCL_LOGS.get(settings.engine.transport)
         made.telemetry = telemetry_of(utc(0.0), end_s)
     return made
+
+
+def logged(records: Iterable[Record], settings: Settings) -> bytes:
+    """Return the log of a server that answered these records."""
+    answered = (one for one in records if one.error is None)
+    moments = (START + timedelta(seconds=one.sent_s + one.wall_s) for one in answered)
+    return server_log(settings.engine, settings.model) + access_log(moments)
 
 
 def host_facts(document: Document, settings: Settings) -> HostFacts:

@@ -5,6 +5,8 @@ cards are two RTX 3090s as `tests/stand_in_nvml.c` tells of them.
 """
 
 import json
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 from kit.plan import Engine
@@ -100,6 +102,15 @@ def server_log(engine: Engine, model: str) -> bytes:
     peers = f"[Gloo] Rank 0 is connected to {size - 1} peer ranks. Expected number of connected"
     lines = [f"(EngineCore_DP0 pid=7) INFO 03-06 12:00:00 {message}" for message in messages]
     return "\n".join([*lines, "" if on_gpu else peers, ""]).encode()
+
+
+def access_log(moments: Iterable[datetime]) -> bytes:
+    """Return what a server writes of each chat completion, as it does in a container."""
+    return b"".join(
+        f"(MainProcess pid=8) INFO {moment:%m-%d %H:%M:%S} [httptools_impl.py:482] <ipv4>:36524 - "
+        '"POST /v1/chat/completions HTTP/1.1" 200\n'.encode()
+        for moment in moments
+    )
 
 
 def telemetry_of(start_utc: str, end_s: float, **values: object) -> Telemetry:

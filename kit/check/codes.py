@@ -116,6 +116,11 @@ class Code(Enum):
         "`plan_digest` is the SHA-256 of the plan",
         "ask for the original: the plan was edited",
     )
+    INTEGRITY_COPY = (
+        "integrity-copy",
+        "no other of these bundles holds the same measurements under another id",
+        "hand in each run once: a copy that is sealed again is not a second run",
+    )
     ARITHMETIC_TIER = (
         "arithmetic-tier",
         "document and records could be read, so this tier looked at them",
@@ -215,6 +220,11 @@ class Code(Enum):
         "topology-arguments",
         "the server was started with the plan's arguments and no others",
         "measure again with an unchanged checkout",
+    )
+    TOPOLOGY_LOG = (
+        "topology-log",
+        "the server's log is of this run: a line for each response, up to the run's end",
+        "ask for the original: this log and these records are not of one run",
     )
     TOPOLOGY_CONTEXT_LIMIT = (
         "topology-context-limit",
@@ -409,7 +419,7 @@ class Code(Enum):
     CLAIMS_TIER = (
         "claims-tier",
         "the article's claims were judged",
-        "nothing to do: it is not a fault of the bundle",
+        "kit verify PATH... --reference article-part-1: claims are about sets of bundles",
     )
 
 

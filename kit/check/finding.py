@@ -6,6 +6,8 @@ from enum import Enum
 import msgspec
 
 from kit.bundle import Status
+from kit.check import judgement
+from kit.check.judgement import JudgedSet
 from kit.errors import ExitCode
 
 
@@ -49,7 +51,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """All findings on one bundle; `id` and `status` are absent where it cannot be read so far.
 
     A rehearsal may be as whole as can be: it holds nothing to judge. `not_shown` are the codes that
-    stand against quoting the figures (see `kit.check.reportable`).
+    stand against quoting the figures (see `kit.check.reportable`), `fingerprint` is what a copy
+    under another id still has (see `kit.check.copies`).
     """
 
     path: str
@@ -57,6 +60,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     status: Status | None
     is_rehearsal: bool = False
     not_shown: tuple[str, ...] = ()
+    fingerprint: tuple[bytes, ...] = ()
     findings: tuple[Finding, ...]
 
     @property
@@ -92,12 +96,16 @@ class BundleFinding(Finding, frozen=True, kw_only=True):
 
 
 class VerdictDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What `kit verify --json` prints; `schemas/verdict.schema.json` describes it."""
+    """What `kit verify --json` prints; `schemas/verdict.schema.json` describes it.
+
+    `judged` is empty where no reference was given.
+    """
 
     schema_version: int
     exit_code: int
     bundles: tuple[JudgedBundle, ...]
     findings: tuple[BundleFinding, ...]
+    judged: tuple[JudgedSet, ...]
 
 
 VERDICT_SCHEMA_VERSION = 1
@@ -106,17 +114,24 @@ VERDICT_SCHEMA_VERSION = 1
 _PRECEDENCE = (ExitCode.BUNDLE_INVALID, ExitCode.DIFFERS, ExitCode.NOTHING_TO_JUDGE, ExitCode.DONE)
 
 
-def overall(verdicts: Iterable[Verdict]) -> ExitCode:
-    """Return the exit code of many verdicts: 6 over 1 over 7 over 0; none at all is 7."""
+def overall(verdicts: Iterable[Verdict], judged: Sequence[JudgedSet] | None = None) -> ExitCode:
+    """Return the exit code of many verdicts: 6 over 1 over 7 over 0; none at all is 7.
+
+    `judged` are the claims of a reference, None where none was given.
+    """
     codes = {verdict.exit_code for verdict in verdicts} or {ExitCode.NOTHING_TO_JUDGE}
+    if judged is not None:
+        codes.add(judgement.exit_code(judged))
     return next(code for code in _PRECEDENCE if code in codes)
 
 
-def as_document(verdicts: Sequence[Verdict]) -> VerdictDocument:
-    """Return the JSON form of some verdicts."""
+def as_document(
+    verdicts: Sequence[Verdict], judged: Sequence[JudgedSet] | None = None
+) -> VerdictDocument:
+    """Return the JSON form of some verdicts, and of the claims that were judged from them."""
     return VerdictDocument(
         schema_version=VERDICT_SCHEMA_VERSION,
-        exit_code=int(overall(verdicts)),
+        exit_code=int(overall(verdicts, judged)),
         bundles=tuple(
             JudgedBundle(
                 path=verdict.path,
@@ -134,4 +149,5 @@ def as_document(verdicts: Sequence[Verdict]) -> VerdictDocument:
             for verdict in verdicts
             for finding in verdict.findings
         ),
+        judged=tuple(judged or ()),
     )

@@ -6,8 +6,9 @@ Only the pinned release's log is understood: of another's nothing is concluded b
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import datetime, timedelta
 
-from kit.bundle import SERVER_LOG
+from kit.bundle import SERVER_LOG, Clock
 from kit.check.codes import Code
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding
@@ -40,6 +41,13 @@ _DEFAULTS = {
 """What the log leaves out: defaults of vLLM 0.17.0, as its own argument parser gives them. That of
 `max_model_len`, `max_num_seqs`, `enable_chunked_prefill` and others is None: no plan says that."""
 
+TIME_ZONES = timedelta(minutes=15)
+FARTHEST_ZONE = timedelta(hours=14, minutes=15)
+"""Zones differ from UTC by whole quarters of an hour, by 14 hours at most."""
+
+QUIET_S, LATE_S = 120, 60
+"""A server that answers says so at once, and its throughput every ten seconds."""
+
 _TORCH_NAMES = {Device.CPU: "cpu", Device.GPU: "cuda"}
 
 _MARLIN = {
@@ -57,6 +65,7 @@ def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
     yield from findings(Code.TOPOLOGY_ENGINE_VERSION, _version(evidence, log))
     yield from findings(Code.TOPOLOGY_DEVICE, _device(evidence, engine, log))
     yield from findings(Code.TOPOLOGY_ARGUMENTS, _arguments(engine, log))
+    yield from findings(Code.TOPOLOGY_LOG, _of_this_run(evidence, log))
     yield from findings(Code.TOPOLOGY_CONTEXT_LIMIT, _context_limit(engine, log))
     yield from findings(Code.TOPOLOGY_ALL_REDUCE, _all_reduce(engine, log))
     if engine.device is Device.GPU:
@@ -121,6 +130,43 @@ def _arguments(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
     for name, told in given.items():
         if name not in planned and name not in _OF_THE_MACHINE:
             yield fail(clip(name), clip(told), "not given, as planned")
+
+
+def _of_this_run(evidence: Evidence, log: ServerLog | None) -> Iterator[Problem]:
+    expected = f"{len(evidence.answered)} chat completions"
+    if log is None or log.is_cut or not log.completions:
+        reason = "no server log" if log is None else "more lines than are looked at"
+        seen = reason if log is None or log.is_cut else "the log tells of no completion"
+        yield unchecked(SERVER_LOG, seen, expected)
+        return
+    is_short = log.completions < len(evidence.answered)
+    if is_short or log.completions > len(evidence.records):
+        yield fail(SERVER_LOG, f"{log.completions} chat completions", expected)
+    yield from _ends_with_the_run(evidence.document.clock, log.last_moment)
+
+
+def _ends_with_the_run(clock: Clock, last_moment: str | None) -> Iterator[Problem]:
+    """Hold the log's last time against the run's end, by whatever time zone the server has."""
+    if last_moment is None:
+        yield unchecked(SERVER_LOG, "no line bears a time", "times of this run")
+        return
+    try:
+        end = datetime.fromisoformat(clock.end_utc)
+        apart = min((moment - end for moment in _moments(last_moment, end.year)), key=abs)
+    except ValueError as error:
+        yield fail(SERVER_LOG, clip(error), "a date and a time")
+        return
+    early_s = -(apart.total_seconds() - round(apart / TIME_ZONES) * TIME_ZONES.total_seconds())
+    if abs(apart) > FARTHEST_ZONE or not -LATE_S <= early_s <= QUIET_S:
+        expected = f"within {QUIET_S} s of the run's end, {clip(clock.end_utc)}"
+        yield fail(SERVER_LOG, f"its last line is of {clip(last_moment)}", expected)
+
+
+def _moments(text: str, year: int) -> Iterator[datetime]:
+    """Yield the times that one without a year may stand for, about the turn of a year too."""
+    for each in (year - 1, year, year + 1):
+        with suppress(ValueError):  # a 29th of February
+            yield datetime.fromisoformat(f"{each:04}-{text.replace(' ', 'T')}+00:00")
 
 
 def _given(log: ServerLog | None) -> tuple[Mapping[str, str] | None, str]:

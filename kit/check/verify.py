@@ -10,12 +10,27 @@ from typing import Any
 
 from kit import bundle
 from kit.bundle import Document, Runtime
-from kit.check import arithmetic, integrity, physics, protocol, reportable, schema, text, topology
+from kit.check import (
+    arithmetic,
+    copies,
+    integrity,
+    physics,
+    protocol,
+    reportable,
+    schema,
+    text,
+    topology,
+)
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, gather
 from kit.check.finding import Finding, Verdict
 from kit.check.problem import BUNDLE, findings, unchecked
 from kit.check.schema import Validators
+
+_ELSEWHERE = {
+    Code.PHYSICS_TIER: "not judged by this version",
+    Code.CLAIMS_TIER: "claims are judged for a set of bundles: kit verify PATH... --reference NAME",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +72,7 @@ def verify(
         status=None if document is None else document.status,
         is_rehearsal=document is not None and document.plan.rehearsal,
         not_shown=reportable.not_shown(found),
+        fingerprint=copies.fingerprint(reading.records or ()),
         findings=found,
     )
 
@@ -96,7 +112,7 @@ def _blind(code: Code) -> Iterator[Finding]:
 
 
 def _not_judged(code: Code, document: Document | None) -> Iterator[Finding]:
-    """Say that a tier did not look: this version of the kit has no checks of it."""
+    """Say that a tier did not look at this bundle, and why."""
     of_endpoint = document is not None and document.runtime is Runtime.ENDPOINT
-    reason = "nothing is known of the server" if of_endpoint else "not judged by this version"
+    reason = "nothing is known of the server" if of_endpoint else _ELSEWHERE[code]
     yield from findings(code, [unchecked(BUNDLE, reason, code.holds)])

@@ -261,8 +261,30 @@ def model_dockerfile(model: str) -> int:
 
 @commands.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown", "html", "in-toto"]),
+    default="text",
+    show_default=True,
+    help="in-toto: a statement a line, with the Test Result predicate, unsigned.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="The exit code only.")
+@click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    metavar="NAME",
+    help="Judge its claims, too: a name of results/published/, or a file. Repeatable.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="A parameter of the reference, such as gpu-price-usd=650.",
+)
 @click.option(
     "--tokenizer",
     "tokenizers",
@@ -270,13 +292,31 @@ def model_dockerfile(model: str) -> int:
     type=FILE,
     help="A model's tokenizer.json: holds texts against token ids. Repeatable; twins need none.",
 )
-def verify(
-    paths: tuple[Path, ...], as_json: bool, quiet: bool, tokenizers: tuple[Path, ...]
-) -> int:
-    """Check bundles: from hashes to protocol, trusting nothing that can be recomputed."""
-    from kit.cli.verify import verify
+def verify(**options: Any) -> int:
+    """Check bundles, trusting nothing that can be recomputed; and what they say of claims."""
+    from kit.cli.verify import VerifyOptions, verify
 
-    return verify(paths, tokenizers, as_json=as_json, quiet=quiet)
+    return verify(VerifyOptions(**options))
+
+
+@commands.command()
+@click.option("--update", is_flag=True, help="Write the verdict instead of holding it against it.")
+def results(update: bool) -> int:
+    """Judge every accepted bundle again: the verdict must be the one that is committed."""
+    from kit.cli.results import results
+
+    return results(update=update)
+
+
+@commands.command()
+@click.argument("name")
+@click.option("--raw", type=FOLDER, help="The author's data files, to be looked at as well.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def audit(name: str, raw: Path | None, as_json: bool) -> int:
+    """Hold what was published against itself, other runs and public facts: nothing is measured."""
+    from kit.cli.audit import audit
+
+    return audit(name, raw, as_json=as_json)
 
 
 @commands.command()

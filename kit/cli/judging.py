@@ -8,6 +8,8 @@ from pathlib import Path
 from kit import bundle
 from kit.bundle import Bundle
 from kit.canonical import NotCanonical
+from kit.check.claims.witness import Witness, testify
+from kit.check.copies import Copies
 from kit.check.finding import Finding, Outcome, Verdict
 from kit.check.verify import known, verify
 from kit.edge import checkout, disk
@@ -32,12 +34,24 @@ def judge(
     exist, before anything is read.
     """
     bundles = [bundle for path in paths for bundle in _bundles_at(path)]
-    held_against = known(checkout.schemas(), checkout.shipped(tokenizers))
+    held_against, copies = known(checkout.schemas(), checkout.shipped(tokenizers)), Copies()
     for path in bundles:
         folder = _folder(path)
-        verdict = verify(_shown(path), folder.files, folder.refused, held_against)
+        judged = verify(_shown(path), folder.files, folder.refused, held_against)
+        verdict = copies.admit(judged)
         holds = verdict.exit_code is not ExitCode.BUNDLE_INVALID and not verdict.is_rehearsal
         yield verdict, _read(folder) if holds else None
+
+
+def hear(paths: Sequence[Path], tokenizers: Sequence[Path] = ()) -> Iterator[Witness | Verdict]:
+    """Read and check each path, as `judge` does; yield what its bundle can say about claims."""
+    bundles = [bundle for path in paths for bundle in _bundles_at(path)]
+    held_against, copies = known(checkout.schemas(), checkout.shipped(tokenizers)), Copies()
+    for path in bundles:
+        folder = _folder(path)
+        judged = verify(_shown(path), folder.files, folder.refused, held_against)
+        verdict = copies.admit(judged)
+        yield testify(verdict, folder.files)
 
 
 def describe(verdict: Verdict) -> Iterator[str]:

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from kit import detokenizer, hardware, physics, plan, spec
+from kit.audit.facts import Facts
+from kit.audit.facts import parse as parse_facts
 from kit.bootstrap.base_image import reference
 from kit.check.evidence import Shipped
 from kit.detokenizer import Detokenizer
@@ -15,6 +17,8 @@ from kit.edge import disk
 from kit.errors import SpecError, UsageError
 from kit.hardware import Gpu
 from kit.physics import Yardsticks
+from kit.reference import LIMIT_BYTES, Reference, by_id
+from kit.reference import parse as parse_reference
 from kit.spec import HubModel, Model, Suite, Topology
 
 T = TypeVar("T")
@@ -24,7 +28,9 @@ STATE = ROOT / ".kit"
 ENGINE = STATE / "engine"
 ENGINE_LOCK = ROOT / "docker" / "cpu-engine.lock"
 LOCAL_RESULTS = ROOT / "results" / "local"
+COMMUNITY = ROOT / "results" / "community"
 REPORT = ROOT / "results" / "report"
+_EXAMPLES = {"reference": "kit audit article-part-1"}
 
 
 def models() -> dict[str, Model]:
@@ -98,13 +104,52 @@ def schemas() -> dict[str, Mapping[str, Any]]:
     }
 
 
+def references() -> dict[str, Reference]:
+    """Return every reference of `results/published/` by id."""
+    paths = sorted((ROOT / "results" / "published").glob("*.toml"))
+    return by_id([parse_reference(*_bytes_and_name(path)) for path in paths])
+
+
+def published(wanted: str, shipped: Mapping[str, Reference]) -> Reference:
+    """Return a reference by its id, or from a file; raise `UsageError` with the valid ids."""
+    if wanted in shipped or not wanted.endswith((".toml", ".json")):
+        return choose("reference", wanted, shipped)
+    try:
+        with Path(wanted).open("rb") as file:
+            return parse_reference(file.read(LIMIT_BYTES + 1), wanted)
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise UsageError(
+            f"cannot read {wanted}: {getattr(error, 'strerror', None) or error}",
+            f"a file, or one of {', '.join(sorted(shipped))}",
+            "ls results/published",
+        ) from error
+
+
+def held_against() -> dict[str, str]:
+    """Return the SHA-256 of every file that bundles are held against, by its path."""
+    folders = ("compose", "docker", "prompts", "results/published", "schemas")
+    kinds = {".yaml", ".toml", ".md", ".json"}
+    paths = (path for name in folders for path in (ROOT / name).rglob("*"))
+    chosen = sorted(path for path in paths if path.is_file() and path.suffix in kinds)
+    return {
+        path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in chosen
+    }
+
+
+def facts() -> Facts:
+    """Return the public facts that published statements are held against."""
+    configs = {name: model.config for name, model in models().items()}
+    return parse_facts(*_bytes_and_name(ROOT / "results" / "facts.toml"), configs)
+
+
 def choose(kind: str, wanted: str, valid: Mapping[str, T]) -> T:
     """Return `valid[wanted]`; raise `UsageError` with the valid names."""
     if wanted not in valid:
         raise UsageError(
             f"unknown {kind} {wanted!r}",
             f"valid: {', '.join(sorted(valid)) or 'none'}",
-            f"make bench {kind.upper()}={min(valid, default='...')}",
+            _EXAMPLES.get(kind, f"make bench {kind.upper()}={min(valid, default='...')}"),
         )
     return valid[wanted]
 

@@ -983,6 +983,10 @@ CASES = (
     _forgery(Code.TOPOLOGY_NCCL_ENVIRONMENT, t.an_nccl_variable_with_another_value, PCIE),
     _forgery(Code.TOPOLOGY_ENGINE_VERSION, t.a_log_of_another_release),
     _forgery(Code.TOPOLOGY_ENGINE_VERSION, t.another_release_by_its_own_word, PCIE),
+    _forgery(Code.TOPOLOGY_LOG, t.the_log_of_a_run_at_another_time),
+    _forgery(Code.TOPOLOGY_LOG, t.the_log_of_a_run_in_another_month, PCIE),
+    _forgery(Code.TOPOLOGY_LOG, t.the_log_of_a_longer_run),
+    _forgery(Code.TOPOLOGY_LOG, t.a_response_without_a_line_in_the_log, CPU_IN_CONTAINERS),
     _forgery(Code.TOPOLOGY_DEVICE, t.a_cpu_in_place_of_the_gpus, PCIE),
     _forgery(Code.TOPOLOGY_ARGUMENTS, t.a_flag_that_is_not_planned),
     _forgery(Code.TOPOLOGY_ARGUMENTS, t.a_flag_left_out, PCIE),
@@ -1039,3 +1043,18 @@ CASES = (
     _forgery(Code.PROTOCOL_COPIES, c.responses_copied_into_another_pass, CPU_TWO),
     _forgery(Code.PROTOCOL_COPIES, c.responses_copied_from_two_passes),
 )
+
+
+def page() -> str:
+    """Return `tests/cases/README.md`: every kind of tampering, with the codes that name it."""
+    kinds: dict[str, list[str]] = {}
+    for case in CASES:
+        codes = kinds.setdefault(case.name.replace("_", " "), [])
+        codes += [] if f"`{case.code.id}`" in codes else [f"`{case.code.id}`"]
+    rows = "".join(f"| {kind} | {' '.join(codes)} |\n" for kind, codes in kinds.items())
+    return (
+        f"# Tampering\n\n{len(kinds)} ways to tamper with a good bundle, hashes made right again "
+        "where a forger would, and the code\nthat each must be given (`tampering.py`). This page "
+        "is generated, and a test holds the two together.\n\n| What was done | What names it |\n"
+        f"| --- | --- |\n{rows}"
+    )

@@ -7,8 +7,8 @@ from kit.check.codes import Code
 from kit.check.finding import Outcome
 from kit.errors import ExitCode
 from kit.plan import CachePolicy, Dialect, ProtocolName
-from tests.cases.tampering import CASES, Case
-from tests.factory import TRANSPORTS, Settings, draft, judge
+from tests.cases.tampering import CASES, Case, page
+from tests.factory import ROOT, TRANSPORTS, Settings, draft, judge
 
 SERVERS = {
     "own": Settings(),
@@ -26,6 +26,12 @@ def test_tampering_fails_with_its_code(case: Case) -> None:
     failed = {finding.code for finding in verdict.findings if finding.outcome is Outcome.FAIL}
     assert case.code.id in failed
     assert verdict.exit_code is ExitCode.BUNDLE_INVALID
+
+
+def test_the_page_lists_every_kind_of_tampering() -> None:
+    shown = (ROOT / "tests" / "cases" / "README.md").read_text(encoding="utf-8")
+    assert shown == page(), "python3 -c 'from tests.cases.tampering import page; print(page())'"
+    assert len({case.name for case in CASES}) >= 60
 
 
 @pytest.mark.parametrize("stop_after", [None, 0, 3])
@@ -87,6 +93,7 @@ def test_every_code_that_can_fail_has_a_case() -> None:
     without_a_case = {
         Code.INTEGRITY_BAG,
         Code.INTEGRITY_ENTRY,
+        Code.INTEGRITY_COPY,
         Code.ARITHMETIC_TIER,
         Code.TOPOLOGY_TIER,
         Code.TOPOLOGY_PCIE,

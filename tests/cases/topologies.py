@@ -3,13 +3,15 @@
 As `tampering.py`, on bundles of GPU topologies. No GPU was seen: see `tests/gpu_evidence.py`.
 """
 
+from datetime import UTC, datetime
+
 from msgspec.structs import replace
 
 from kit.containers import BASE_LABEL, DeviceRequest
 from kit.spec import Transport
 from kit.telemetry import ClockReason
 from tests.factory import Draft
-from tests.gpu_evidence import NCCL_LOGS, telemetry_of
+from tests.gpu_evidence import NCCL_LOGS, access_log, telemetry_of
 
 
 def respelled(made: Draft, old: bytes, new: bytes) -> None:
@@ -65,6 +67,25 @@ def a_log_of_another_release(made: Draft) -> None:
 
 def another_release_by_its_own_word(made: Draft) -> None:
     made.document = replace(made.document, engine=replace(made.document.engine, version="0.16.0"))
+
+
+def the_log_of_a_run_at_another_time(made: Draft) -> None:
+    respelled(made, b" 12:00:", b" 15:07:")
+
+
+def the_log_of_a_run_in_another_month(made: Draft) -> None:
+    respelled(made, b"INFO 03-06 ", b"INFO 11-25 ")
+
+
+def the_log_of_a_longer_run(made: Draft) -> None:
+    assert made.server_log is not None
+    made.server_log += access_log([datetime(2026, 3, 6, 12, 0, tzinfo=UTC)] * 9)
+
+
+def a_response_without_a_line_in_the_log(made: Draft) -> None:
+    assert made.server_log is not None
+    *rest, _last = made.server_log.splitlines(keepends=True)
+    made.server_log = b"".join(rest)
 
 
 def a_cpu_in_place_of_the_gpus(made: Draft) -> None:

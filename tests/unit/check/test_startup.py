@@ -52,6 +52,46 @@ def test_a_real_log_of_the_cpu_build_passes() -> None:
         assert outcomes(made, name) == {PASS}, name
 
 
+@pytest.mark.parametrize(
+    ("zone", "expected"),
+    [
+        (b"03-06 17:30", PASS),
+        (b"03-05 22:00", PASS),
+        (b"03-06 17:35", FAIL),
+        (b"03-07 12:00", FAIL),
+    ],
+)
+def test_a_log_may_be_of_any_time_zone_and_of_no_other_time(zone: bytes, expected: Outcome) -> None:
+    """UTC+5:30 and UTC-14 are zones; five minutes more are not, nor is a day."""
+    made = draft(PCIE)
+    assert made.server_log is not None
+    made.server_log = made.server_log.replace(b"03-06 12:00", zone)
+    assert outcomes(made, "log") == {expected}
+
+
+def test_a_log_without_completions_or_times_cannot_be_held() -> None:
+    made = draft(PCIE)
+    assert made.server_log is not None
+    quiet = made.server_log.replace(b"POST /v1", b"POST /v2")
+    made.server_log = quiet
+    assert outcomes(made, "log") == {UNCHECKED}
+    made = draft(PCIE)
+    assert made.server_log is not None
+    made.server_log = made.server_log.replace(b"INFO 03-06 12:00", b"INFO 03-06 12")
+    assert outcomes(made, "log") == {UNCHECKED}
+
+
+def test_a_log_of_new_years_eve_is_of_the_year_before() -> None:
+    made = draft(PCIE)
+    assert made.server_log is not None
+    made.server_log = made.server_log.replace(b"03-06 12:00", b"12-31 23:59")
+    clock = made.document.clock
+    made.document = replace(
+        made.document, clock=replace(clock, end_utc="2027-01-01T00:00:09.000000Z")
+    )
+    assert outcomes(made, "log") == {PASS}
+
+
 def test_a_rehearsal_is_served_by_a_cpu_and_says_so() -> None:
     cuda, cpu = b"device_config=cuda", b"device_config=cpu"
     rehearsal = Settings(topology="tp2-pcie", model="moe", rehearsal=True)

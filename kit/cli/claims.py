@@ -1,0 +1,60 @@
+"""`kit verify --reference`: the claims of references, judged from bundles."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import click
+
+from kit import reference
+from kit.check.claims.judge import judge
+from kit.check.claims.witness import Witness
+from kit.check.finding import Verdict
+from kit.check.judgement import JudgedSet
+from kit.cli.judging import describe, hear
+from kit.cli.verify import VerifyOptions
+from kit.edge import checkout
+from kit.errors import UsageError
+from kit.reference import Reference
+from kit.report.claims import lines
+
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
+
+
+def hear_all(options: VerifyOptions) -> tuple[tuple[Verdict, ...], tuple[JudgedSet, ...]]:
+    """Judge bundles, then each reference's claims from all of them together; show them as text."""
+    shipped = checkout.references()
+    wanted = [checkout.published(name, shipped) for name in options.references]
+    parameters = _parameters(options.settings, wanted)
+    heard = tuple(hear(options.paths, options.tokenizers))
+    verdicts = tuple(one.verdict if isinstance(one, Witness) else one for one in heard)
+    everything = reference.by_id([*shipped.values(), *wanted]).values()
+    judged = tuple(one for each in wanted for one in _judged(each, everything, parameters, heard))
+    if options.shown == "text":
+        told = [line for verdict in verdicts for line in describe(verdict)]
+        click.echo("\n".join([*told, *(line for each in judged for line in lines(each))]))
+    return verdicts, judged
+
+
+def _judged(
+    one: Reference,
+    everything: Iterable[Reference],
+    parameters: Mapping[str, float],
+    heard: Sequence[Witness | Verdict],
+) -> tuple[JudgedSet, ...]:
+    return judge(one, reference.noise_of(everything, one.author), parameters, heard)
+
+
+def _parameters(settings: Sequence[str], wanted: Sequence[Reference]) -> dict[str, float]:
+    """Read NAME=NUMBER settings; each must be a parameter of a reference that was asked for."""
+    valid = {name for one in wanted for name in one.parameters}
+    found = {}
+    for setting in settings:
+        name, _, number = setting.partition("=")
+        if name not in valid or not _NUMBER.fullmatch(number):
+            raise UsageError(
+                f"cannot set {setting!r}",
+                f"NAME=NUMBER; names: {', '.join(sorted(valid)) or 'none in this reference'}",
+                "kit verify --help",
+            )
+        found[name] = float(number)
+    return found

@@ -1,0 +1,62 @@
+"""`kit results`: judges accepted bundles again, and holds the verdict against the committed one."""
+
+import os
+from pathlib import Path
+
+import click
+
+from kit import canonical
+from kit.check.finding import VerdictDocument, as_document, overall
+from kit.cli.claims import hear_all
+from kit.cli.verify import VerifyOptions
+from kit.edge import checkout, disk
+from kit.errors import ExitCode
+from kit.report import verdict_markdown, verdict_page
+
+
+def results(*, update: bool) -> int:
+    """Render the verdict on `results/community`; 1 where it is not what is committed there.
+
+    With `update` it is written instead. 6 where a bundle is invalid; 7 where there is none.
+    """
+    os.chdir(checkout.ROOT)  # paths in the verdict are those of the checkout, wherever it is
+    folder = Path(os.path.relpath(checkout.COMMUNITY, checkout.ROOT))
+    options = VerifyOptions(
+        paths=(folder,),
+        as_json=False,
+        form="text",
+        quiet=True,
+        references=tuple(checkout.references()),
+        settings=(),
+        tokenizers=(),
+    )
+    verdicts, judged = hear_all(options)
+    if not any(verdict.id for verdict in verdicts):
+        click.echo(f"no bundle in {folder} yet", err=True)
+        return ExitCode.NOTHING_TO_JUDGE
+    different = False
+    for name, data in _rendered(as_document(verdicts, judged)).items():
+        path = checkout.COMMUNITY / name
+        is_same = path.exists() and path.read_bytes() == data
+        different |= not is_same
+        if update:
+            disk.overwrite(path, data)
+        click.echo(f"{_word(is_same=is_same, update=update)}  {folder / name}")
+    click.echo(f"{len(verdicts)} bundles judged against {len(options.references)} references")
+    if overall(verdicts) is ExitCode.BUNDLE_INVALID:
+        return ExitCode.BUNDLE_INVALID
+    return ExitCode.DIFFERS if different and not update else ExitCode.DONE
+
+
+def _rendered(document: VerdictDocument) -> dict[str, bytes]:
+    return {
+        "VERDICT.md": verdict_markdown.render(document).encode(),
+        "verdict.html": verdict_page.render(document).encode(),
+        "verdict.json": canonical.encode(document),
+    }
+
+
+def _word(*, is_same: bool, update: bool) -> str:
+    if is_same:
+        return "same"
+    return "written" if update else "DIFFERS"
