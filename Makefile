@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 # Handed to the kit through the environment, so that no value is ever read as shell.
-export TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE RUNTIME ENDPOINT BUNDLE OUT
+export TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE RUNTIME ENDPOINT BUNDLE OUT FUZZ_SECONDS
 
 SETUP := $(PYTHON) -m kit.bootstrap
 KIT := .kit/venv/bin/kit
@@ -16,7 +16,7 @@ CELL := $${TOPOLOGY:+--topology "$$TOPOLOGY"} $${MODEL:+--model "$$MODEL"} \
 BUNDLES := "$${BUNDLE:-results/local}"
 
 .DEFAULT_GOAL := help
-.PHONY: help bench rehearsal doctor images plan verify report test lint lock clean distclean
+.PHONY: help bench rehearsal doctor images plan verify report test fuzz lint lock clean distclean
 
 help:
 	@echo 'make bench      measure, verify and report; sets up everything it needs'
@@ -24,9 +24,10 @@ help:
 	@echo 'make doctor     what this machine can run, what it lacks, and how to get it'
 	@echo 'make images     build the client and, by MODEL, the engine: for RUNTIME=docker'
 	@echo 'make plan       show what `make bench` would do, and start nothing'
-	@echo 'make verify     judge all accepted bundles again, against every reference; or BUNDLE=DIR'
+	@echo 'make verify     judge all accepted bundles again, against every reference; or BUNDLE=DIR or FILE'
 	@echo 'make report     HTML and pictures: BUNDLE=DIR or all of results/local, OUT=results/report'
 	@echo 'make test       prove the project; sets up everything it needs'
+	@echo 'make fuzz       look for input that breaks a parser: FUZZ_SECONDS=300 for each'
 	@echo 'make lint       ruff, mypy --strict, yamllint, hadolint, shellcheck'
 	@echo 'make lock       recompile docker/*.lock from docker/*.in'
 	@echo 'make clean      remove caches and reports; keep bundles and environments'
@@ -86,6 +87,10 @@ report:
 test:
 	@$(SETUP) kit dev engine
 	$(DEV)/python -m pytest
+
+fuzz:
+	@$(SETUP) dev
+	$(DEV)/python -m tests.fuzz.run all --seconds "$${FUZZ_SECONDS:-300}" --corpus .kit/fuzz
 
 lint:
 	@$(SETUP) dev

@@ -11,10 +11,12 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Annotated
 
 import msgspec
 
 from kit import canonical, telemetry
+from kit.bounds import FullLine, Key, Line, Seconds, Sha256, Size, Utc
 from kit.canonical import NotCanonical
 from kit.plan import Plan
 from kit.record import Record
@@ -59,6 +61,11 @@ class Runtime(Enum):
     ENDPOINT = "endpoint"
 
 
+Core = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+HostId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}", max_length=32)]
+Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]*\Z", max_length=64)]
+
+
 class _Part(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -68,54 +75,54 @@ class _Part(
 class Failure(_Part, frozen=True, kw_only=True):
     """Where a run stopped short, and a code for why."""
 
-    stage: str
-    code: str
+    stage: Line
+    code: Line
 
 
 class Clock(_Part, frozen=True, kw_only=True):
     """A monotonic and UTC pair at both ends of the run; monotonic time starts at 0."""
 
-    start_utc: str
-    end_utc: str
-    end_s: float
+    start_utc: Utc
+    end_utc: Utc
+    end_s: Seconds
 
 
 class ModelFile(_Part, frozen=True, kw_only=True):
     """One file that the engine was given as part of its model."""
 
-    name: str
-    size_bytes: int
-    sha256: str
+    name: FullLine
+    size_bytes: Size
+    sha256: Sha256
 
 
 class EngineIdentity(_Part, frozen=True, kw_only=True):
     """What served. `version` is the server's own word; the rest is known of our own engine only."""
 
-    version: str | None = None
-    build: str | None = None
-    lock_sha256: str | None = None
-    cores: tuple[int, ...] | None = None
-    model_files: tuple[ModelFile, ...] | None = None
+    version: Line | None = None
+    build: Line | None = None
+    lock_sha256: Sha256 | None = None
+    cores: Annotated[tuple[Core, ...], msgspec.Meta(max_length=4096)] | None = None
+    model_files: Annotated[tuple[ModelFile, ...], msgspec.Meta(max_length=1000)] | None = None
 
 
 class Load(_Part, frozen=True, kw_only=True):
     """How busy the host was: the one-minute load average and the share of time stolen from it."""
 
-    load_average: float
-    steal_ratio: float | None = None
+    load_average: Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+    steal_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
 
 
 class Host(_Part, frozen=True, kw_only=True):
     """The machine, by an allow-list of facts that name nobody."""
 
-    system: str
-    kernel: str
-    machine: str
-    python: str
-    cpu_model: str | None = None
-    cpu_count: int
-    memory_bytes: int | None = None
-    governor: str | None = None
+    system: Line
+    kernel: Line
+    machine: Line
+    python: Line
+    cpu_model: Line | None = None
+    cpu_count: Annotated[int, msgspec.Meta(ge=1, le=65536)]
+    memory_bytes: Size | None = None
+    governor: Line | None = None
     load_before: Load | None = None
     load_after: Load | None = None
 
@@ -126,20 +133,22 @@ class Document(_Part, frozen=True, kw_only=True):
     `run_salt` went into the salts of a run with a cold cache, and is absent with a warm one.
     """
 
-    schema_version: int
-    kit_version: str
+    schema_version: Annotated[int, msgspec.Meta(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
+    kit_version: Version
     status: Status
     failure: Failure | None = None
     runtime: Runtime
-    host_id: str
+    host_id: HostId
     plan: Plan
-    plan_digest: str
-    run_salt: str | None = None
+    plan_digest: Sha256
+    run_salt: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")] | None = None
     clock: Clock
     engine: EngineIdentity
     host: Host
-    packages: dict[str, str]
-    absent: dict[str, str]
+    packages: Annotated[
+        dict[Key, Annotated[str, msgspec.Meta(max_length=100)]], msgspec.Meta(max_length=100)
+    ]
+    absent: Annotated[dict[Key, Line], msgspec.Meta(max_length=100)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -253,6 +262,12 @@ def is_payload_name(name: str) -> bool:
     return is_single or METRICS.fullmatch(name) is not None
 
 
+def is_plain_name(name: str) -> bool:
+    """Tell whether a name stays in its folder and can be written in a manifest line."""
+    parts = name.split("/")
+    return name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(parts)
+
+
 def compress(data: bytes) -> bytes:
     """Return one gzip member without a time stamp or a name (RFC 1952)."""
     deflate = zlib.compressobj(level=9, wbits=31)
@@ -273,13 +288,22 @@ def inflate(data: bytes, limit_bytes: int = INFLATED_LIMIT_BYTES) -> bytes:
     return inflated
 
 
+class _End(msgspec.Struct):
+    """When a bundle was sealed, in whatever words."""
+
+    end_utc: str
+
+
 class _SealingFacts(msgspec.Struct):
     """The two facts of `bundle.json` that `bag-info.txt` repeats."""
 
-    clock: Clock
+    clock: _End
     kit_version: str
 
 
+_SEALING_FACTS = msgspec.json.Decoder(_SealingFacts)
+
+
 def _sealing_facts(document: bytes) -> tuple[str, str]:
-    facts = msgspec.json.decode(document, type=_SealingFacts)
+    facts = _SEALING_FACTS.decode(document)
     return facts.clock.end_utc[:10], facts.kit_version

@@ -15,13 +15,17 @@ import msgspec
 T = TypeVar("T")
 
 
+_UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError)
+_ENCODER = msgspec.json.Encoder(order="sorted")
+
+
 class NotCanonical(ValueError):
     """The bytes are not JSON of the expected shape, or not in its canonical spelling."""
 
 
 def encode(value: object) -> bytes:
     """Return `value` as one canonical line, newline included."""
-    return msgspec.json.encode(value, order="sorted") + b"\n"
+    return _ENCODER.encode(value) + b"\n"
 
 
 def encode_lines(values: Iterable[object]) -> bytes:
@@ -34,7 +38,7 @@ def decode(data: bytes, kind: type[T]) -> T:
     try:
         value = msgspec.json.decode(data, type=kind)
         spelled = encode(value)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError) as error:
+    except _UNREADABLE as error:
         raise NotCanonical(str(error)) from error
     if spelled != data:
         raise NotCanonical("not in canonical form: key order, spacing, numbers or a repeated key")
@@ -43,6 +47,16 @@ def decode(data: bytes, kind: type[T]) -> T:
 
 def decode_lines(data: bytes, kind: type[T]) -> tuple[T, ...]:
     """Read canonical JSON Lines; raise `NotCanonical` naming the first bad line, from 1."""
+    try:
+        values = msgspec.json.Decoder(kind).decode_lines(data)
+        if _ENCODER.encode_lines(values) == data:
+            return tuple(values)
+    except _UNREADABLE:
+        pass
+    return _one_by_one(data, kind)
+
+
+def _one_by_one(data: bytes, kind: type[T]) -> tuple[T, ...]:
     lines = data.split(b"\n")
     if lines.pop() != b"":
         raise NotCanonical("the last line has no newline")

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterator
 from enum import Enum
-from typing import assert_never
+from typing import Annotated, assert_never
 
 import msgspec
 from msgspec.structs import replace
 
 from kit import canonical
+from kit.bounds import Count, FullLine, Id, Line, Name, Seed, Text
 from kit.errors import UsageError
 from kit.record import Phase, Request
 from kit.spec import Device, HubModel, Model, Prompt, Service, Suite, Topology, Transport, Twin
@@ -48,6 +49,10 @@ class Dialect(Enum):
     OPENAI = "openai"
 
 
+Budget = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+UpTo100 = Annotated[float, msgspec.Meta(ge=0, le=100)]
+
+
 class _Part(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -57,9 +62,9 @@ class _Part(
 class Cell(_Part, frozen=True, kw_only=True):
     """Model x topology x suite."""
 
-    model: str
-    topology: str
-    suite: str
+    model: FullLine
+    topology: Id
+    suite: Id
 
     def __str__(self) -> str:
         return f"{self.model} x {self.topology} x {self.suite}"
@@ -73,11 +78,11 @@ class Sampling(_Part, frozen=True, kw_only=True):
     have not been read yet, so it is unconfirmed.
     """
 
-    max_tokens: int
-    temperature: float
-    top_p: float
-    top_k: int
-    repetition_penalty: float
+    max_tokens: Budget
+    temperature: UpTo100
+    top_p: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    top_k: Annotated[int, msgspec.Meta(ge=-1, le=10_000_000)]
+    repetition_penalty: UpTo100
 
 
 PUBLISHED_SAMPLING = Sampling(
@@ -93,17 +98,17 @@ class Engine(_Part, frozen=True, kw_only=True):
     """How the server is started: a Compose file's words, with its variables at their defaults."""
 
     device: Device
-    tensor_parallel_size: int
+    tensor_parallel_size: Annotated[int, msgspec.Meta(ge=1, le=1024)]
     transport: Transport
-    command: tuple[str, ...]
-    environment: tuple[tuple[str, str], ...]
+    command: Annotated[tuple[Text, ...], msgspec.Meta(max_length=1000)]
+    environment: Annotated[tuple[tuple[Line, Text], ...], msgspec.Meta(max_length=1000)]
 
 
 class Deviation(_Part, frozen=True, kw_only=True):
     """Where the run departs from what was published, and why."""
 
-    what: str
-    why: str
+    what: Line
+    why: Line
 
 
 class Plan(_Part, frozen=True, kw_only=True):
@@ -115,22 +120,22 @@ class Plan(_Part, frozen=True, kw_only=True):
 
     cell: Cell
     rehearsal: bool = False
-    twin_of: str | None = None
+    twin_of: Name | None = None
     engine: Engine | None = None
     protocol: ProtocolName
-    warmup_passes: int
-    measured_passes: int
-    stream_passes: int
+    warmup_passes: Count
+    measured_passes: Count
+    stream_passes: Count
     connection: Connection
     cache: CachePolicy
     dialect: Dialect
-    seed: int
+    seed: Seed
     sampling: Sampling
-    published_max_tokens: int
-    timeout_s: float
-    system: str
-    prompts: tuple[Prompt, ...]
-    deviations: tuple[Deviation, ...]
+    published_max_tokens: Budget
+    timeout_s: Annotated[float, msgspec.Meta(ge=1, le=86400)]
+    system: Text
+    prompts: Annotated[tuple[Prompt, ...], msgspec.Meta(min_length=1, max_length=10_000)]
+    deviations: Annotated[tuple[Deviation, ...], msgspec.Meta(max_length=100)]
 
     def digest(self) -> str:
         """Return the SHA-256 of the plan's canonical JSON."""

@@ -5,6 +5,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from kit.bounds import Below2To31, Count, Name, Seconds
+
 SHORTEST_S = 1e-6
 """Times are rounded to 1 microsecond: what took less was not measured."""
 
@@ -65,23 +67,29 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    gc=False,
 ):
     """One line of `records.jsonl`. An absent value is absent, never 0.
 
     `sent_s` is monotonic from the run's start; `wall_s` from sending to the last byte of the
-    response; both in seconds. Token counts are the server's own `usage`.
+    response; both in seconds. Token counts are the server's own `usage`. What the arrays and the
+    text may hold, `kit.check.answers` says.
     """
 
     phase: Phase
-    pass_number: int = msgspec.field(name="pass")
-    prompt_id: str
-    seed: int
-    sent_s: float
-    wall_s: float
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
-    completion_tokens: int | None = None
+    pass_number: Count = msgspec.field(name="pass")
+    prompt_id: Name
+    seed: Below2To31
+    sent_s: Seconds
+    wall_s: Seconds
+    prompt_tokens: Below2To31 | None = None
+    cached_tokens: Below2To31 | None = None
+    completion_tokens: Below2To31 | None = None
     finish_reason: FinishReason | None = None
     prompt_token_ids: tuple[int, ...] | None = None
     token_ids: tuple[int, ...] | None = None

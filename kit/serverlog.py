@@ -2,12 +2,14 @@
 
 Formats are those of vLLM 0.17.0, from its sources and, for all that does not take a GPU, from real
 logs of its CPU build. A process prefix such as `(EngineCore_DP0 pid=7) ` may be there or not. One
-pass over the text, by one expression whose every branch begins with fixed text and has an end.
+pass over the text for each of two expressions: each begins with fixed text, which is searched for
+ten times as fast as a choice of texts, and every branch has an end.
 """
 
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, TypeAlias
 
 import msgspec
@@ -89,7 +91,10 @@ _MESSAGES = {
 _FACT = re.compile(
     rb"\] (?=[A-Zvnw])(?:"  # what every message of vLLM's follows: `[file.py:line] `
     + b"|".join(b"(?P<%s>%s)" % (name.encode(), form) for name, form in _MESSAGES.items())
-    + rb")|(?P<gloo>\[Gloo\] Rank [0-9]{1,6} is connected to (?P<peers>[0-9]{1,6}) peer ranks)"
+    + rb")"
+)
+_GLOO = re.compile(
+    rb"\[Gloo\] (?P<gloo>Rank [0-9]{1,6} is connected to (?P<peers>[0-9]{1,6}) peer ranks)"
 )
 _COMPLETION = b'"POST /v1/chat/completions HTTP/1.1" 200'
 _MOMENT = re.compile(rb"\b(?:INFO|WARNING) (?P<moment>\d\d-\d\d \d\d:\d\d:\d\d) \[")
@@ -108,7 +113,8 @@ def read(log: bytes) -> ServerLog:
     """Read a log; what is not known is passed over, so that another release's tells little."""
     found: defaultdict[str, dict[Any, None]] = defaultdict(dict)
     is_cut = len(log) > LOG_LIMIT_BYTES
-    for match in _FACT.finditer(log, 0, LOG_LIMIT_BYTES):
+    facts = (form.finditer(log, 0, LOG_LIMIT_BYTES) for form in (_FACT, _GLOO))
+    for match in chain.from_iterable(facts):
         for field, value in _facts(match):
             if len(found[field]) < DISTINCT_LIMIT:
                 found[field][value] = None

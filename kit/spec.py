@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 
+from kit.bounds import Name, Text
 from kit.errors import SpecError
 
 T = TypeVar("T")
@@ -146,8 +147,8 @@ class Topology:
 class Prompt:
     """One user message of a suite."""
 
-    id: str
-    text: str
+    id: Name
+    text: Text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -226,7 +227,7 @@ def parse_topology(data: bytes, name: str) -> Topology:
     import yaml  # noqa: PLC0415  # `kit --help` knows the words of a plan, but reads no file
 
     try:
-        document = yaml.safe_load(data)
+        document = yaml.load(data, Loader=yaml.CSafeLoader)  # safe, and ten times as fast
         block = document["x-topology"]
         return _checked(
             Topology(

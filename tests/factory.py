@@ -131,7 +131,10 @@ BLOCK_TOKENS = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """What kind of run is simulated. `stop_after` records it breaks off, with a failed one."""
+    """What kind of run is simulated. `stop_after` records it breaks off, with a failed one.
+
+    `shipped` is what its plan is made of: the fakes of this file, or a checkout's own.
+    """
 
     protocol: ProtocolName = ProtocolName.KIT
     cache: CachePolicy = CachePolicy.WARM
@@ -146,10 +149,12 @@ class Settings:
     topology: str = "cpu-tp1"
     model: str = TWIN.id
     rehearsal: bool = False
+    suite: str = SUITE.id
+    shipped: Shipped = SHIPPED
 
     @property
     def engine(self) -> Engine:
-        return ENGINES[self.topology, self.model]
+        return self.shipped.engines[self.topology, self.model]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -353,10 +358,11 @@ def planned_by(settings: Settings) -> Plan:
         cache=settings.cache,
         rehearsal=settings.rehearsal,
     )
+    suite = settings.shipped.suites[settings.suite]
     if settings.runtime is not Runtime.ENDPOINT:
-        model = MODELS[settings.model]
-        return plan.plan_engine(model, settings.engine, settings.topology, SUITE, choices)
-    return plan.plan_endpoint("some/model", SUITE, choices, settings.dialect, 16)
+        model = settings.shipped.models[settings.model]
+        return plan.plan_engine(model, settings.engine, settings.topology, suite, choices)
+    return plan.plan_endpoint("some/model", suite, choices, settings.dialect, 16)
 
 
 def utc(seconds: float) -> str:

@@ -58,11 +58,10 @@ def _repeats(reference: Reference, noise: Noise | None) -> Iterator[AuditFinding
     passes = reference.protocol.measured_passes
     if passes is None:
         return
-    runs = (
-        ""
-        if noise is None
-        else f"; the author's own runs of one cell scatter by {noise.deviation:.1%}"
-    )
+    runs = ""
+    if noise is not None:
+        cells = ", ".join(map(str, noise.cells))
+        runs = f"; the author's own runs of {cells} scatter by {noise.deviation:.1%}"
     yield finding(
         Rule.REPEATS,
         told(True if passes > 1 else None),
@@ -74,14 +73,15 @@ def _repeats(reference: Reference, noise: Noise | None) -> Iterator[AuditFinding
 
 
 def _averages(key: str, figures: CellFigures) -> Iterator[AuditFinding]:
+    """Yield by which of the two ways to average a published average comes about."""
     if figures.rate is None:
         return
-    average = printed(figures.rate)
-    if figures.tokens is not None and figures.seconds is not None:
-        pooled = exactly(figures.tokens) / printed(figures.seconds)
+    average, pooled = printed(figures.rate), _pooled(figures)
+    is_pooled = pooled is not None and pooled.overlaps(average)
+    if pooled is not None:
         yield finding(
             Rule.POOLED,
-            told(pooled.overlaps(average)),
+            told(is_pooled),
             key,
             said=f"average {figures.rate} tok/s",
             found=f"{figures.tokens} tokens / {figures.seconds} s = {shown(pooled)} tok/s",
@@ -89,16 +89,23 @@ def _averages(key: str, figures: CellFigures) -> Iterator[AuditFinding]:
         )
     if figures.prompts:
         rates = [printed(rate) for rate in figures.prompts.values()]
-        count = exactly(len(rates))
-        mean = sum(rates[1:], rates[0]) / count
+        mean = sum(rates[1:], rates[0]) / exactly(len(rates))
+        holds = mean.overlaps(average)
         yield finding(
             Rule.MEAN_OF_ROW,
-            told(mean.overlaps(average)),
+            told(holds),
             key,
             said=f"average {figures.rate} tok/s",
-            found=f"the mean of {len(rates)} columns is {shown(mean)} tok/s",
+            found=f"the mean of {len(rates)} columns is {shown(mean)} tok/s"
+            + (": the average is pooled" if is_pooled and not holds else ""),
             evidence=" ".join(figures.prompts.values()),
         )
+
+
+def _pooled(figures: CellFigures) -> Range | None:
+    if figures.tokens is None or figures.seconds is None:
+        return None
+    return exactly(figures.tokens) / printed(figures.seconds)
 
 
 def _claim(

@@ -91,6 +91,12 @@ def told(holds: bool | None) -> AuditOutcome:
     return AuditOutcome.HOLDS if holds else AuditOutcome.CONTRADICTED
 
 
+def page() -> str:
+    """Return a Markdown table of all rules."""
+    rows = "".join(f"| `{rule.id}` | {rule.holds} |\n" for rule in Rule)
+    return f"| Rule | What holds |\n| --- | --- |\n{rows}"
+
+
 def exit_code(findings: Sequence[AuditFinding]) -> ExitCode:
     """1 where anything is contradicted; 0 where something holds; 7 where nothing can be told."""
     outcomes = {one.outcome for one in findings}

@@ -162,7 +162,7 @@ KIT = Environment(
     name="kit", directory="venv", lock="kit", download_mb=55, disk_mb=250, finish=link_checkout
 )
 DEV = Environment(
-    name="dev", directory="dev", lock="dev", download_mb=135, disk_mb=580, finish=link_checkout
+    name="dev", directory="dev", lock="dev", download_mb=150, disk_mb=650, finish=link_checkout
 )
 ENGINE = Environment(
     name="engine",

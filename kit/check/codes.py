@@ -16,10 +16,7 @@ class Code(Enum):
         self.id = id
         self.holds = holds
         self.hint = hint
-
-    @property
-    def tier(self) -> Tier:
-        return Tier(self.id.partition("-")[0])
+        self.tier = Tier(id.partition("-")[0])
 
     SCHEMA_VERSION = (
         "schema-version",
@@ -58,12 +55,32 @@ class Code(Enum):
     )
     INTEGRITY_BAG = (
         "integrity-bag",
-        "the folder is a BagIt bag (RFC 8493)",
+        "the folder or archive is a BagIt bag (RFC 8493)",
         "name the folder that holds bagit.txt and data/",
+    )
+    INTEGRITY_ARCHIVE = (
+        "integrity-archive",
+        "where a bundle is an archive, it is one zstd frame or gzip member with a tar of one bag",
+        "`kit pack BUNDLE -o FILE.tar.zst` makes one; else ask for the original",
+    )
+    INTEGRITY_SIZE = (
+        "integrity-size",
+        "files, archives and what archives hold are within the format's limits in bytes",
+        "nothing that the kit seals comes near these limits; do not unpack it",
+    )
+    INTEGRITY_COUNT = (
+        "integrity-count",
+        "there are no more files and folders than the format allows",
+        "nothing that the kit seals comes near this limit; do not unpack it",
+    )
+    INTEGRITY_DEPTH = (
+        "integrity-depth",
+        "folders are nested no deeper than the format allows",
+        "a bundle's files are at most three levels deep: ask for the original",
     )
     INTEGRITY_ENTRY = (
         "integrity-entry",
-        "every entry is a regular file that can be read; no links, no devices",
+        "every entry is a regular file, there once, that can be read; no links, no devices",
         "replace the entry by the file itself, from the original",
     )
     INTEGRITY_NAME = (

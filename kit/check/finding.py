@@ -119,10 +119,14 @@ def overall(verdicts: Iterable[Verdict], judged: Sequence[JudgedSet] | None = No
 
     `judged` are the claims of a reference, None where none was given.
     """
-    codes = {verdict.exit_code for verdict in verdicts} or {ExitCode.NOTHING_TO_JUDGE}
-    if judged is not None:
-        codes.add(judgement.exit_code(judged))
-    return next(code for code in _PRECEDENCE if code in codes)
+    codes = [verdict.exit_code for verdict in verdicts] or [ExitCode.NOTHING_TO_JUDGE]
+    return gravest([*codes, *([] if judged is None else [judgement.exit_code(judged)])])
+
+
+def gravest(codes: Iterable[ExitCode]) -> ExitCode:
+    """Return the exit code that stands for several, by the order of `overall`."""
+    found = set(codes) or {ExitCode.NOTHING_TO_JUDGE}
+    return next(code for code in _PRECEDENCE if code in found)
 
 
 def as_document(

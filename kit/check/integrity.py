@@ -16,6 +16,7 @@ from kit.check.codes import Code
 from kit.check.evidence import Counters, MetricsKey, Observed, observe
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings
+from kit.check.refusal import Refusal
 from kit.record import Moment, Phase
 
 MANIFEST_LIMIT_BYTES = 2**20
@@ -28,6 +29,15 @@ INFLATED_TOTAL_LIMIT_BYTES = 256 * 2**20
 _MANIFEST_LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^\n]+)")
 _REQUIRED = (bundle.DOCUMENT, bundle.RECORDS, *bundle.TAG_FILES, bundle.TAG_MANIFEST)
 _FETCH = "fetch.txt"
+
+_READERS = (
+    Code.INTEGRITY_ENTRY,
+    Code.INTEGRITY_ARCHIVE,
+    Code.INTEGRITY_SIZE,
+    Code.INTEGRITY_COUNT,
+    Code.INTEGRITY_DEPTH,
+)
+"""What only a reader of folders and archives can see; names, both it and this tier can."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,23 +58,27 @@ class Bag:
         return bundle.identifier(self.manifest)
 
 
-def is_bag(files: Mapping[str, bytes], refused: Sequence[tuple[str, str]]) -> bool:
+def is_bag(files: Mapping[str, bytes], refused: Sequence[Refusal]) -> bool:
     """Tell whether a folder is a bundle, however damaged, rather than something else."""
-    names = [*files, *(name for name, _ in refused)]
+    names = [*files, *(one.name for one in refused)]
     return bundle.BAGIT in names or any(name.startswith("data/") for name in names)
 
 
-def not_a_bag(refused: Sequence[tuple[str, str]]) -> tuple[Finding, ...]:
-    """Return the one finding on what is no bundle at all, with its reader's reason if any."""
-    reasons = [f"{name}: {reason}" for name, reason in refused]
+def not_a_bag(refused: Sequence[Refusal]) -> tuple[Finding, ...]:
+    """Return what there is to say of what is no bundle at all, with its reader's reasons if any."""
+    reasons = [f"{one.name}: {one.reason}" for one in refused]
     observed = next(iter(reasons), "neither bagit.txt nor data/ is there")
     problem = fail(BUNDLE, clip(observed), Code.INTEGRITY_BAG.holds)
-    return tuple(findings(Code.INTEGRITY_BAG, [problem]))
+    others = (code for code in _READERS if any(one.code is code for one in refused))
+    return (
+        *findings(Code.INTEGRITY_BAG, [problem]),
+        *(finding for code in others for finding in findings(code, _refused(refused, code))),
+    )
 
 
 def check(
     files: Mapping[str, bytes],
-    refused: Sequence[tuple[str, str]],
+    refused: Sequence[Refusal],
     bag: Bag,
     document: Document | None,
 ) -> Iterator[Finding]:
@@ -72,8 +86,10 @@ def check(
     text = files.get(bundle.MANIFEST, b"")
     listed = _listed(text)
     yield from findings(Code.INTEGRITY_BAG, ())
-    yield from findings(Code.INTEGRITY_ENTRY, _refused(refused))
-    yield from findings(Code.INTEGRITY_NAME, _unsafe([*files, *listed]))
+    for code in _READERS:
+        yield from findings(code, _refused(refused, code))
+    names = [*_refused(refused, Code.INTEGRITY_NAME), *_unsafe([*files, *listed])]
+    yield from findings(Code.INTEGRITY_NAME, names)
     yield from findings(Code.INTEGRITY_FETCH, _fetch(files))
     yield from findings(Code.INTEGRITY_UNKNOWN_FILE, _unknown(files))
     yield from findings(Code.INTEGRITY_MISSING_FILE, _missing(files, listed))
@@ -116,28 +132,25 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
             metrics[key] = exposition.totals(text, exposition.WITNESSES)
     return Bag(
         digests=digests,
-        manifest=bundle.manifest_from({name: digests[name] for name in digests if _plain(name)}),
+        manifest=bundle.manifest_from(
+            {name: digests[name] for name in digests if bundle.is_plain_name(name)}
+        ),
         metrics=metrics,
         observed=observe(logs),
         problems=tuple(problems),
     )
 
 
-def _refused(refused: Sequence[tuple[str, str]]) -> Iterator[Problem]:
-    for name, reason in refused:
-        yield fail(clip(name), clip(reason), "a regular file")
+def _refused(refused: Sequence[Refusal], code: Code) -> Iterator[Problem]:
+    for one in refused:
+        if one.code is code:
+            yield fail(clip(one.name), clip(one.reason), code.holds)
 
 
 def _unsafe(names: Sequence[str]) -> Iterator[Problem]:
     for name in dict.fromkeys(names):
-        if not _plain(name):
+        if not bundle.is_plain_name(name):
             yield fail(clip(name), "a name that is not a plain relative path", "a path in the bag")
-
-
-def _plain(name: str) -> bool:
-    """Tell whether a name stays in its folder and can be written in a manifest line."""
-    parts = name.split("/")
-    return name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(parts)
 
 
 def _fetch(files: Mapping[str, bytes]) -> Iterator[Problem]:

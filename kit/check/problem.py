@@ -6,6 +6,7 @@ in common. So a check cannot forget to say that it looked.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from kit.check.codes import Code
 from kit.check.finding import Finding, Outcome
@@ -99,6 +100,7 @@ def _finding(code: Code, problem: Problem) -> Finding:
     )
 
 
+@cache
 def _passed(code: Code) -> Finding:
     return Finding(
         code=code.id,

@@ -1,14 +1,16 @@
 """Tier 1, schema: shape, types, ranges, spelling and version of the document and the records.
 
-The only module that knows JSON Schema. It validates everything but the big arrays and the texts
-of records, which one pass of code checks fifty times as fast.
+The only module that knows JSON Schema. What decodes into the types, whose bounds are the schemas',
+and is spelled canonically needs none: that takes a fiftieth of the time. JSON Schema says what is
+wrong with the rest, but for the big arrays and the texts of records, which code looks at.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -23,6 +25,8 @@ from kit.containers import HostFacts
 from kit.plan import Plan
 from kit.record import Record
 
+T = TypeVar("T")
+
 DOCUMENT_LIMIT_BYTES = 4 * 2**20
 RECORD_LIMIT = 100_000
 RECORDS_LIMIT_BYTES = 64 * 2**20
@@ -33,10 +37,7 @@ LARGE_FIELDS = ("prompt_token_ids", "token_ids", "text", "chunks")
 """Fields of a record that JSON Schema describes and code checks."""
 
 _ANY = msgspec.json.Decoder()
-_RECORD = msgspec.json.Decoder(Record)
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
-_DOCUMENT_SCHEMA = "schemas/bundle.schema.json"
-_RECORD_SCHEMA = "schemas/record.schema.json"
 
 
 class Validator(Protocol):
@@ -46,12 +47,48 @@ class Validator(Protocol):
         """Yield an error with `json_path` and `message` for each violation."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Validators:
-    """The compiled schemas of what a bundle holds."""
+    """The schemas of what a bundle holds, each compiled when something is wrong for the first time.
 
-    document: Validator
-    record: Validator
+    Nothing is ever fetched.
+    """
+
+    def __init__(self, schemas: Mapping[str, Mapping[str, Any]]) -> None:
+        self._schemas = schemas
+
+    @cached_property
+    def document(self) -> Validator:
+        return _compiled(self._schemas["bundle"])
+
+    @cached_property
+    def record(self) -> Validator:
+        return _compiled(self._schemas["record"])
+
+
+def _compiled(schema: Mapping[str, Any]) -> Validator:
+    # Imported here: jsonschema takes longer to import than a good bundle takes to check.
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from referencing import Registry  # noqa: PLC0415
+
+    offline: Registry[Any] = Registry()
+    return Draft202012Validator(schema, registry=offline)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Form(Generic[T]):
+    """A kind of JSON text: its type, its schema, and the fields that this is not asked about."""
+
+    decoder: msgspec.json.Decoder[T]
+    schema: str
+    large_fields: Sequence[str] = ()
+
+
+_DOCUMENT = _Form(decoder=msgspec.json.Decoder(Document), schema="schemas/bundle.schema.json")
+_RECORD = _Form(
+    decoder=msgspec.json.Decoder(Record),
+    schema="schemas/record.schema.json",
+    large_fields=LARGE_FIELDS,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,19 +104,6 @@ class Reading:
 Problems = defaultdict[Code, list[Problem]]
 
 
-def compile_schemas(schemas: Mapping[str, Mapping[str, Any]]) -> Validators:
-    """Compile `bundle` and `record` of these schemas; nothing is ever fetched."""
-    # Imported here: jsonschema takes longer to import than `kit --help` may take.
-    from jsonschema import Draft202012Validator  # noqa: PLC0415
-    from referencing import Registry  # noqa: PLC0415
-
-    offline: Registry[Any] = Registry()
-    return Validators(
-        document=Draft202012Validator(schemas["bundle"], registry=offline),
-        record=Draft202012Validator(schemas["record"], registry=offline),
-    )
-
-
 def read(files: Mapping[str, bytes], validators: Validators) -> Reading:
     """Read `bundle.json` and `records.jsonl`; a missing file is the next tier's."""
     problems: Problems = defaultdict(list)
@@ -88,9 +112,9 @@ def read(files: Mapping[str, bytes], validators: Validators) -> Reading:
     if version_problem is not None:
         found = tuple(findings(Code.SCHEMA_VERSION, [version_problem]))
         return Reading(document=None, records=None, host_facts=None, findings=found)
-    document = None if data is None else _document(data, validators.document, problems)
+    document = None if data is None else _document(data, validators, problems)
     lines = files.get(bundle.RECORDS)
-    records = None if lines is None else _records(lines, validators.record, problems)
+    records = None if lines is None else _records(lines, validators, problems)
     facts = _host_facts(files.get(bundle.HOST_FACTS), problems)
     looked_at = [code for code in Code if code.tier is Code.SCHEMA_JSON.tier]
     return Reading(
@@ -108,10 +132,13 @@ class _Versioned(msgspec.Struct):
     kit_version: str = "unknown"
 
 
+_VERSIONED = msgspec.json.Decoder(_Versioned)
+
+
 def _version(data: bytes | None) -> Problem | None:
     """Tell when the document says that it is of another version; garbage is not another version."""
     try:
-        found = msgspec.json.decode(data or b"", type=_Versioned)
+        found = _VERSIONED.decode(data or b"")
     except _UNREADABLE:
         return None
     if found.schema_version == bundle.SCHEMA_VERSION:
@@ -127,34 +154,15 @@ def _version(data: bytes | None) -> Problem | None:
     )
 
 
-def _document(data: bytes, validator: Validator, problems: Problems) -> Document | None:
-    name = bundle.DOCUMENT
+def _document(data: bytes, validators: Validators, problems: Problems) -> Document | None:
     if len(data) > DOCUMENT_LIMIT_BYTES:
         problems[Code.SCHEMA_LIMITS].append(
-            fail(name, f"{len(data)} bytes", f"at most {DOCUMENT_LIMIT_BYTES} bytes")
+            fail(bundle.DOCUMENT, f"{len(data)} bytes", f"at most {DOCUMENT_LIMIT_BYTES} bytes")
         )
         return None
-    try:
-        raw = _ANY.decode(data)
-    except _UNREADABLE as error:
-        problems[Code.SCHEMA_JSON].append(fail(name, clip(error), "a JSON document"))
+    document = _decoded(bundle.DOCUMENT, data, _DOCUMENT, lambda: validators.document, problems)
+    if document is None:
         return None
-    shape = list(_violations(name, raw, validator, _DOCUMENT_SCHEMA))
-    problems[Code.SCHEMA_SHAPE] += shape
-    if shape:
-        return None
-    return _typed_document(data, problems)
-
-
-def _typed_document(data: bytes, problems: Problems) -> Document | None:
-    try:
-        document = msgspec.json.decode(data, type=Document)
-        spelled = canonical.encode(document)
-    except _UNREADABLE as error:
-        problems[Code.SCHEMA_SHAPE].append(fail(bundle.DOCUMENT, clip(error), _DOCUMENT_SCHEMA))
-        return None
-    if spelled != data:
-        problems[Code.SCHEMA_CANONICAL].append(_not_canonical(bundle.DOCUMENT))
     planned = _planned_requests(document.plan)
     if planned > RECORD_LIMIT:
         problems[Code.SCHEMA_LIMITS].append(
@@ -185,7 +193,7 @@ def _planned_requests(plan: Plan) -> int:
     return passes * len(plan.prompts)
 
 
-def _records(data: bytes, validator: Validator, problems: Problems) -> tuple[Record, ...] | None:
+def _records(data: bytes, validators: Validators, problems: Problems) -> tuple[Record, ...] | None:
     if len(data) > RECORDS_LIMIT_BYTES:
         problems[Code.SCHEMA_LIMITS].append(
             fail(bundle.RECORDS, f"{len(data)} bytes", f"at most {RECORDS_LIMIT_BYTES} bytes")
@@ -203,38 +211,22 @@ def _records(data: bytes, validator: Validator, problems: Problems) -> tuple[Rec
         )
     lines = data.removesuffix(b"\n").split(b"\n") if data else []
     records = [
-        _record(f"{bundle.RECORDS}:{number}", line, validator, problems)
+        _record(f"{bundle.RECORDS}:{number}", line, validators, problems)
         for number, line in enumerate(lines, start=1)
     ]
     whole = tuple(record for record in records if record is not None)
     return whole if len(whole) == len(records) else None
 
 
-def _record(place: str, line: bytes, validator: Validator, problems: Problems) -> Record | None:
+def _record(place: str, line: bytes, validators: Validators, problems: Problems) -> Record | None:
     if len(line) > LINE_LIMIT_BYTES:
         problems[Code.SCHEMA_LIMITS].append(
             fail(place, f"{len(line)} bytes", f"at most {LINE_LIMIT_BYTES} bytes")
         )
         return None
-    try:
-        raw = _ANY.decode(line)
-    except _UNREADABLE as error:
-        problems[Code.SCHEMA_JSON].append(fail(place, clip(error), "a JSON object"))
-        return None
-    small = _without_large_fields(raw) if isinstance(raw, dict) else raw
-    shape = list(_violations(place, small, validator, _RECORD_SCHEMA))
-    problems[Code.SCHEMA_SHAPE] += shape
-    if shape:
-        return None
-    try:
-        record = _RECORD.decode(line)
-        spelled = canonical.encode(record)
-    except _UNREADABLE as error:
-        problems[Code.SCHEMA_SHAPE].append(fail(place, clip(error), _RECORD_SCHEMA))
-        return None
-    if spelled[:-1] != line:
-        problems[Code.SCHEMA_CANONICAL].append(_not_canonical(place))
-    _look_inside(record, problems)
+    record = _decoded(place, line + b"\n", _RECORD, lambda: validators.record, problems)
+    if record is not None:
+        _look_inside(record, problems)
     return record
 
 
@@ -245,17 +237,44 @@ def _look_inside(record: Record, problems: Problems) -> None:
     problems[Code.SCHEMA_ANSWER] += answers.incomplete(subject, record)
 
 
-def _without_large_fields(raw: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in raw.items() if name not in LARGE_FIELDS}
-
-
-def _violations(place: str, value: object, validator: Validator, schema: str) -> Iterator[Problem]:
+def _decoded(
+    place: str,
+    text: bytes,
+    form: _Form[T],
+    validator: Callable[[], Validator],
+    problems: Problems,
+) -> T | None:
+    """Return what a text holds, or None; the schema is asked only where something is wrong."""
+    value, fault = None, None
     try:
-        for error in islice(validator.iter_errors(value), SHOWN):
-            yield fail(place, clip(f"{clip(error.json_path)}: {error.message}"), schema)
+        value = form.decoder.decode(text)
+        if canonical.encode(value) == text:
+            return value
+    except _UNREADABLE as error:
+        fault = error
+    try:
+        raw = _ANY.decode(text)
+    except _UNREADABLE as error:
+        problems[Code.SCHEMA_JSON].append(fail(place, clip(error), "a JSON document"))
+        return None
+    shape = list(_violations(place, raw, form, validator()))
+    if fault is not None and not shape:
+        shape = [fail(place, clip(fault), form.schema)]
+    problems[Code.SCHEMA_SHAPE] += shape
+    if shape:
+        return None
+    problems[Code.SCHEMA_CANONICAL].append(
+        fail(place, "another spelling", "sorted keys, no spaces, shortest numbers")
+    )
+    return value
+
+
+def _violations(place: str, raw: object, form: _Form[T], validator: Validator) -> Iterator[Problem]:
+    small = raw
+    if isinstance(raw, dict):
+        small = {name: value for name, value in raw.items() if name not in form.large_fields}
+    try:
+        for error in islice(validator.iter_errors(small), SHOWN):
+            yield fail(place, clip(f"{clip(error.json_path)}: {error.message}"), form.schema)
     except RecursionError:  # a message quotes the value, however deeply nested
-        yield fail(place, "nested too deeply", schema)
-
-
-def _not_canonical(place: str) -> Problem:
-    return fail(place, "another spelling", "sorted keys, no spaces, shortest numbers")
+        yield fail(place, "nested too deeply", form.schema)

@@ -25,6 +25,7 @@ from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, gather
 from kit.check.finding import Finding, Verdict
 from kit.check.problem import BUNDLE, findings, unchecked
+from kit.check.refusal import Refusal
 from kit.check.schema import Validators
 
 _ELSEWHERE = {
@@ -43,13 +44,13 @@ class Known:
 
 def known(schemas: Mapping[str, Mapping[str, Any]], shipped: Shipped) -> Known:
     """Prepare what any number of bundles are held against."""
-    return Known(validators=schema.compile_schemas(schemas), shipped=shipped)
+    return Known(validators=Validators(schemas), shipped=shipped)
 
 
 def verify(
     path: str,
     files: Mapping[str, bytes],
-    refused: Sequence[tuple[str, str]],
+    refused: Sequence[Refusal],
     known: Known,
 ) -> Verdict:
     """Judge one bundle: its regular files by relative path, and what its reader refused and why.

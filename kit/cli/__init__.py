@@ -292,6 +292,7 @@ def model_dockerfile(model: str) -> int:
     type=FILE,
     help="A model's tokenizer.json: holds texts against token ids. Repeatable; twins need none.",
 )
+@click.option("-j", "--jobs", type=click.IntRange(1, 256), help="Processes; by default the cores.")
 def verify(**options: Any) -> int:
     """Check bundles, trusting nothing that can be recomputed; and what they say of claims."""
     from kit.cli.verify import VerifyOptions, verify
@@ -317,6 +318,16 @@ def audit(name: str, raw: Path | None, as_json: bool) -> int:
     from kit.cli.audit import audit
 
     return audit(name, raw, as_json=as_json)
+
+
+@commands.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=FILE, required=True, help="FILE.tar.zst or FILE.tar.gz.")
+def pack(path: Path, output: Path) -> int:
+    """Pack a bundle into one file to hand in; `verify` and `report` read it as it is."""
+    from kit.cli.pack import pack
+
+    return pack(path, output)
 
 
 @commands.command()

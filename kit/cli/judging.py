@@ -9,14 +9,16 @@ from kit import bundle
 from kit.bundle import Bundle
 from kit.canonical import NotCanonical
 from kit.check.claims.witness import Witness, testify
+from kit.check.codes import Code
 from kit.check.copies import Copies
 from kit.check.finding import Finding, Outcome, Verdict
+from kit.check.refusal import Refusal
 from kit.check.verify import known, verify
-from kit.edge import checkout, disk
+from kit.edge import archive, checkout, disk, pool
 from kit.errors import BundleError, ExitCode, UsageError
 from kit.report.escape import printable
 
-_ANSWERS = {
+ANSWERS = {
     ExitCode.DONE: "VALID",
     ExitCode.DIFFERS: "DIFFERS",
     ExitCode.NOTHING_TO_JUDGE: "PARTIAL",
@@ -33,25 +35,42 @@ def judge(
     rehearsal: figures come from bundles that hold. Raises `UsageError` for a path that does not
     exist, before anything is read.
     """
-    bundles = [bundle for path in paths for bundle in _bundles_at(path)]
+    bundles = _all_bundles(paths)
     held_against, copies = known(checkout.schemas(), checkout.shipped(tokenizers)), Copies()
     for path in bundles:
-        folder = _folder(path)
+        folder = read_folder(path)
         judged = verify(_shown(path), folder.files, folder.refused, held_against)
         verdict = copies.admit(judged)
         holds = verdict.exit_code is not ExitCode.BUNDLE_INVALID and not verdict.is_rehearsal
         yield verdict, _read(folder) if holds else None
 
 
+def verdicts(
+    paths: Sequence[Path], tokenizers: Sequence[Path] = (), jobs: int | None = None
+) -> Iterator[Verdict]:
+    """Read and check each path, as `judge` does, by so many processes; yield the verdicts alone.
+
+    By default there are as many as there are cores, and one for a handful of bundles.
+    """
+    bundles = _all_bundles(paths)
+    held_against = known(checkout.schemas(), checkout.shipped(tokenizers))
+
+    def verdict_on(path: Path) -> Verdict:
+        folder = read_folder(path)
+        return verify(_shown(path), folder.files, folder.refused, held_against)
+
+    processes = jobs or (pool.cores() if len(bundles) > pool.BATCH else 1)
+    return map(Copies().admit, pool.in_order(verdict_on, bundles, processes))
+
+
 def hear(paths: Sequence[Path], tokenizers: Sequence[Path] = ()) -> Iterator[Witness | Verdict]:
     """Read and check each path, as `judge` does; yield what its bundle can say about claims."""
-    bundles = [bundle for path in paths for bundle in _bundles_at(path)]
+    bundles = _all_bundles(paths)
     held_against, copies = known(checkout.schemas(), checkout.shipped(tokenizers)), Copies()
     for path in bundles:
-        folder = _folder(path)
+        folder = read_folder(path)
         judged = verify(_shown(path), folder.files, folder.refused, held_against)
-        verdict = copies.admit(judged)
-        yield testify(verdict, folder.files)
+        yield testify(copies.admit(judged), folder.files)
 
 
 def describe(verdict: Verdict) -> Iterator[str]:
@@ -72,7 +91,7 @@ def describe(verdict: Verdict) -> Iterator[str]:
 def _answer(verdict: Verdict) -> str:
     if verdict.is_rehearsal and verdict.exit_code is ExitCode.NOTHING_TO_JUDGE:
         return "REHEARSAL"
-    return _ANSWERS[verdict.exit_code]
+    return ANSWERS[verdict.exit_code]
 
 
 def _quotable(verdict: Verdict) -> str:
@@ -88,12 +107,16 @@ def _in_full(finding: Finding) -> Iterator[str]:
     yield f"    hint      {printable(finding.hint)}"
 
 
-def _folder(path: Path) -> disk.Folder:
-    """Read a folder; what is none is one that holds nothing, so that it does not stop the rest."""
+def read_folder(path: Path) -> disk.Folder:
+    """Read a folder or an archive, whatever its name.
+
+    What is neither is a folder that holds nothing, so that it does not stop the rest.
+    """
     try:
-        return disk.read_folder(path)
+        return disk.read_folder(path) if path.is_dir() else archive.read_archive(path)
     except BundleError as error:
-        return disk.Folder(files={}, refused=((".", error.what),))
+        refusal = Refusal(name=".", reason=error.what, code=Code.INTEGRITY_BAG)
+        return disk.Folder(files={}, refused=(refusal,))
 
 
 def _read(folder: disk.Folder) -> Bundle | None:
@@ -108,20 +131,28 @@ def _shown(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def _all_bundles(paths: Sequence[Path]) -> list[Path]:
+    return [bundle for path in paths for bundle in _bundles_at(path)]
+
+
 def _bundles_at(path: Path) -> Sequence[Path]:
     """Return the bundles in a folder of bundles; else the path itself, whatever it is."""
     _require_there(path)
     is_folder = path.is_dir() and not path.is_symlink()
     if not is_folder or any((path / name).exists() for name in (bundle.BAGIT, "data")):
         return [path]
-    inside = sorted(folder for folder in path.iterdir() if not folder.name.startswith("."))
-    return [folder for folder in inside if (folder / bundle.BAGIT).exists()] or [path]
+    inside = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    return [entry for entry in inside if _may_be_bundle(entry)] or [path]
+
+
+def _may_be_bundle(entry: Path) -> bool:
+    return archive.compression_of(entry) is not None or (entry / bundle.BAGIT).exists()
 
 
 def _require_there(path: Path) -> None:
     if not os.path.lexists(path):  # which, unlike Path.exists, bears names that are too long
         raise UsageError(
             f"no bundle at {_shown(path)}: there is no such path",
-            "a bundle is a folder that holds bagit.txt and data/",
+            "a bundle is a folder that holds bagit.txt and data/, or a .tar.zst or .tar.gz of one",
             "ls results/local, or make bench to make one",
         )

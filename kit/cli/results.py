@@ -29,6 +29,7 @@ def results(*, update: bool) -> int:
         references=tuple(checkout.references()),
         settings=(),
         tokenizers=(),
+        jobs=None,
     )
     verdicts, judged = hear_all(options)
     if not any(verdict.id for verdict in verdicts):

@@ -1,5 +1,6 @@
 """`kit verify`: judges bundles, and prints the verdicts in the form that was asked for."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import click
 
 from kit import canonical
-from kit.check.finding import Verdict, VerdictDocument, as_document, overall
-from kit.cli.judging import describe, judge
+from kit.check.finding import VerdictDocument, as_document, gravest, overall
+from kit.cli.judging import ANSWERS, describe, verdicts
 from kit.edge import checkout
+from kit.errors import ExitCode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +25,7 @@ class VerifyOptions:
     tokenizers: tuple[Path, ...]
     references: tuple[str, ...]
     settings: tuple[str, ...]
+    jobs: int | None
 
     @property
     def shown(self) -> str | None:
@@ -34,24 +37,34 @@ class VerifyOptions:
 
 def verify(options: VerifyOptions) -> int:
     """Print a verdict on each path, and on each reference's claims; return 6, 1, 7 or 0."""
-    judged = None
     if options.references or options.settings:
         from kit.cli.claims import hear_all  # noqa: PLC0415  # most have no use for it
 
-        verdicts, judged = hear_all(options)
-    else:
-        verdicts = tuple(_judge(options))
-    if options.shown not in (None, "text"):
-        click.echo(_render(options, as_document(verdicts, judged)), nl=False)
-    return overall(verdicts, judged)
+        found, judged = hear_all(options)
+        if options.shown not in (None, "text"):
+            click.echo(_render(options, as_document(found, judged)), nl=False)
+        return overall(found, judged)
+    if options.shown in (None, "text"):
+        return _one_by_one(options)
+    found = tuple(verdicts(options.paths, options.tokenizers, options.jobs))
+    click.echo(_render(options, as_document(found)), nl=False)
+    return overall(found)
 
 
-def _judge(options: VerifyOptions) -> Iterator[Verdict]:
-    """Judge bundle after bundle; text is printed as soon as it is known."""
-    for verdict, _ in judge(options.paths, options.tokenizers):
-        if options.shown == "text":
+def _one_by_one(options: VerifyOptions) -> int:
+    """Print each verdict as it comes, and keep of it no more than its exit code."""
+    counts = Counter(_shown(options))
+    if counts.total() > 1 and not options.quiet:
+        answers = (f"{counts[code]} {answer}" for code, answer in ANSWERS.items() if counts[code])
+        click.echo(f"{counts.total()} bundles: {', '.join(answers)}")
+    return gravest(counts)
+
+
+def _shown(options: VerifyOptions) -> Iterator[ExitCode]:
+    for verdict in verdicts(options.paths, options.tokenizers, options.jobs):
+        if not options.quiet:
             click.echo("\n".join(describe(verdict)))
-        yield verdict
+        yield verdict.exit_code
 
 
 def _render(options: VerifyOptions, document: VerdictDocument) -> str | bytes:

@@ -11,8 +11,10 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
+from kit.check.codes import Code
+from kit.check.refusal import Refusal
 from kit.errors import BundleError, MachineError
 
 ENTRY_LIMIT = 4096
@@ -29,15 +31,10 @@ class Folder:
     """The regular files of a folder by relative path, and every entry refused, with its reason."""
 
     files: Mapping[str, bytes]
-    refused: tuple[tuple[str, str], ...]
+    refused: tuple[Refusal, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    reason: str
-
-
-_Entry: TypeAlias = tuple[str, bytes | _Refusal | None]
+_Entry: TypeAlias = tuple[str, bytes | Refusal | None]
 
 
 def read_folder(path: Path, total_limit_bytes: int = TOTAL_LIMIT_BYTES) -> Folder:
@@ -46,26 +43,45 @@ def read_folder(path: Path, total_limit_bytes: int = TOTAL_LIMIT_BYTES) -> Folde
     Raises `BundleError` where there is no such folder.
     """
     files: dict[str, bytes] = {}
-    refused: list[tuple[str, str]] = []
+    refused: list[Refusal] = []
     total_bytes = 0
     try:
         with _opened(path, None, os.O_DIRECTORY) as folder, closing(_entries(folder)) as entries:
             for name, content in islice(entries, ENTRY_LIMIT):
                 match content:
-                    case _Refusal(reason):
-                        refused.append((name, reason))
+                    case Refusal():
+                        refused.append(content)
                     case bytes():
                         files[name] = content
                         total_bytes += len(content)
                 if total_bytes > total_limit_bytes:
-                    refused.append((".", f"holds more than {total_limit_bytes} bytes"))
+                    refused.append(_too_much(f"{total_limit_bytes} bytes", Code.INTEGRITY_SIZE))
                     break
             else:
                 if next(entries, None) is not None:
-                    refused.append((".", f"holds more than {ENTRY_LIMIT} entries"))
+                    refused.append(_too_much(f"{ENTRY_LIMIT} entries", Code.INTEGRITY_COUNT))
     except OSError as error:
         raise _no_folder(path, error) from error
     return Folder(files=files, refused=tuple(refused))
+
+
+@contextmanager
+def opened_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file that may be a bundle's archive; neither a link nor a pipe is followed.
+
+    Raises `BundleError` where there is no such file, or it is larger than a bundle may be.
+    """
+    try:
+        with _opened(path, None, os.O_NONBLOCK) as handle:
+            facts = os.fstat(handle)
+            if not stat.S_ISREG(facts.st_mode):
+                raise _no_bundle(path, "it is neither a folder nor a file")
+            if facts.st_size > TOTAL_LIMIT_BYTES:
+                raise _no_bundle(path, f"it is larger than {TOTAL_LIMIT_BYTES} bytes")
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                yield file
+    except OSError as error:
+        raise _no_folder(path, error) from error
 
 
 def write_folder(target: Path, files: Mapping[str, bytes]) -> Path:
@@ -182,11 +198,12 @@ def _entries(folder: int, prefix: str = "", depth: int = 1) -> Generator[_Entry,
         for entry in listing:
             name = f"{prefix}{_printable(entry.name)}"
             if not _is_text(entry.name):  # spelt out, it could pass for another entry's name
-                yield name, _Refusal("its name is not UTF-8")
+                yield name, Refusal(name=name, reason="its name is not UTF-8")
             elif not entry.is_dir(follow_symlinks=False):
-                yield name, _read(entry, folder)
+                yield name, _read(entry, folder, name)
             elif depth == DEPTH_LIMIT:
-                yield name, _Refusal(f"a folder more than {DEPTH_LIMIT} levels deep")
+                reason = f"a folder more than {DEPTH_LIMIT} levels deep"
+                yield name, Refusal(name=name, reason=reason, code=Code.INTEGRITY_DEPTH)
             else:
                 yield from _subfolder(entry.name, folder, name, depth)
 
@@ -200,29 +217,36 @@ def _subfolder(entry: str, parent: int, name: str, depth: int) -> Iterator[_Entr
                 is_empty = False
                 yield inner
         if is_empty:
-            yield name, _Refusal("an empty folder")
+            yield name, Refusal(name=name, reason="an empty folder")
     except OSError as error:
-        yield name, _unreadable(error)
+        yield name, Refusal(name=name, reason=_unreadable(error))
 
 
-def _read(entry: os.DirEntry[str], folder: int) -> bytes | _Refusal:
+def _read(entry: os.DirEntry[str], folder: int, name: str) -> bytes | Refusal:
     if entry.is_symlink():
-        return _Refusal("a link")
+        return Refusal(name=name, reason="a link")
     if not entry.is_file(follow_symlinks=False):  # opening a device may do something
-        return _Refusal("not a regular file")
+        return Refusal(name=name, reason="not a regular file")
     try:
-        # The entry may have been replaced since it was listed: ask the opened file itself.
         with _opened(entry.name, folder, os.O_NONBLOCK) as handle:
-            facts = os.fstat(handle)
-            if not stat.S_ISREG(facts.st_mode):
-                return _Refusal("not a regular file")
-            if facts.st_size > FILE_LIMIT_BYTES:
-                return _Refusal(f"larger than {FILE_LIMIT_BYTES} bytes")
-            with os.fdopen(handle, "rb", closefd=False) as file:
-                data = file.read(facts.st_size + 1)
+            return _content(handle, name)
     except OSError as error:
-        return _unreadable(error)
-    return data if len(data) == facts.st_size else _Refusal("changed while it was read")
+        return Refusal(name=name, reason=_unreadable(error))
+
+
+def _content(handle: int, name: str) -> bytes | Refusal:
+    """Read an opened file: it may be another than was listed, so that it is asked itself."""
+    facts = os.fstat(handle)
+    if not stat.S_ISREG(facts.st_mode):
+        return Refusal(name=name, reason="not a regular file")
+    if facts.st_size > FILE_LIMIT_BYTES:
+        reason = f"larger than {FILE_LIMIT_BYTES} bytes"
+        return Refusal(name=name, reason=reason, code=Code.INTEGRITY_SIZE)
+    with os.fdopen(handle, "rb", closefd=False) as file:
+        data = file.read(facts.st_size + 1)
+    if len(data) != facts.st_size:
+        return Refusal(name=name, reason="changed while it was read")
+    return data
 
 
 @contextmanager
@@ -234,10 +258,14 @@ def _opened(path: Path | str, folder: int | None, flags: int) -> Iterator[int]:
         os.close(handle)
 
 
-def _unreadable(error: OSError) -> _Refusal:
+def _too_much(what: str, code: Code) -> Refusal:
+    return Refusal(name=".", reason=f"holds more than {what}", code=code)
+
+
+def _unreadable(error: OSError) -> str:
     if error.errno in (errno.ENXIO, errno.ENODEV):  # a socket, a device without a driver
-        return _Refusal("not a regular file")
-    return _Refusal(f"cannot be read: {os.strerror(error.errno or 0)}")
+        return "not a regular file"
+    return f"cannot be read: {os.strerror(error.errno or 0)}"
 
 
 def _is_text(name: str) -> bool:
@@ -256,8 +284,12 @@ def _no_folder(path: Path, error: OSError) -> BundleError:
             kind = f"it is {'a link' if path.is_symlink() else 'a file'}"
         case number:
             kind = os.strerror(number or 0)
+    return _no_bundle(path, kind)
+
+
+def _no_bundle(path: Path, kind: str) -> BundleError:
     return BundleError(
         f"no bundle at {path}: {kind}",
-        "a bundle is a folder that holds bagit.txt and data/",
+        "a bundle is a folder that holds bagit.txt and data/, or a .tar.zst or .tar.gz of one",
         "ls results/local",
     )

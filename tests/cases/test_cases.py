@@ -88,12 +88,18 @@ def test_an_honest_bundle_never_fails(
 def test_every_code_that_can_fail_has_a_case() -> None:
     """The rest are warnings, tiers of later versions, or not about the files of a bag.
 
+    What a reader of folders and archives refuses has its cases in `tests/unit/edge/`.
+
     What was on the GPUs before the start is in no file yet.
     """
     without_a_case = {
         Code.INTEGRITY_BAG,
         Code.INTEGRITY_ENTRY,
         Code.INTEGRITY_COPY,
+        Code.INTEGRITY_ARCHIVE,
+        Code.INTEGRITY_SIZE,
+        Code.INTEGRITY_COUNT,
+        Code.INTEGRITY_DEPTH,
         Code.ARITHMETIC_TIER,
         Code.TOPOLOGY_TIER,
         Code.TOPOLOGY_PCIE,

@@ -85,6 +85,9 @@ def judged(bag: Path) -> Verdict:
 def image() -> None:
     """Build the image of a rehearsal from its Dockerfile."""
     require(CLIENT, CPU)
+    assert (DRIVER / "libnvidia-ml.so.1").exists(), (
+        "no stand-in driver: .ci/docker-engine start DIR"
+    )
     command = ("build", "--quiet", "-f", "docker/rehearsal.Dockerfile", "-t", REHEARSAL, "docker")
     built = docker(*command, "--build-arg", f"CPU={CPU}", "--build-arg", f"VERSION={__version__}")
     assert built.returncode == 0, built.stderr

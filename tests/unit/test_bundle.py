@@ -33,7 +33,9 @@ DOCUMENT = Document(
     host_id="ab" * 16,
     plan=PLAN,
     plan_digest=PLAN.digest(),
-    clock=Clock(start_utc="2026-03-06T23:59:59Z", end_utc="2026-03-07T00:00:09Z", end_s=10.0),
+    clock=Clock(
+        start_utc="2026-03-06T23:59:59.000000Z", end_utc="2026-03-07T00:00:09.000000Z", end_s=10.0
+    ),
     engine=EngineIdentity(),
     host=Host(system="Linux", kernel="6.1", machine="x86_64", python="3.11.7", cpu_count=2),
     packages={},

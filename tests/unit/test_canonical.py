@@ -27,7 +27,7 @@ RECORDS = st.builds(
     Record,
     phase=st.sampled_from(Phase),
     pass_number=st.integers(0, 9999),
-    prompt_id=TEXT,
+    prompt_id=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),
     seed=st.integers(0, 2**31 - 1),
     sent_s=SECONDS,
     wall_s=SECONDS,

@@ -18,6 +18,7 @@ ORDER = (
     "kit",
     "kit.errors",
     "kit.bootstrap",
+    "kit.bounds",
     "kit.spec",
     "kit.hardware",
     "kit.physics",
@@ -67,6 +68,7 @@ PURE_STANDARD_LIBRARY = frozenset(
 EFFECTFUL_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__", "breakpoint"})
 
 HOMES = {
+    "backports": ("kit.edge.archive",),
     "click": ("kit.cli",),
     "docker": ("kit.edge.dockerd",),
     "jsonschema": ("kit.check.schema",),

@@ -215,6 +215,8 @@ def with_another(document: object, path: tuple[str | int, ...]) -> object:
             inner[path[-1]] = not old
         case str():
             inner[path[-1]] = others.get(old, old + "x")
+        case float():
+            inner[path[-1]] = old / 2
         case _:
             inner[path[-1]] = old + 1
     return copy

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kit import bundle
 from kit.check.finding import Outcome, Verdict
+from kit.check.refusal import Refusal
 from kit.check.verify import verify
 from kit.errors import ExitCode
 from tests.factory import KNOWN, Settings, draft, judge
@@ -142,7 +143,10 @@ def test_odd_counter_values_never_pass(counter: str, value: str) -> None:
 def test_any_file_name_never_raises(name: str) -> None:
     prefixed = verify("case", {**GOOD, f"data/{name}": b"x"}, (), KNOWN)
     assert prefixed.exit_code is ExitCode.BUNDLE_INVALID
-    assert verify("case", GOOD, [(name, name)], KNOWN).exit_code is ExitCode.BUNDLE_INVALID
+    assert (
+        verify("case", GOOD, [Refusal(name=name, reason=name)], KNOWN).exit_code
+        is ExitCode.BUNDLE_INVALID
+    )
 
 
 @functools.cache

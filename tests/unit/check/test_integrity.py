@@ -4,7 +4,9 @@ import pytest
 
 from kit import bundle
 from kit.bundle import Beside
+from kit.check.codes import Code
 from kit.check.finding import Finding, Outcome, Verdict
+from kit.check.refusal import Refusal
 from kit.check.verify import verify
 from kit.errors import ExitCode
 from tests.factory import KNOWN, draft, judge
@@ -23,21 +25,27 @@ def test_a_folder_that_is_no_bundle_gets_one_finding(files: dict[str, bytes]) ->
 
 
 def test_a_path_that_cannot_be_read_says_why() -> None:
-    (finding,) = verify("case", {}, [(".", "it is a link")], KNOWN).findings
+    refusal = Refusal(name=".", reason="it is a link", code=Code.INTEGRITY_BAG)
+    (finding,) = verify("case", {}, [refusal], KNOWN).findings
     assert finding.code == "integrity-bag"
     assert finding.observed == ".: it is a link"
 
 
 def test_refused_entries_fail_one_by_one() -> None:
-    refused = (("data/link", "a link"), ("fifo", "not a regular file"))
+    refused = (
+        Refusal(name="data/link", reason="a link"),
+        Refusal(name="fifo", reason="not a regular file"),
+    )
     verdict = verify("case", draft().seal(), refused, KNOWN)
     found = _only(verdict, "integrity-entry")
-    assert [(finding.subject, finding.observed) for finding in found] == list(refused)
+    assert [(one.subject, one.observed) for one in found] == [
+        (one.name, one.reason) for one in refused
+    ]
     assert verdict.exit_code is ExitCode.BUNDLE_INVALID
 
 
 def test_a_bag_of_links_only_is_a_damaged_bundle() -> None:
-    verdict = verify("case", {}, [("bagit.txt", "a link")], KNOWN)
+    verdict = verify("case", {}, [Refusal(name="bagit.txt", reason="a link")], KNOWN)
     assert len(verdict.findings) > 1
     assert _only(verdict, "integrity-entry")[0].outcome is Outcome.FAIL
 

@@ -30,6 +30,15 @@ TYPES = {
 LINES = {"facts": Header, "sample": Sample, "end": End}
 """The lines of telemetry, by what they say that they are."""
 
+BOUNDED = ("bundle", "record")
+"""Whose types stand in for the schema, so that their bounds must be the same."""
+
+LENGTHS: dict[type[msgspec.inspect.Type], tuple[str, str]] = {
+    msgspec.inspect.VarTupleType: ("minItems", "maxItems"),
+    msgspec.inspect.DictType: ("minProperties", "maxProperties"),
+}
+"""The schema's words for the length of what is not a string."""
+
 counts = st.integers(0, 2**31 - 1)
 seconds = st.floats(0, 1e8)
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -156,6 +165,7 @@ def _compare(
                 _compare(field.type, properties[field.encode_name], root, inner)
         case msgspec.inspect.VarTupleType():
             assert schema["type"] == "array", place
+            _compare_bounds(kind, schema, place)
             _compare(kind.item_type, schema["items"], root, f"{place}[]")
         case msgspec.inspect.TupleType():
             assert schema["minItems"] == len(kind.item_types), place
@@ -163,6 +173,9 @@ def _compare(
             for item, inner in zip(kind.item_types, schema["prefixItems"], strict=True):
                 _compare(item, inner, root, f"{place}[]")
         case msgspec.inspect.DictType():
+            _compare_bounds(kind, schema, place)
+            if "propertyNames" in schema:
+                _compare(kind.key_type, schema["propertyNames"], root, f"{place} key")
             _compare(kind.value_type, schema["additionalProperties"], root, f"{place}{{}}")
         case _:
             _compare_leaf(kind, schema, place)
@@ -183,7 +196,32 @@ def _compare_tagged(
         _compare(kind, inner, root, f"{place}.{tag}")
 
 
+def _compare_bounds(kind: msgspec.inspect.Type, schema: Mapping[str, Any], place: str) -> None:
+    """Hold the bounds of a type against the schema's: what decodes is not asked of the schema."""
+    whole, *fields = place.partition("[")[0].split(".")
+    if whole not in BOUNDED or (set(fields) & set(LARGE_FIELDS) and whole == "record"):
+        return
+    lengths = LENGTHS.get(type(kind), ("minLength", "maxLength"))
+    low, high = schema.get("minimum"), schema.get("maximum")
+    pattern = schema.get("pattern")
+    if "const" in schema:
+        low = high = schema["const"]
+    if "not" in schema:
+        assert schema["not"] == {"pattern": r"\s"}, place
+        pattern = pattern.removesuffix("$") + r"\Z"  # `$` also comes before a last line feed
+    bounds = (
+        ("ge", low),
+        ("le", high),
+        ("pattern", pattern),
+        ("min_length", schema.get(lengths[0])),
+        ("max_length", schema.get(lengths[1])),
+    )
+    for name, wanted in bounds:
+        assert getattr(kind, name, None) == wanted, f"{place}: {name}"
+
+
 def _compare_leaf(kind: msgspec.inspect.Type, schema: Mapping[str, Any], place: str) -> None:
+    _compare_bounds(kind, schema, place)
     match kind:
         case msgspec.inspect.EnumType():
             assert set(schema["enum"]) - {None} == {one.value for one in kind.cls}, place

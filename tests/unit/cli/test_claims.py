@@ -137,6 +137,14 @@ def test_audit_ends_in_1_where_something_is_contradicted() -> None:
     assert "contradicted  audit-nvlink  nv3" in done.stdout
 
 
+def test_the_readme_shows_what_audit_finds() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = page.partition("    $ kit audit article-part-1\n")[2].partition("      ...")[0]
+    shown = [line.removeprefix("    ") for line in block.splitlines()]
+    assert len(shown) > 10
+    assert set(shown) <= set(kit("audit", "article-part-1").stdout.splitlines())
+
+
 def test_audit_as_json_passes_its_schema() -> None:
     done = kit("audit", "article-part-3", "--json")
     assert passes("audit", document(done))

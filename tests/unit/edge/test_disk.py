@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from kit.check.codes import Code
+from kit.check.refusal import Refusal
 from kit.edge import disk
 from kit.errors import BundleError, MachineError
 
@@ -41,7 +43,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def reasons(folder: Path) -> dict[str, str]:
-    return dict(disk.read_folder(folder).refused)
+    return {one.name: one.reason for one in disk.read_folder(folder).refused}
 
 
 def test_regular_files_are_read_by_relative_path(tmp_path: Path) -> None:
@@ -65,7 +67,9 @@ def test_links_are_refused_and_not_followed(tmp_path: Path) -> None:
     (bag / "nowhere").symlink_to("nowhere")
     found = disk.read_folder(bag)
     assert found.files == {}
-    assert dict(found.refused) == dict.fromkeys(("file", "folder", "itself", "nowhere"), "a link")
+    assert {one.name: one.reason for one in found.refused} == dict.fromkeys(
+        ("file", "folder", "itself", "nowhere"), "a link"
+    )
 
 
 def test_pipes_sockets_and_devices_are_refused_at_once(tmp_path: Path) -> None:
@@ -114,7 +118,8 @@ def test_what_cannot_be_read_is_refused_and_the_rest_is_read(open_path: Path) ->
     (open_path / "folder").mkdir()
     (open_path / "file").chmod(0)
     (open_path / "folder").chmod(0)
-    code = "folder = disk.read_folder(path)\nprint(sorted(folder.files), sorted(folder.refused))"
+    code = "folder = disk.read_folder(path)\n"
+    code += "print(sorted(folder.files), sorted((one.name, one.reason) for one in folder.refused))"
     refused = [(name, "cannot be read: Permission denied") for name in ("file", "folder")]
     assert as_nobody(code, open_path) == f"['good'] {refused}"
 
@@ -132,7 +137,8 @@ def test_ten_thousand_entries_are_not_all_read(tmp_path: Path) -> None:
         (tmp_path / str(number)).touch()
     found = disk.read_folder(tmp_path)
     assert len(found.files) == disk.ENTRY_LIMIT
-    assert found.refused == ((".", f"holds more than {disk.ENTRY_LIMIT} entries"),)
+    reason = f"holds more than {disk.ENTRY_LIMIT} entries"
+    assert found.refused == (Refusal(name=".", reason=reason, code=Code.INTEGRITY_COUNT),)
 
 
 def test_empty_folders_count_as_entries(tmp_path: Path) -> None:
@@ -164,7 +170,8 @@ def test_three_thousand_levels_are_not_descended(tmp_path: Path) -> None:
     found = disk.read_folder(tmp_path)
     assert found.files == {"file": b"1"}
     deepest = "/".join("d" * disk.DEPTH_LIMIT)
-    assert found.refused == ((deepest, f"a folder more than {disk.DEPTH_LIMIT} levels deep"),)
+    reason = f"a folder more than {disk.DEPTH_LIMIT} levels deep"
+    assert found.refused == (Refusal(name=deepest, reason=reason, code=Code.INTEGRITY_DEPTH),)
     subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)  # pytest's own gives up
 
 
@@ -175,7 +182,7 @@ def test_odd_names_are_kept_apart(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xff")).write_bytes(b"4")
     found = disk.read_folder(tmp_path)
     assert found.files == {"two\nlines": b"1", "é\x1b[2J": b"2", r"\xff": b"3"}
-    assert found.refused == ((r"\xff", "its name is not UTF-8"),)
+    assert found.refused == (Refusal(name=r"\xff", reason="its name is not UTF-8"),)
 
 
 def test_a_folder_whose_name_is_not_text_is_not_entered(tmp_path: Path) -> None:
@@ -189,7 +196,9 @@ def test_a_folder_whose_name_is_not_text_is_not_entered(tmp_path: Path) -> None:
 def test_files_larger_than_the_limit_are_refused(tmp_path: Path) -> None:
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(disk.FILE_LIMIT_BYTES + 1)
-    assert reasons(tmp_path) == {"sparse": f"larger than {disk.FILE_LIMIT_BYTES} bytes"}
+    reason = f"larger than {disk.FILE_LIMIT_BYTES} bytes"
+    refusal = Refusal(name="sparse", reason=reason, code=Code.INTEGRITY_SIZE)
+    assert disk.read_folder(tmp_path).refused == (refusal,)
 
 
 def test_many_large_files_are_not_all_read(tmp_path: Path) -> None:
@@ -197,14 +206,15 @@ def test_many_large_files_are_not_all_read(tmp_path: Path) -> None:
         (tmp_path / str(number)).write_bytes(bytes(100))
     found = disk.read_folder(tmp_path, total_limit_bytes=400)
     assert len(found.files) == 5
-    assert found.refused == ((".", "holds more than 400 bytes"),)
+    reason = "holds more than 400 bytes"
+    assert found.refused == (Refusal(name=".", reason=reason, code=Code.INTEGRITY_SIZE),)
 
 
 def test_a_file_that_is_not_as_long_as_it_says_is_refused() -> None:
     """A file of /proc says 0 bytes and holds more, as one does that grows while it is read."""
     found = disk.read_folder(Path("/proc/self/net/stat"))
     assert found.files == {}
-    assert {reason for _, reason in found.refused} == {"changed while it was read"}
+    assert {one.reason for one in found.refused} == {"changed while it was read"}
 
 
 def test_entries_replaced_by_links_meanwhile_are_not_followed(tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""Makes good bundles of real sizes by the hundred, without an engine, for benchmarks of the kit.
+
+    .kit/dev/bin/python -m benchmarks.corpus FOLDER --cpu 100 --gpu 20
+
+They are what `tests/factory.py` makes, on the checkout's own suites, models and Compose files, so
+that `kit verify` finds them valid; logs and metrics are padded to the sizes that real ones have.
+"""
+
+import argparse
+import random
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from kit.bundle import EngineIdentity, ModelFile
+from kit.edge import checkout, disk
+from kit.spec import WEIGHTS, Model, Twin
+from tests.factory import Draft, Settings, draft
+
+SUITE = "single"
+PASSES = 5
+
+BUCKETS = 20
+HISTOGRAMS = 24
+"""With these an exposition has some 550 lines and 48 KB, as those of vLLM 0.17.0 on CPU have."""
+
+SAMPLE_EVERY = 10
+"""The factory samples ten times a second, the kit once."""
+
+LOG_LINES = 120
+"""Lines that a server writes besides those that the checks read; a real log has 126 in all."""
+
+
+class Size(Enum):
+    """What a bundle is as large as: the CPU default's, or a full GPU run's."""
+
+    CPU = ("moe-mini", "cpu-tp1")
+    GPU = ("moe", "tp2-nvlink")
+
+
+def main() -> None:
+    """Write the bundles that are asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", type=Path, help="a new folder for each bundle goes there")
+    parser.add_argument("--cpu", type=int, default=0, help="how many of the CPU default's size")
+    parser.add_argument("--gpu", type=int, default=0, help="how many of a full GPU run's size")
+    options = parser.parse_args()
+    for size, count in ((Size.CPU, options.cpu), (Size.GPU, options.gpu)):
+        for number, files in enumerate(bundles(size, count), start=1):
+            disk.write_folder(options.folder / f"{size.name.lower()}-{number:05}", files)
+
+
+def bundles(size: Size, count: int) -> Iterator[Mapping[str, bytes]]:
+    """Yield the files of so many bundles, each with times and tokens of its own."""
+    shipped = checkout.shipped()
+    model, topology = size.value
+    for seed in range(count):
+        settings = Settings(
+            model=model,
+            topology=topology,
+            suite=SUITE,
+            passes=PASSES,
+            seed=seed,
+            shipped=shipped,
+        )
+        made = draft(settings)
+        made.document = replace(
+            made.document, engine=_identity(made.document.engine, shipped.models[model])
+        )
+        _pad(made, random.Random(seed))  # noqa: S311  # noise, not a secret
+        yield made.seal()
+
+
+def _identity(engine: EngineIdentity, model: Model) -> EngineIdentity:
+    """Name the model's own files; of a model that is not pinned, the ones that the factory has."""
+    if not isinstance(model, Twin):
+        return engine
+    files = {**model.files, WEIGHTS: model.sha256}
+    listed = (ModelFile(name=name, size_bytes=1, sha256=digest) for name, digest in files.items())
+    return replace(engine, model_files=tuple(listed))
+
+
+def _pad(made: Draft, noise: random.Random) -> None:
+    made.metrics = {name: text + _histograms(noise) for name, text in made.metrics.items()}
+    if made.telemetry is not None:
+        samples = made.telemetry.samples
+        made.telemetry = replace(
+            made.telemetry,
+            header=replace(made.telemetry.header, interval_s=1.0),
+            samples=(*samples[::SAMPLE_EVERY], samples[-1]),
+        )
+    made.server_log = (made.server_log or b"") + b"".join(
+        b"(APIServer pid=7) INFO 03-06 12:00:%02d [loggers.py:259] Engine 000: Avg prompt "
+        b"throughput: %d.0 tokens/s, Avg generation throughput: %d.5 tokens/s, Running: 1 reqs\n"
+        % (line % 60, noise.randrange(100), noise.randrange(200))
+        for line in range(LOG_LINES)
+    )
+
+
+def _histograms(noise: random.Random) -> bytes:
+    lines = []
+    for number in range(HISTOGRAMS):
+        name = f"vllm:a_histogram_of_seconds_{number}"
+        lines += [f"# HELP {name} Histogram of something in seconds.", f"# TYPE {name} histogram"]
+        lines += [
+            f'{name}_bucket{{engine="0",le="{le}.0",model_name="moe"}} {noise.randrange(100)}.0'
+            for le in range(BUCKETS)
+        ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""`kit pack`: a bundle to one file that can be handed in."""
+
+from pathlib import Path
+
+import click
+
+from kit.check.verify import known, verify
+from kit.cli.judging import describe, read_folder
+from kit.edge import archive, checkout, disk
+from kit.errors import BundleError, ExitCode, UsageError
+
+
+def pack(path: Path, output: Path) -> int:
+    """Write an archive of the bundle at `path`; one that is invalid is not packed.
+
+    So nothing goes along that the format does not know.
+    """
+    compression = archive.compression_of(output)
+    if compression is None:
+        endings = " or ".join(one.value for one in archive.Compression)
+        raise UsageError(
+            f"cannot tell how to pack {output}",
+            f"the name of an archive ends in {endings}",
+            f"kit pack {path} -o {output}{archive.Compression.ZSTD.value}",
+        )
+    folder = read_folder(path)
+    held_against = known(checkout.schemas(), checkout.shipped())
+    verdict = verify(str(path), folder.files, folder.refused, held_against)
+    if verdict.exit_code is ExitCode.BUNDLE_INVALID or verdict.id is None:
+        click.echo("\n".join(describe(verdict)), err=True)
+        raise BundleError(
+            f"{path} is not packed: it is not a valid bundle",
+            "an archive is for handing in, and this would be sent back",
+            f"kit verify {path}",
+        )
+    name = f"bundle-{verdict.id[:16]}"
+    disk.overwrite(output, archive.pack(folder.files, name, compression))
+    click.echo(output)
+    return ExitCode.DONE

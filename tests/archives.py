@@ -1,0 +1,194 @@
+"""Archives that nobody means well with, each with the code that refuses it.
+
+All begin from a good bundle. `tests/unit/edge/test_archive.py` reads them one by one, and the
+fuzzer begins from them.
+"""
+
+import gzip
+import io
+import tarfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from backports import zstd
+
+from kit.check.codes import Code
+from kit.edge.archive import Compression, pack
+from kit.edge.disk import DEPTH_LIMIT, ENTRY_LIMIT, FILE_LIMIT_BYTES
+from tests.factory import Settings, draft
+
+FILES = draft(Settings(passes=1)).seal()
+FOLDER = "bundle-1"
+GOOD = pack(FILES, FOLDER, Compression.ZSTD)
+END = bytes(2 * tarfile.BLOCKSIZE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hostile:
+    """One archive, and what must be said of it."""
+
+    name: str
+    code: Code
+    make: Callable[[], bytes]
+
+
+def member(name: str, data: bytes = b"", **fields: object) -> bytes:
+    """Return one member: a plain header, but for the fields that are given, and its data."""
+    header = tarfile.TarInfo(name)
+    header.size = len(data)
+    for field, value in fields.items():
+        setattr(header, field, value)
+    return header.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % tarfile.BLOCKSIZE)
+
+
+def patched(block: bytes, at: int, value: bytes) -> bytes:
+    """Return a header with other bytes at one place, and the checksum that then fits."""
+    block = block[:at] + value + block[at + len(value) :]
+    head = block[:148] + b" " * 8 + block[156:512]
+    return head[:148] + b"%06o\0 " % sum(head) + head[156:] + block[512:]
+
+
+def bag(files: Mapping[str, bytes] = FILES, folder: str = FOLDER) -> bytes:
+    """Return the members of a bundle, without an end."""
+    return b"".join(member(f"{folder}/{name}", data) for name, data in sorted(files.items()))
+
+
+def zstd_of(*members: bytes, end: bytes = END) -> bytes:
+    return zstd.compress(b"".join(members) + end)
+
+
+def gzip_of(*members: bytes, end: bytes = END) -> bytes:
+    return gzip.compress(b"".join(members) + end)
+
+
+def pax(records: Iterable[tuple[str, str]], kind: bytes = tarfile.XHDTYPE) -> bytes:
+    """Return a member that holds PAX records, as spelled by the standard library."""
+    text = b""
+    for key, value in records:
+        line = f" {key}={value}\n".encode()
+        length = len(line) + 1
+        length += len(str(length + len(str(length)))) - 1
+        text += str(length).encode() + line
+    return member("PaxHeaders/x", text, type=kind)
+
+
+def _bomb() -> bytes:
+    """Zeros of twice what a bundle may hold, in files of the largest size, in 30 KiB or so."""
+    header = member(f"{FOLDER}/data/records.jsonl")
+    size = b"%011o\0" % FILE_LIMIT_BYTES
+    compressor = zstd.ZstdCompressor(level=1)
+    parts = []
+    for _ in range(3):
+        parts.append(compressor.compress(patched(header, 124, size)))
+        parts += [compressor.compress(bytes(2**20)) for _ in range(FILE_LIMIT_BYTES // 2**20)]
+    return b"".join([*parts, compressor.flush()])
+
+
+def _padding_bomb() -> bytes:
+    """A good bundle with endless zeros after its end, which other readers skip."""
+    compressor = zstd.ZstdCompressor(level=1)
+    parts = [compressor.compress(bag() + END)]
+    parts += [compressor.compress(bytes(2**20)) for _ in range(600)]
+    return b"".join([*parts, compressor.flush()])
+
+
+def _window() -> bytes:
+    """A frame that asks its reader for a window of 2 GiB before it says a word."""
+    parameter = zstd.CompressionParameter
+    options: dict[int, int] = {parameter.window_log: 31, parameter.enable_long_distance_matching: 1}
+    compressor = zstd.ZstdCompressor(options=options)
+    return compressor.compress(bag() + END) + compressor.flush()
+
+
+def _old_sparse() -> bytes:
+    header = member(f"{FOLDER}/data/records.jsonl", type=tarfile.GNUTYPE_SPARSE)
+    return patched(header, 257, b"ustar  \0")
+
+
+def _linked(kind: bytes, target: str) -> bytes:
+    return member(f"{FOLDER}/data/server.log.gz", type=kind, linkname=target)
+
+
+WITHOUT_LOG = {name: data for name, data in FILES.items() if name != "data/server.log.gz"}
+DEEP = f"{FOLDER}/{'d/' * DEPTH_LIMIT}f"
+
+ENTRY, NAME, ARCHIVE = Code.INTEGRITY_ENTRY, Code.INTEGRITY_NAME, Code.INTEGRITY_ARCHIVE
+SIZE, COUNT, DEPTH = Code.INTEGRITY_SIZE, Code.INTEGRITY_COUNT, Code.INTEGRITY_DEPTH
+
+_MAKERS: tuple[tuple[str, Code, Callable[[], bytes]], ...] = (
+    ("symbolic-link", ENTRY, lambda: zstd_of(bag(WITHOUT_LOG), _linked(b"2", "/etc/passwd"))),
+    ("hard-link", ENTRY, lambda: zstd_of(bag(WITHOUT_LOG), _linked(b"1", "/etc/passwd"))),
+    ("link-to-a-folder", ENTRY, lambda: zstd_of(member("x", type=b"2", linkname="/"), bag())),
+    ("character-device", ENTRY, lambda: zstd_of(bag(), member(f"{FOLDER}/d", type=b"3"))),
+    ("block-device", ENTRY, lambda: zstd_of(bag(), member(f"{FOLDER}/d", type=b"4"))),
+    ("pipe", ENTRY, lambda: zstd_of(bag(), member(f"{FOLDER}/d", type=b"6"))),
+    ("contiguous-file", ENTRY, lambda: zstd_of(bag(), member(f"{FOLDER}/d", type=b"7"))),
+    ("unknown-kind", ENTRY, lambda: zstd_of(bag(), member(f"{FOLDER}/d", b"x", type=b"Z"))),
+    ("sparse-file", ENTRY, lambda: zstd_of(bag(WITHOUT_LOG), _old_sparse())),
+    ("sparse-by-pax", ENTRY, lambda: zstd_of(pax([("GNU.sparse.major", "1")]), bag())),
+    ("pax-path", ENTRY, lambda: zstd_of(pax([("path", "/etc/passwd")]), bag())),
+    ("pax-size", ENTRY, lambda: zstd_of(pax([("size", "9" * 30)]), bag())),
+    ("pax-for-all", ENTRY, lambda: zstd_of(pax([("comment", "x")], b"g"), bag())),
+    ("pax-of-nothing", ENTRY, lambda: zstd_of(member("x", b"9" * 2**20 + b"\n", type=b"x"), bag())),
+    ("long-name", ENTRY, lambda: zstd_of(member("x", b"/etc/passwd\0", type=b"L"), bag())),
+    ("long-link", ENTRY, lambda: zstd_of(member("x", b"/etc/passwd\0", type=b"K"), bag())),
+    ("duplicate", ENTRY, lambda: zstd_of(bag(), member(f"{FOLDER}/data/records.jsonl", b"{}\n"))),
+    ("duplicate-with-dot", ENTRY, lambda: zstd_of(bag(), member(f"./{FOLDER}/bagit.txt", b""))),
+    ("file-and-folder", ENTRY, lambda: zstd_of(member(f"{FOLDER}/data", b"x"), bag())),
+    ("empty-folder", ENTRY, lambda: zstd_of(bag(), member(f"{FOLDER}/d", type=b"5"))),
+    ("beside-the-bag", ENTRY, lambda: zstd_of(bag(), member("other/README", b"x"))),
+    ("dot-dot", NAME, lambda: zstd_of(bag(), member(f"{FOLDER}/../../etc/passwd", b"x"))),
+    ("dot-dot-first", NAME, lambda: zstd_of(bag(), member("../bagit.txt", b"x"))),
+    ("absolute", NAME, lambda: zstd_of(bag(), member("/etc/passwd", b"x"))),
+    ("backslash", NAME, lambda: zstd_of(bag(), member(f"{FOLDER}\\..\\x", b"x"))),
+    ("control-character", NAME, lambda: zstd_of(bag(), member(f"{FOLDER}/\x1b[2J", b"x"))),
+    ("no-name", NAME, lambda: zstd_of(bag(), member("", b"x"))),
+    ("not-utf-8", NAME, lambda: zstd_of(bag(), patched(member("aaa"), 0, b"\xff\xfe\xfd"))),
+    ("empty", ARCHIVE, lambda: b""),
+    ("wrong-magic", ARCHIVE, lambda: b"PK\3\4" + GOOD),
+    ("bare-tar", ARCHIVE, lambda: bag() + END),
+    ("skippable-frame", ARCHIVE, lambda: b"\x50\x2a\x4d\x18\4\0\0\0abcd" + GOOD),
+    ("cut-off-frame", ARCHIVE, lambda: GOOD[:-7]),
+    ("cut-off-member", ARCHIVE, lambda: gzip_of(bag())[:-9]),
+    ("cut-off-tar", ARCHIVE, lambda: zstd_of(bag()[:-512], end=b"")),
+    ("no-end", ARCHIVE, lambda: zstd_of(bag(), end=b"")),
+    ("half-an-end", ARCHIVE, lambda: zstd_of(bag(), bytes(512), member("x"))),
+    ("after-the-tar", ARCHIVE, lambda: zstd_of(bag(), end=END + bytes(512) + member("x", b"x"))),
+    ("after-the-frame", ARCHIVE, lambda: GOOD + b"x"),
+    ("two-frames", ARCHIVE, lambda: GOOD + GOOD),
+    ("two-gzip-members", ARCHIVE, lambda: gzip_of(bag()) + gzip_of(bag())),
+    ("after-the-gzip", ARCHIVE, lambda: gzip_of(bag()) + bytes(512)),
+    ("changed-byte", ARCHIVE, lambda: GOOD[:99] + bytes([GOOD[99] ^ 255]) + GOOD[100:]),
+    ("bad-checksum", ARCHIVE, lambda: zstd_of(b"x" + bag()[1:])),
+    ("two-bags", ARCHIVE, lambda: zstd_of(bag(), bag(folder="bundle-2"))),
+    ("bag-in-a-bag", ARCHIVE, lambda: zstd_of(bag(folder="."), bag())),
+    ("folder-with-content", ARCHIVE, lambda: zstd_of(bag(), member("d", b"x", type=b"5"))),
+    ("window", ARCHIVE, _window),
+    ("huge-size", SIZE, lambda: zstd_of(patched(member(f"{FOLDER}/f"), 124, b"7" * 11 + b"\0"))),
+    ("negative-size", SIZE, lambda: zstd_of(patched(member(f"{FOLDER}/f"), 124, b"\xff" * 12))),
+    ("endless-size", SIZE, lambda: zstd_of(patched(member("f"), 124, b"\x80" + b"\x7f" * 11))),
+    ("bomb", SIZE, _bomb),
+    ("padding-bomb", SIZE, _padding_bomb),
+    ("too-many", COUNT, lambda: zstd_of(*(member(str(n)) for n in range(ENTRY_LIMIT + 1)))),
+    ("too-deep", DEPTH, lambda: zstd_of(bag(), member(DEEP, b"x"))),
+)
+
+LARGE = ("bomb", "padding-bomb", "too-many", "pax-of-nothing")
+"""Those that take long to make, or are long."""
+
+HOSTILE = tuple(Hostile(name=name, code=code, make=make) for name, code, make in _MAKERS)
+
+
+def written_by_tarfile(files: Mapping[str, bytes], form: int, mode: str) -> bytes:
+    """Return an archive as the standard library writes it, folders included."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode, format=form) as tar:
+        for name in ("data", "data/metrics"):
+            folder = tarfile.TarInfo(f"{FOLDER}/{name}")
+            folder.type = tarfile.DIRTYPE
+            tar.addfile(folder)
+        for name, data in files.items():
+            header = tarfile.TarInfo(f"{FOLDER}/{name}")
+            header.size = len(data)
+            tar.addfile(header, io.BytesIO(data))
+    return out.getvalue()

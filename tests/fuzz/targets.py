@@ -1,0 +1,211 @@
+"""What the fuzzer feeds: a function of bytes for each parser of others' bytes, and good input.
+
+A target raises for a bug alone: what a parser is expected to say of bad input is caught here. Most
+look at something besides, such as a length or a second way to read the same.
+"""
+
+import io
+import math
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from backports import zstd
+
+from kit import bundle, canonical, chat, exposition, nccl, serverlog, telemetry
+from kit.bundle import Document, Runtime
+from kit.canonical import NotCanonical
+from kit.check.finding import Verdict
+from kit.check.verify import verify
+from kit.containers import HostFacts
+from kit.edge import archive, disk
+from kit.plan import Dialect
+from kit.record import Record
+from kit.report.escape import printable
+from kit.sse import EventParser, EventTooLarge
+from tests.archives import FILES, GOOD, HOSTILE, LARGE, bag, gzip_of
+from tests.factory import KNOWN, Settings, draft
+from tests.mutations import changed
+
+LOGS = Path(__file__).parents[1] / "logs"
+GPU_FILES = draft(
+    Settings(passes=1, topology="tp2-pcie", model="moe", runtime=Runtime.DOCKER)
+).seal()
+NAMES = sorted(GPU_FILES)
+JSON_FILES = (bundle.DOCUMENT, bundle.RECORDS, bundle.TELEMETRY, bundle.HOST_FACTS)
+LINES = {
+    name: (bundle.inflate(text) if name.endswith(".gz") else text).splitlines()
+    for name, text in GPU_FILES.items()
+    if name in JSON_FILES
+}
+EDITS = 8
+SMALL_BYTES = 16 * 2**10
+SSE_LIMIT_BYTES = 4096
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """A function to feed, and the good and the odd input to begin from."""
+
+    feed: Callable[[bytes], object]
+    seeds: Callable[[], Iterable[bytes]]
+
+
+def _archive(data: bytes) -> None:
+    _judge(archive.read(io.BytesIO(data)))
+
+
+def _tar(data: bytes) -> None:
+    """Past the compression, whose checksums stop a fuzzer."""
+    _judge(archive.read(io.BytesIO(zstd.compress(data, level=1))))
+
+
+def _files(data: bytes) -> None:
+    """One file of a bundle is something else, and sealed so that every hash fits."""
+    name, content = NAMES[data[0] % len(NAMES) if data else 0], data[1:]
+    if name.endswith(".gz"):
+        content = bundle.compress(content)
+    payload = {key: text for key, text in GPU_FILES.items() if key.startswith("data/")}
+    if name in payload:
+        payload[name] = content
+    files = {**GPU_FILES, **payload, bundle.MANIFEST: bundle.manifest_of(payload)}
+    if name not in payload:
+        files[name] = content
+    _judge(disk.Folder(files=files, refused=()))
+
+
+def _fields(data: bytes) -> None:
+    """Some values of a document, record or sample are others; all is spelled and sealed well."""
+    name = JSON_FILES[data[0] % len(JSON_FILES) if data else 0]
+    lines = [msgspec.json.decode(line) for line in LINES[name]]
+    for at in range(1, min(len(data), 4 * EDITS), 4):
+        line, where, how = data[at], int.from_bytes(data[at + 1 : at + 3], "big"), data[at + 3 :]
+        lines[line % len(lines)] = changed(lines[line % len(lines)], where, how[0] if how else 0)
+    content = canonical.encode_lines(lines)
+    payload = {key: text for key, text in GPU_FILES.items() if key.startswith("data/")}
+    payload[name] = bundle.compress(content) if name.endswith(".gz") else content
+    files = {**GPU_FILES, **payload, bundle.MANIFEST: bundle.manifest_of(payload)}
+    _judge(disk.Folder(files=files, refused=()))
+
+
+def _judge(folder: disk.Folder) -> None:
+    for name in folder.files:
+        assert bundle.is_plain_name(name), name
+    found = verify("case", folder.files, folder.refused, KNOWN)
+    assert not folder.refused or int(found.exit_code) == 6
+    assert canonical.decode(canonical.encode(found), Verdict) == found
+    assert all(printable(one.observed).isprintable() for one in found.findings)
+
+
+def _json(data: bytes) -> None:
+    for kind in (Document, Record, HostFacts):
+        with suppress(NotCanonical):
+            assert canonical.encode(canonical.decode(data, kind)) == data
+    with suppress(NotCanonical):
+        assert canonical.encode_lines(canonical.decode_lines(data, Record)) == data
+
+
+def _exposition(data: bytes) -> None:
+    found = exposition.totals(data, exposition.WITNESSES)
+    assert all(math.isfinite(value) for value in found.values())
+
+
+def _server_log(data: bytes) -> None:
+    found = serverlog.read(data)
+    assert len(found.arguments) <= serverlog.DISTINCT_LIMIT
+
+
+def _nccl_log(data: bytes) -> None:
+    assert len(nccl.read(data).channels) <= nccl.DISTINCT_LIMIT
+
+
+def _telemetry(data: bytes) -> None:
+    with suppress(NotCanonical):
+        told = telemetry.read(data)
+        assert telemetry.write(told) == data
+    with suppress(NotCanonical):
+        telemetry.from_start(data, 1.5)
+    telemetry.has_ended(data)
+
+
+def _events(data: bytes) -> None:
+    """Where the pieces of a stream end must not matter."""
+    size = 1 + data[0] % 7 if data else 1
+    stream = data[1:]
+    pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+    assert _read_events([stream]) == _read_events(pieces)
+
+
+def _read_events(pieces: list[bytes]) -> list[str]:
+    parser, seen = EventParser(SSE_LIMIT_BYTES), []
+    with suppress(EventTooLarge):
+        for piece in pieces:
+            for event in parser.feed(piece):
+                seen.append(event)  # one by one: what came before an error counts
+    return seen
+
+
+def _answers(data: bytes) -> None:
+    for dialect in Dialect:
+        chat.read_completion(data, dialect)
+        chat.read_stream([(0.5, data[:9]), (1.0, data[9:])], dialect)
+
+
+def _good_files() -> Iterable[bytes]:
+    for number, name in enumerate(NAMES):
+        text = GPU_FILES[name]
+        yield bytes([number]) + (bundle.inflate(text) if name.endswith(".gz") else text)
+
+
+def _lines(name: str) -> Iterable[bytes]:
+    text = GPU_FILES[name]
+    yield bundle.inflate(text) if name.endswith(".gz") else text
+
+
+def _metrics() -> Iterable[bytes]:
+    return _lines("data/metrics/measured-1-after.prom.gz")
+
+
+def _chat_seeds() -> Iterable[bytes]:
+    usage = b'"usage":{"prompt_tokens":2,"completion_tokens":1,"prompt_tokens_details":null}'
+    yield (
+        b'{"prompt_token_ids":[1,2],"choices":[{"index":0,"message":{"content":"x"},'
+        b'"finish_reason":"stop","token_ids":[3]}],' + usage + b"}"
+    )
+    yield (
+        b'data: {"choices":[{"delta":{"content":"x"},"token_ids":[3],"finish_reason":"stop"}]}\n\n'
+        b'data: {"choices":[],' + usage + b"}\n\ndata: [DONE]\n\n"
+    )
+
+
+def _small_archives() -> Iterable[bytes]:
+    yield from (GOOD, gzip_of(bag()))
+    yield from (one.make() for one in HOSTILE if one.name not in LARGE)
+
+
+def _small_tars() -> Iterable[bytes]:
+    yield bag({name: data for name, data in FILES.items() if len(data) < SMALL_BYTES}) + bytes(1024)
+    for data in _small_archives():
+        with suppress(zstd.ZstdError):
+            yield zstd.decompress(data)
+
+
+TARGETS = {
+    "archive": Target(feed=_archive, seeds=_small_archives),
+    "tar": Target(feed=_tar, seeds=_small_tars),
+    "files": Target(feed=_files, seeds=_good_files),
+    "fields": Target(feed=_fields, seeds=lambda: [bytes(range(n, n + 20)) for n in range(8)]),
+    "json": Target(feed=_json, seeds=lambda: [*_lines(bundle.DOCUMENT), *_lines(bundle.RECORDS)]),
+    "exposition": Target(feed=_exposition, seeds=_metrics),
+    "server-log": Target(
+        feed=_server_log, seeds=lambda: [path.read_bytes() for path in LOGS.glob("server-*.log")]
+    ),
+    "nccl-log": Target(
+        feed=_nccl_log, seeds=lambda: [path.read_bytes() for path in LOGS.glob("nccl-*.log")]
+    ),
+    "telemetry": Target(feed=_telemetry, seeds=lambda: _lines(bundle.TELEMETRY)),
+    "events": Target(feed=_events, seeds=lambda: [b"\2: x\r\ndata: a\ndata:b\n\nid: 1\n\n"]),
+    "answers": Target(feed=_answers, seeds=_chat_seeds),
+}

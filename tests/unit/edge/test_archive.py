@@ -1,0 +1,149 @@
+"""Archives: good ones are the bundle, hostile ones are refused, each by the code that names it."""
+
+import gzip
+import io
+import os
+import subprocess
+import tarfile
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from backports import zstd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kit.check.finding import Outcome
+from kit.check.verify import verify
+from kit.edge import archive, disk
+from kit.edge.archive import Compression
+from kit.errors import BundleError, ExitCode
+from tests.archives import (
+    FILES,
+    FOLDER,
+    GOOD,
+    HOSTILE,
+    Hostile,
+    bag,
+    member,
+    written_by_tarfile,
+    zstd_of,
+)
+from tests.factory import KNOWN
+
+MEMORY_LIMIT_BYTES = 3 * disk.TOTAL_LIMIT_BYTES
+"""What is kept, once as pieces and once joined, and what a reader of zstd needs besides."""
+
+
+def read(data: bytes) -> disk.Folder:
+    return archive.read(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("compression", Compression)
+def test_what_is_packed_reads_back(compression: Compression) -> None:
+    packed = archive.pack(FILES, FOLDER, compression)
+    assert read(packed) == disk.Folder(files=FILES, refused=())
+    assert archive.pack(dict(reversed(FILES.items())), FOLDER, compression) == packed
+
+
+@pytest.mark.parametrize("compression", Compression)
+def test_others_read_what_is_packed(compression: Compression) -> None:
+    packed = archive.pack(FILES, FOLDER, compression)
+    with tarfile.open(fileobj=io.BytesIO(_inflated(packed, compression))) as tar:
+        assert [one.name for one in tar] == [f"{FOLDER}/{name}" for name in sorted(FILES)]
+        assert {(one.mode, one.mtime, one.uid, one.uname) for one in tar} == {(0o644, 0, 0, "")}
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_what_others_pack_is_read(form: int) -> None:
+    assert read(written_by_tarfile(FILES, form, "w:gz")) == disk.Folder(files=FILES, refused=())
+
+
+@pytest.mark.parametrize("place", [FOLDER, "."])
+def test_what_the_command_packs_is_read(place: str, tmp_path: Path) -> None:
+    disk.write_folder(tmp_path / FOLDER, FILES)
+    inside = tmp_path if place == FOLDER else tmp_path / FOLDER
+    subprocess.run(["tar", "-C", inside, "-czf", tmp_path / "x.tar.gz", place], check=True)
+    assert archive.read_archive(tmp_path / "x.tar.gz") == disk.Folder(files=FILES, refused=())
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda one: f"{one.name}-{one.code.id}")
+def test_hostile_archives_are_refused_by_their_code(hostile: Hostile) -> None:
+    data = hostile.make()
+    tracemalloc.start()
+    start_s = time.monotonic()
+    found = read(data)
+    assert time.monotonic() - start_s < 60, "a hang, whatever else the host does"
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < MEMORY_LIMIT_BYTES
+    assert hostile.code in {refusal.code for refusal in found.refused}
+    verdict = verify("case", found.files, found.refused, KNOWN)
+    failed = {one.code for one in verdict.findings if one.outcome is Outcome.FAIL}
+    assert hostile.code.id in failed
+    assert verdict.exit_code is ExitCode.BUNDLE_INVALID
+
+
+def test_codes_and_names_of_the_hostile_ones_are_many() -> None:
+    assert len({one.name for one in HOSTILE}) == len(HOSTILE) > 50
+    assert len({one.code for one in HOSTILE}) == 6
+
+
+@given(place=st.floats(0, 1, exclude_max=True), value=st.integers(1, 255))
+@settings(max_examples=200, deadline=None)
+def test_a_changed_byte_never_makes_another_bundle(place: float, value: int) -> None:
+    data = bytearray(GOOD)
+    data[int(place * len(data))] ^= value
+    found = read(bytes(data))
+    assert found.refused or found.files == FILES  # a bit of the frame's header may mean nothing
+
+
+@given(place=st.floats(0, 1, exclude_max=True))
+@settings(max_examples=100, deadline=None)
+def test_one_that_is_cut_off_is_refused(place: float) -> None:
+    assert read(GOOD[: int(place * len(GOOD))]).refused
+
+
+@given(block=st.binary(min_size=512, max_size=512), rest=st.binary(max_size=600))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_for_a_tar_never_raise(block: bytes, rest: bytes) -> None:
+    found = read(zstd_of(block, rest))
+    assert found.refused or not found.files  # 512 zeros begin the end of a tar
+
+
+@given(name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))
+@settings(max_examples=200, deadline=None)
+def test_any_name_stays_inside_or_is_refused(name: str) -> None:
+    found = read(zstd_of(bag(), member(f"{FOLDER}/{name}", b"x")))
+    inside = {os.path.normpath(f"/bag/{path}") for path in found.files}
+    assert all(path.startswith("/bag/") for path in inside)
+    assert len(inside) == len(found.files)
+
+
+def test_an_archive_of_something_else_is_no_bundle() -> None:
+    found = read(zstd_of(member("src/main.c", b"int main;")))
+    assert found == disk.Folder(files={"main.c": b"int main;"}, refused=())
+    verdict = verify("case", found.files, found.refused, KNOWN)
+    assert [one.code for one in verdict.findings] == ["integrity-bag"]
+
+
+def test_links_pipes_and_devices_are_no_archives(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("good.tar.zst")
+    (tmp_path / "good.tar.zst").write_bytes(GOOD)
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "link", tmp_path / "pipe", Path("/dev/zero"), tmp_path / "nothing"):
+        with pytest.raises(BundleError, match="no bundle at"):
+            archive.read_archive(path)
+
+
+def test_a_file_larger_than_a_bundle_is_not_opened_for_long(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.tar.zst").open("wb") as file:
+        file.write(GOOD)
+        file.truncate(disk.TOTAL_LIMIT_BYTES + 1)
+    with pytest.raises(BundleError, match="larger than"):
+        archive.read_archive(tmp_path / "sparse.tar.zst")
+
+
+def _inflated(data: bytes, compression: Compression) -> bytes:
+    return zstd.decompress(data) if compression is Compression.ZSTD else gzip.decompress(data)
