@@ -51,7 +51,7 @@ class ErrorCode(Enum):
     TOO_LARGE = "too-large"
 
 
-Chunk: TypeAlias = tuple[float, int]
+Chunk: TypeAlias = tuple[float, Below2To31]
 """(arrival in seconds from `sent_s`, completion tokens in this chunk)."""
 
 
@@ -77,8 +77,8 @@ class Record(
     """One line of `records.jsonl`. An absent value is absent, never 0.
 
     `sent_s` is monotonic from the run's start; `wall_s` from sending to the last byte of the
-    response; both in seconds. Token counts are the server's own `usage`. What the arrays and the
-    text may hold, `kit.check.answers` says.
+    response; both in seconds. Token counts are the server's own `usage`. How long arrays and
+    text may be, `kit.check.answers` says.
     """
 
     phase: Phase
@@ -91,8 +91,8 @@ class Record(
     cached_tokens: Below2To31 | None = None
     completion_tokens: Below2To31 | None = None
     finish_reason: FinishReason | None = None
-    prompt_token_ids: tuple[int, ...] | None = None
-    token_ids: tuple[int, ...] | None = None
+    prompt_token_ids: tuple[Below2To31, ...] | None = None
+    token_ids: tuple[Below2To31, ...] | None = None
     text: str | None = None
     chunks: tuple[Chunk, ...] | None = None
     error: ErrorCode | None = None

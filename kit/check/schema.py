@@ -258,15 +258,21 @@ def _decoded(
         problems[Code.SCHEMA_JSON].append(fail(place, clip(error), "a JSON document"))
         return None
     shape = list(_violations(place, raw, form, validator()))
-    if fault is not None and not shape:
-        shape = [fail(place, clip(fault), form.schema)]
     problems[Code.SCHEMA_SHAPE] += shape
-    if shape:
+    if fault is not None and not shape:
+        problems[_code_of(fault, form)].append(fail(place, clip(fault), form.schema))
+    if fault is not None or shape:
         return None
     problems[Code.SCHEMA_CANONICAL].append(
         fail(place, "another spelling", "sorted keys, no spaces, shortest numbers")
     )
     return value
+
+
+def _code_of(fault: Exception, form: _Form[T]) -> Code:
+    """Tell a number out of range in a large field from a value of the wrong type (msgspec)."""
+    is_range = bool(form.large_fields) and ", got " not in str(fault)
+    return Code.SCHEMA_ARRAYS if is_range else Code.SCHEMA_SHAPE
 
 
 def _violations(place: str, raw: object, form: _Form[T], validator: Validator) -> Iterator[Problem]:
