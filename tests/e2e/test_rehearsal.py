@@ -31,6 +31,7 @@ UNSEEN = Outcome.COULD_NOT_CHECK
 ALWAYS = {
     "topology-kernels",  # no 4-bit weights, no Marlin
     "topology-containers",  # images of this machine's own
+    "arithmetic-text",  # the tokenizer is a twin's
     "protocol-model-files",  # a twin's
     "protocol-base-image",  # no digest is pinned yet
     "protocol-passes",  # one pass, as published
