@@ -26,7 +26,6 @@ pytestmark = [pytest.mark.docker, pytest.mark.e2e]
 CLIENT, CPU = (f"llm-serving-kit/{name}:{__version__}" for name in ("client", "cpu"))
 REHEARSAL = f"llm-serving-kit/rehearsal:{__version__}"
 DRIVER = checkout.ROOT / "tests" / "stand_in_gpu" / "driver"
-UNSEEN = Outcome.COULD_NOT_CHECK
 
 ALWAYS = {
     "topology-kernels",  # no 4-bit weights, no Marlin
