@@ -15,6 +15,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from kit.bundle import EngineIdentity, ModelFile
+from kit.check.evidence import Shipped
+from kit.check.text import TOKENIZER
 from kit.edge import checkout, disk
 from kit.spec import WEIGHTS, Model, Twin
 from tests.factory import Draft, Settings, draft
@@ -70,6 +72,7 @@ def bundles(size: Size, count: int) -> Iterator[Mapping[str, bytes]]:
             made.document, engine=_identity(made.document.engine, shipped.models[model])
         )
         _pad(made, random.Random(seed))  # noqa: S311  # noise, not a secret
+        _spell(made, shipped)
         yield made.seal()
 
 
@@ -82,6 +85,19 @@ def _identity(engine: EngineIdentity, model: Model) -> EngineIdentity:
     return replace(engine, model_files=tuple(listed))
 
 
+def _spell(made: Draft, shipped: Shipped) -> None:
+    """Make each text the one of its token ids, where the model's tokenizer is at hand."""
+    files = {file.name: file.sha256 for file in made.document.engine.model_files or ()}
+    tokenizer = shipped.tokenizers.get(files[TOKENIZER])
+    if tokenizer is None:
+        return
+    texts = (tokenizer.bytes_of(record.token_ids or ()) or b"" for record in made.records)
+    made.records = [
+        replace(record, text=text.decode("utf-8", "replace"))
+        for record, text in zip(made.records, texts, strict=True)
+    ]
+
+
 def _pad(made: Draft, noise: random.Random) -> None:
     made.metrics = {name: text + _histograms(noise) for name, text in made.metrics.items()}
     if made.telemetry is not None:
@@ -91,12 +107,13 @@ def _pad(made: Draft, noise: random.Random) -> None:
             header=replace(made.telemetry.header, interval_s=1.0),
             samples=(*samples[::SAMPLE_EVERY], samples[-1]),
         )
-    made.server_log = (made.server_log or b"") + b"".join(
-        b"(APIServer pid=7) INFO 03-06 12:00:%02d [loggers.py:259] Engine 000: Avg prompt "
+    lines = (
+        b"(APIServer pid=7) INFO 03-06 12:00:00 [loggers.py:259] Engine 000: Avg prompt "
         b"throughput: %d.0 tokens/s, Avg generation throughput: %d.5 tokens/s, Running: 1 reqs\n"
-        % (line % 60, noise.randrange(100), noise.randrange(200))
-        for line in range(LOG_LINES)
+        % (noise.randrange(100), noise.randrange(200))
+        for _ in range(LOG_LINES)
     )
+    made.server_log = b"".join(lines) + (made.server_log or b"")
 
 
 def _histograms(noise: random.Random) -> bytes:
