@@ -68,11 +68,11 @@ def rehearse(topology: str, model: str, results: Path) -> subprocess.CompletedPr
     )
 
 
-def report(bag: Path) -> str:
+def figures(bag: Path) -> str:
     """Return the table of figures, of which a rehearsal has none."""
     command = [sys.executable, "-m", "kit", "report", str(bag), "--format", "csv"]
     done = subprocess.run(command, cwd=checkout.ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert "none of 1 path(s) holds a bundle to report on" in done.stderr
     return done.stdout
 
 
@@ -106,7 +106,7 @@ def test_a_gpu_topology_is_walked_from_end_to_end(
     short = {one.code for one in verdict.findings if one.outcome is not Outcome.PASS}
     assert short - OF_THE_HOST == EXPECTED[topology, model]
     assert verdict.exit_code is ExitCode.NOTHING_TO_JUDGE
-    assert "moe" not in report(bag)
+    assert figures(bag) == ""
     _look_at(bag, topology, model)
     assert docker("ps", "--all", "--quiet", "--filter", f"name=kit-{topology}").stdout == ""
 
