@@ -30,7 +30,7 @@ def encode(value: object) -> bytes:
 
 def encode_lines(values: Iterable[object]) -> bytes:
     """Return one canonical line for each value (JSON Lines)."""
-    return b"".join(encode(value) for value in values)
+    return _ENCODER.encode_lines(values)
 
 
 def decode(data: bytes, kind: type[T]) -> T:
@@ -49,7 +49,7 @@ def decode_lines(data: bytes, kind: type[T]) -> tuple[T, ...]:
     """Read canonical JSON Lines; raise `NotCanonical` naming the first bad line, from 1."""
     try:
         values = msgspec.json.Decoder(kind).decode_lines(data)
-        if _ENCODER.encode_lines(values) == data:
+        if encode_lines(values) == data:
             return tuple(values)
     except _UNREADABLE:
         pass

@@ -26,7 +26,7 @@ class Detokenizer:
     def bytes_of(self, token_ids: Sequence[int]) -> bytes | None:
         """Return the bytes that these tokens stand for; None if an id is not in the vocabulary."""
         try:
-            return b"".join([self.pieces[token_id] for token_id in token_ids])
+            return b"".join(map(self.pieces.__getitem__, token_ids))
         except KeyError:
             return None
 

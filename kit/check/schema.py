@@ -210,12 +210,27 @@ def _records(data: bytes, validators: Validators, problems: Problems) -> tuple[R
             fail(bundle.RECORDS, "the last line has no newline", "a newline after each record")
         )
     lines = data.removesuffix(b"\n").split(b"\n") if data else []
+    if (at_once := _at_once(data, lines)) is not None:
+        for record in at_once:
+            _look_inside(record, problems)
+        return at_once
     records = [
         _record(f"{bundle.RECORDS}:{number}", line, validators, problems)
         for number, line in enumerate(lines, start=1)
     ]
     whole = tuple(record for record in records if record is not None)
     return whole if len(whole) == len(records) else None
+
+
+def _at_once(data: bytes, lines: Sequence[bytes]) -> tuple[Record, ...] | None:
+    """Return all records, or None where something is wrong with one of them."""
+    if max(map(len, lines), default=0) > LINE_LIMIT_BYTES:
+        return None
+    try:
+        records = tuple(_RECORD.decoder.decode_lines(data))
+        return records if canonical.encode_lines(records) == data else None
+    except _UNREADABLE:
+        return None
 
 
 def _record(place: str, line: bytes, validators: Validators, problems: Problems) -> Record | None:

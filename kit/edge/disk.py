@@ -242,8 +242,9 @@ def _content(handle: int, name: str) -> bytes | Refusal:
     if facts.st_size > FILE_LIMIT_BYTES:
         reason = f"larger than {FILE_LIMIT_BYTES} bytes"
         return Refusal(name=name, reason=reason, code=Code.INTEGRITY_SIZE)
-    with os.fdopen(handle, "rb", closefd=False) as file:
-        data = file.read(facts.st_size + 1)
+    data = b""
+    while part := os.read(handle, facts.st_size + 1 - len(data)):
+        data += part
     if len(data) != facts.st_size:
         return Refusal(name=name, reason="changed while it was read")
     return data

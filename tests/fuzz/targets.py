@@ -6,6 +6,7 @@ look at something besides, such as a length or a second way to read the same.
 
 import io
 import math
+import tomllib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,19 +15,32 @@ from pathlib import Path
 import msgspec
 from backports import zstd
 
-from kit import bundle, canonical, chat, exposition, nccl, serverlog, telemetry
+from kit import (
+    bundle,
+    canonical,
+    chat,
+    detokenizer,
+    exposition,
+    formula,
+    nccl,
+    reference,
+    serverlog,
+    telemetry,
+)
 from kit.bundle import Document, Runtime
 from kit.canonical import NotCanonical
 from kit.check.finding import Verdict
 from kit.check.verify import verify
 from kit.containers import HostFacts
 from kit.edge import archive, disk
+from kit.errors import SpecError
+from kit.formula import BadFormula
 from kit.plan import Dialect
 from kit.record import Record
 from kit.report.escape import printable
 from kit.sse import EventParser, EventTooLarge
 from tests.archives import FILES, GOOD, HOSTILE, LARGE, bag, gzip_of
-from tests.factory import KNOWN, Settings, draft
+from tests.factory import KNOWN, ROOT, Settings, draft
 from tests.mutations import changed
 
 LOGS = Path(__file__).parents[1] / "logs"
@@ -153,6 +167,49 @@ def _answers(data: bytes) -> None:
         chat.read_stream([(0.5, data[:9]), (1.0, data[9:])], dialect)
 
 
+def _formula(data: bytes) -> None:
+    text = data.decode("utf-8", "replace")
+    with suppress(BadFormula):
+        tree = formula.parse(text)
+        list(formula.parameters(tree))
+        formula.cells(tree)
+    with suppress(BadFormula):
+        formula.parse_cell(text)
+
+
+def _reference(data: bytes) -> None:
+    for name in ("x.toml", "x.json"):
+        with suppress(SpecError):
+            reference.all_claims(reference.parse(data, name))
+
+
+def _tokenizer(data: bytes) -> None:
+    with suppress(SpecError):
+        found = detokenizer.parse(data, "tokenizer.json")
+        assert found.bytes_of([]) == b""
+        found.bytes_of(list(found.pieces))
+
+
+def _references() -> Iterable[bytes]:
+    for path in (ROOT / "results" / "published").glob("*.toml"):
+        yield path.read_bytes()
+        yield msgspec.json.encode(tomllib.loads(path.read_text()))
+
+
+def _formulas() -> Iterable[bytes]:
+    for path in (ROOT / "results" / "published").glob("*.toml"):
+        for claim in reference.all_claims(reference.parse(path.read_bytes(), path.name)):
+            if claim.measure is not None:
+                yield claim.measure.formula.encode()
+
+
+def _tokenizers() -> Iterable[bytes]:
+    yield (
+        b'{"decoder":{"type":"ByteLevel"},"model":{"type":"BPE","vocab":{"a":0,"\xc4\xa0b":1}},'
+        b'"added_tokens":[{"id":2,"content":"<x>","special":true}]}'
+    )
+
+
 def _good_files() -> Iterable[bytes]:
     for number, name in enumerate(NAMES):
         text = GPU_FILES[name]
@@ -207,5 +264,8 @@ TARGETS = {
     ),
     "telemetry": Target(feed=_telemetry, seeds=lambda: _lines(bundle.TELEMETRY)),
     "events": Target(feed=_events, seeds=lambda: [b"\2: x\r\ndata: a\ndata:b\n\nid: 1\n\n"]),
+    "formula": Target(feed=_formula, seeds=_formulas),
+    "reference": Target(feed=_reference, seeds=_references),
+    "tokenizer": Target(feed=_tokenizer, seeds=_tokenizers),
     "answers": Target(feed=_answers, seeds=_chat_seeds),
 }
