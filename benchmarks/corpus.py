@@ -18,7 +18,7 @@ from kit.bundle import EngineIdentity, ModelFile
 from kit.check.evidence import Shipped
 from kit.check.text import TOKENIZER
 from kit.edge import checkout, disk
-from kit.spec import WEIGHTS, Model, Twin
+from kit.models import WEIGHTS, Model, Twin
 from tests.factory import Draft, Settings, draft
 
 SUITE = "single"

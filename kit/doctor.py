@@ -6,7 +6,8 @@ from itertools import chain
 import msgspec
 
 from kit import spec
-from kit.spec import Device, HubModel, Model, Topology, Transport
+from kit.models import HubModel, Model
+from kit.spec import Device, Topology, Transport
 from kit.telemetry import GpuFacts, GpuProcesses, Inventory
 
 OLDEST_DRIVER = (570, 124, 6)

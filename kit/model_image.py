@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import PurePosixPath
 
 from kit.errors import SpecError
-from kit.spec import HubFile, HubModel
+from kit.models import HubFile, HubModel
 
 WEIGHTS = ".safetensors"
 COPY = "COPY --link --from=model /models /models\n"

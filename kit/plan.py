@@ -1,6 +1,5 @@
 """The plan: everything that a run will do, frozen and printable before anything starts."""
 
-import hashlib
 from collections.abc import Iterator
 from enum import Enum
 from typing import Annotated, assert_never
@@ -11,8 +10,8 @@ from msgspec.structs import replace
 from kit import canonical
 from kit.bounds import Count, FullLine, Id, Line, Name, Seed, Text
 from kit.errors import UsageError
-from kit.record import Phase, Request
-from kit.spec import Device, HubModel, Model, Prompt, Service, Suite, Topology, Transport, Twin
+from kit.models import HubModel, Model, Twin
+from kit.spec import Device, Prompt, Service, Suite, Topology, Transport
 
 PUBLISHED_MAX_TOKENS = 4096
 """The article: "Each prompt at max_tokens=4096"."""
@@ -198,45 +197,6 @@ def describe_engine(topology: Topology, service: Service) -> Engine:
         command=service.command,
         environment=service.environment,
     )
-
-
-def requests(plan: Plan, run_salt: str = "") -> Iterator[Request]:
-    """Yield every request of the plan in the order in which it is to be sent.
-
-    With a cold cache `run_salt` keeps a run from the blocks that an earlier one left in the server.
-    """
-    for phase, number in passes(plan):
-        for prompt in plan.prompts:
-            yield Request(
-                phase=phase,
-                pass_number=number,
-                prompt_id=prompt.id,
-                prompt=prompt.text,
-                seed=request_seed(plan.seed, phase, number, prompt.id),
-                cache_salt=_salt(plan, run_salt, f"{phase.value}/{number}/{prompt.id}"),
-            )
-
-
-def passes(plan: Plan) -> Iterator[tuple[Phase, int]]:
-    """Yield (phase, pass number): the warm-up is 0, measured and streaming passes count from 1."""
-    for _ in range(plan.warmup_passes):
-        yield Phase.WARMUP, 0
-    for number in range(1, plan.measured_passes + 1):
-        yield Phase.MEASURED, number
-    for number in range(1, plan.stream_passes + 1):
-        yield Phase.STREAM, number
-
-
-def request_seed(plan_seed: int, phase: Phase, pass_number: int, prompt_id: str) -> int:
-    """Return a seed below 2^31; were they equal, passes would be copies of each other."""
-    name = f"{plan_seed}/{phase.value}/{pass_number}/{prompt_id}"
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") >> 1
-
-
-def _salt(plan: Plan, run_salt: str, request: str) -> str | None:
-    if plan.cache is CachePolicy.WARM:
-        return None
-    return hashlib.sha256(f"{run_salt}/{request}".encode()).hexdigest()
 
 
 def _plan(

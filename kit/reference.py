@@ -8,70 +8,30 @@ what its ranks talked over.
 
 import math
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from enum import Enum
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from statistics import variance
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
 from kit import formula
+from kit.claim import Claim, Hardware, Id, Measure, Part, Relation, Text
 from kit.errors import SpecError
-from kit.figure import Printed, PrintedPositive, Range, exactly, printed
-from kit.formula import BadFormula, CellName, Formula, Quantity
+from kit.figure import Printed, PrintedPositive
+from kit.formula import CellName
 
 SCHEMA_VERSION = 1
 """Format history. 1: first version."""
 
 LIMIT_BYTES = 2**20
 
-Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=100)]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 CellKey = Annotated[str, msgspec.Meta(min_length=5, max_length=100)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
-Share = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
-
-VOCABULARY: Mapping[str, tuple[int, int, int]] = {
-    "rate": (1, 0, 1),
-    "request-rate": (1, 0, 0),
-    "ttft": (1, 0, 0),
-    "kv-tokens": (1, 0, 0),
-    "weights-gb": (1, 0, 0),
-    "checkpoint-gb": (1, 0, 0),
-    "not-passed": (32, 1, 1),
-}
-"""The quantities of a formula: how many cells at most, how many words at least and at most.
-
-`rate`: completion tokens/s of a cell over all requests in flight, or of one prompt. `request-rate`:
-of one request of several. `ttft`: seconds to the first token. `kv-tokens`: tokens that the server's
-KV cache holds. `weights-gb`: GB (10^9 bytes) of weights on a GPU. `checkpoint-gb`: GB of the
-model's weight files. `not-passed`: findings of a code that are no pass, over the cells' bundles.
-"""
 
 
-class Relation(Enum):
-    """How a formula's value stands to the published figure."""
-
-    EQUALS = "equals"
-    AT_MOST = "at-most"
-    AT_LEAST = "at-least"
-
-
-class Hardware(Enum):
-    """Where a claim can be judged: absolute numbers on the same GPUs only, ratios anywhere."""
-
-    SAME = "same"
-    ANY = "any"
-
-
-class _Part(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """A piece of a reference."""
-
-
-class HardwareText(_Part, frozen=True, kw_only=True):
+class HardwareText(Part, frozen=True, kw_only=True):
     """The machine; `gpu` is the name that the driver gives to the GPUs."""
 
     gpu: Text
@@ -86,7 +46,7 @@ class HardwareText(_Part, frozen=True, kw_only=True):
     power: Text | None = None
 
 
-class SoftwareText(_Part, frozen=True, kw_only=True):
+class SoftwareText(Part, frozen=True, kw_only=True):
     """The engine, its release, and what it ran on."""
 
     engine: Text
@@ -96,7 +56,7 @@ class SoftwareText(_Part, frozen=True, kw_only=True):
     driver: Text | None = None
 
 
-class ProtocolText(_Part, frozen=True, kw_only=True):
+class ProtocolText(Part, frozen=True, kw_only=True):
     """How it was measured, as far as that was published."""
 
     prompts: Positive | None = None
@@ -106,18 +66,18 @@ class ProtocolText(_Part, frozen=True, kw_only=True):
     temperature: Printed | None = None
     headline: Text | None = None
     flags: tuple[Text, ...] = ()
-    environment: dict[str, Text] = {}
+    environment: dict[str, Text] = msgspec.field(default_factory=dict)
     notes: tuple[Text, ...] = ()
 
 
-class ModelText(_Part, frozen=True, kw_only=True):
+class ModelText(Part, frozen=True, kw_only=True):
     """A model by the name that was published, and its repository on the hub where known."""
 
     name: Text
     repository: Text | None = None
 
 
-class CellFigures(_Part, frozen=True, kw_only=True):
+class CellFigures(Part, frozen=True, kw_only=True):
     """What was published of one cell.
 
     `rate` and `prompts` are in tok/s, `seconds` are wall-clock seconds, `gpu_memory_mib` is in use
@@ -126,16 +86,16 @@ class CellFigures(_Part, frozen=True, kw_only=True):
 
     rate: PrintedPositive | None = None
     request_rate: PrintedPositive | None = None
-    prompts: dict[Id, PrintedPositive] = {}
+    prompts: dict[Id, PrintedPositive] = msgspec.field(default_factory=dict)
     tokens: Positive | None = None
     seconds: PrintedPositive | None = None
     gpu_memory_mib: tuple[Count, ...] | None = None
     max_context: Text | None = None
     max_model_len: Positive | None = None
-    environment: dict[str, Text] = {}
+    environment: dict[str, Text] = msgspec.field(default_factory=dict)
 
 
-class Tables(_Part, frozen=True, kw_only=True):
+class Tables(Part, frozen=True, kw_only=True):
     """With which tolerance every figure of the tables is a claim of its own, and why."""
 
     where: Text
@@ -143,66 +103,14 @@ class Tables(_Part, frozen=True, kw_only=True):
     tolerance_reason: Text
 
 
-class Repeat(_Part, frozen=True, kw_only=True):
+class Repeat(Part, frozen=True, kw_only=True):
     """Another run of the same cell by the same author: the only measure of noise there is."""
 
     rate: PrintedPositive
     where: Text
 
 
-class Measure(_Part, frozen=True, kw_only=True):
-    """A formula, and how its value stands to the published figure.
-
-    `tolerance` widens what is accepted, in proportion. `cells_of` names the reference whose figures
-    the published one was drawn from, if not its own.
-    """
-
-    formula: Annotated[str, msgspec.Meta(min_length=1, max_length=formula.LENGTH_LIMIT)]
-    relation: Relation
-    published: Printed
-    unit: Text
-    tolerance: Share = 0.0
-    tolerance_reason: Text | None = None
-    cells_of: Id | None = None
-
-    def __post_init__(self) -> None:
-        for quantity in formula.quantities(self.tree):
-            _require_known(quantity)
-        if (self.tolerance > 0) is not (self.tolerance_reason is not None):
-            raise ValueError("a tolerance has a reason, and nothing else has")
-
-    @property
-    def tree(self) -> Formula:
-        return formula.parse(self.formula)
-
-    @property
-    def figure(self) -> Range:
-        """What the published figure may have been before it was rounded; a bound is exact."""
-        if self.relation is Relation.EQUALS:
-            return printed(self.published)
-        return exactly(float(self.published))
-
-
-class Claim(_Part, frozen=True, kw_only=True):
-    """One claim; `measure` says what of it can be measured, and is absent where nothing can.
-
-    `needs` are codes of findings that must have passed in every bundle that is used; what is no
-    code is evidence that no bundle holds.
-    """
-
-    id: Id
-    statement: Text
-    where: Text
-    measure: Measure | None = None
-    hardware: Hardware
-    needs: tuple[Id, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.measure is None and not self.needs:
-            raise ValueError(f"claim {self.id}: neither a measure nor what it would need")
-
-
-class _Statement(_Part, frozen=True, kw_only=True):
+class _Statement(Part, frozen=True, kw_only=True):
     """What was said and needs no measurement; held against public facts by `kit audit`."""
 
     id: Id
@@ -258,18 +166,18 @@ class SameFormat(_Statement, frozen=True, kw_only=True, tag_field="kind", tag="s
 Statement: TypeAlias = KvCache | Nvlink | Thinking | NativeContext | DiskSize | SameFormat
 
 
-class RawFiles(_Part, frozen=True, kw_only=True):
+class RawFiles(Part, frozen=True, kw_only=True):
     """Which cells the author's data files are about, by the files' own names.
 
     `swarms`: CSV files of requests, each of one model and topology. `tables`: JSON files of
     results, whose keys are given cell by cell.
     """
 
-    swarms: dict[str, CellKey] = {}
-    tables: dict[str, dict[str, CellKey]] = {}
+    swarms: dict[str, CellKey] = msgspec.field(default_factory=dict)
+    tables: dict[str, dict[str, CellKey]] = msgspec.field(default_factory=dict)
 
 
-class Reference(_Part, frozen=True, kw_only=True):
+class Reference(Part, frozen=True, kw_only=True):
     """One publication. `measured` is the day as published; `source` where the data are."""
 
     schema_version: int
@@ -283,10 +191,10 @@ class Reference(_Part, frozen=True, kw_only=True):
     software: SoftwareText
     protocol: ProtocolText
     models: dict[Id, ModelText]
-    parameters: dict[Id, Printed] = {}
+    parameters: dict[Id, Printed] = msgspec.field(default_factory=dict)
     tables: Tables
     cells: dict[CellKey, CellFigures]
-    repeats: dict[CellKey, tuple[Repeat, ...]] = {}
+    repeats: dict[CellKey, tuple[Repeat, ...]] = msgspec.field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
     statements: tuple[Statement, ...] = ()
     raw: RawFiles = RawFiles()
@@ -294,14 +202,8 @@ class Reference(_Part, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.schema_version != SCHEMA_VERSION:
             raise ValueError(f"schema_version {self.schema_version}, not {SCHEMA_VERSION}")
-        rows = (table.values() for table in self.raw.tables.values())
-        keys = [
-            *self.cells,
-            *self.repeats,
-            *self.raw.swarms.values(),
-            *(k for r in rows for k in r),
-        ]
-        for key in keys:
+        tables = (table.values() for table in self.raw.tables.values())
+        for key in chain(self.cells, self.repeats, self.raw.swarms.values(), *tables):
             formula.parse_cell(key)
         ids = [one.id for one in (*all_claims(self), *self.statements)]
         if len(set(ids)) < len(ids):
@@ -398,14 +300,6 @@ def _row(reference: Reference, id: str, said: str, text: str, published: str) ->
         ),
         hardware=Hardware.SAME,
     )
-
-
-def _require_known(quantity: Quantity) -> None:
-    if quantity.name not in VOCABULARY:
-        raise BadFormula(f"no quantity {quantity.name!r}; valid: {', '.join(VOCABULARY)}")
-    most_cells, least, most = VOCABULARY[quantity.name]
-    if len(quantity.cells) > most_cells or not least <= len(quantity.words) <= most:
-        raise BadFormula(f"{quantity}: not so many cells or words")
 
 
 def by_id(references: Sequence[Reference]) -> dict[str, Reference]:

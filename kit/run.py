@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Protocol
 
-from kit.plan import Plan, requests
+from kit.plan import Plan
 from kit.record import Moment, Phase, Record, Request
+from kit.schedule import requests
 
 
 class Server(Protocol):

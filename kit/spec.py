@@ -1,4 +1,4 @@
-"""What the checkout says: models, topologies and suites, as frozen values read from its files.
+"""What the checkout says: topologies and suites, as frozen values read from its files.
 
 Pure: bytes in, values or `SpecError` out. Compose files are the source of truth for how an engine
 is started; nothing of theirs is repeated here.
@@ -7,9 +7,9 @@ is started; nothing of theirs is repeated here.
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -19,16 +19,6 @@ from kit.errors import SpecError
 T = TypeVar("T")
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-WEIGHTS = "model.safetensors"
-
-Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-Revision = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40}\Z")]
-"""A git commit: a branch or a tag may be moved."""
-
-_WORD = r"[A-Za-z0-9_][A-Za-z0-9._+-]*"
-Repository = Annotated[str, msgspec.Meta(pattern=rf"^{_WORD}/{_WORD}\Z")]
-FileName = Annotated[str, msgspec.Meta(pattern=rf"^{_WORD}(/{_WORD})*\Z")]
-"""A relative path that leads nowhere else, and that needs no quoting anywhere."""
 
 
 class Device(Enum):
@@ -52,58 +42,6 @@ class SuiteMode(Enum):
     """How the prompts of a suite are sent."""
 
     SERIAL = "serial"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Twin:
-    """A small model of the same architecture as one of the article's, random weights from a seed.
-
-    `sha256` is that of the generated `model.safetensors`, `files` maps every other file to its own;
-    `max_tokens` is the budget of one request. A response ends early at a token whose id is a
-    multiple of `stop_every`; absent, it never does.
-    """
-
-    id: str
-    twin_of: str
-    seed: int
-    max_tokens: Positive
-    sha256: Sha256
-    config: Mapping[str, Any]
-    files: Mapping[str, Sha256] = field(default_factory=dict)
-    stop_every: Positive | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HubFile:
-    """One file of a model of the hub, as its repository holds it at the pinned revision."""
-
-    name: FileName
-    size_bytes: Annotated[int, msgspec.Meta(ge=0)]
-    sha256: Sha256
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HubModel:
-    """A published model: where it is, under which licence, and which files it consists of.
-
-    `revision` and `files` are absent until `kit lock-models` has asked the hub itself for them.
-    `config` holds the numbers of its config.json that `kit.physics` needs; empty if not known.
-    """
-
-    id: Annotated[str, msgspec.Meta(pattern=rf"^{_WORD}\Z")]
-    repository: Repository
-    licence: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.+-]+\Z")]
-    revision: Revision | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
-    files: tuple[HubFile, ...] = ()
-
-    @property
-    def is_pinned(self) -> bool:
-        """Whether every byte of it is known, so that it can be built, and held against."""
-        return self.revision is not None and bool(self.files)
-
-
-Model: TypeAlias = Twin | HubModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,49 +99,11 @@ class Suite:
     prompts: Annotated[tuple[Prompt, ...], msgspec.Meta(min_length=1)]
 
 
-def parse_models(data: bytes, name: str) -> dict[str, Model]:
-    """Read `docker/models.toml`: model id to twin or model of the hub, which has a repository."""
-    try:
-        table = tomllib.loads(data.decode())
-        return {key: _model(key, fields) for key, fields in table.items()}
-    except (ValueError, TypeError, RecursionError) as error:
-        raise _bad(name, error) from error
-
-
-def parse_pin(data: bytes, name: str, model: HubModel) -> HubModel:
-    """Read a file of `docker/models/`: the model, with the revision and the files pinned there.
-
-    Raises `SpecError` also where the pin is of another repository or revision than the model.
-    """
-    try:
-        pin = msgspec.json.decode(data, type=_Pin)
-        if len({file.name for file in pin.files}) < len(pin.files):
-            raise ValueError("it lists a file twice")
-        for field in ("repository", "revision"):
-            said, pinned = getattr(model, field), getattr(pin, field)
-            if said not in (None, pinned):
-                raise ValueError(f"it pins {field} {pinned}, but docker/models.toml says {said}")
-        return replace(model, revision=pin.revision, files=pin.files)
-    except (ValueError, RecursionError) as error:
-        raise SpecError(
-            f"cannot use {name}: {error}",
-            "it was edited, or docker/models.toml was since it was written",
-            f"git diff -- docker; kit lock-models {model.id}",
-        ) from error
-
-
-def render_pin(model: HubModel) -> bytes:
-    """Return the file of `docker/models/` that pins a model; `parse_pin` reads it back."""
-    assert model.revision is not None
-    pin = _Pin(repository=model.repository, revision=model.revision, files=model.files)
-    return msgspec.json.format(msgspec.json.encode(pin), indent=1) + b"\n"
-
-
 def parse_suite(files: Mapping[str, bytes], name: str) -> Suite:
     """Read a folder of `prompts/`: `suite.toml`, the system message, one `<id>.md` a prompt."""
     try:
         table = tomllib.loads(files["suite.toml"].decode())
-        return _checked(
+        return checked(
             Suite(
                 id=table["id"],
                 mode=SuiteMode(table["mode"]),
@@ -215,7 +115,7 @@ def parse_suite(files: Mapping[str, bytes], name: str) -> Suite:
             )
         )
     except (KeyError, ValueError, TypeError, RecursionError) as error:
-        raise _bad(name, error) from error
+        raise bad(name, error) from error
 
 
 def parse_topology(data: bytes, name: str) -> Topology:
@@ -229,7 +129,7 @@ def parse_topology(data: bytes, name: str) -> Topology:
     try:
         document = yaml.load(data, Loader=yaml.CSafeLoader)  # safe, and ten times as fast
         block = document["x-topology"]
-        return _checked(
+        return checked(
             Topology(
                 id=block["id"],
                 device=Device(block["device"]),
@@ -241,7 +141,7 @@ def parse_topology(data: bytes, name: str) -> Topology:
     except (
         yaml.YAMLError, KeyError, ValueError, TypeError, AttributeError, RecursionError
     ) as error:  # fmt: skip
-        raise _bad(name, error) from error
+        raise bad(name, error) from error
 
 
 _VARIABLE = re.compile(
@@ -288,20 +188,6 @@ def fill(service: Service, variables: Mapping[str, str]) -> Service:
             deadline_s=service.health.deadline_s,
         ),
     )
-
-
-class _Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    repository: Repository
-    revision: Revision
-    files: Annotated[tuple[HubFile, ...], msgspec.Meta(min_length=1)]
-
-
-def _model(key: str, fields: Mapping[str, Any]) -> Model:
-    if "repository" not in fields:
-        return _checked(Twin(id=key, **fields))
-    if "files" in fields:
-        raise ValueError(f"the files of {key} are pinned in docker/models/{key}.json only")
-    return _checked(HubModel(id=key, **fields))
 
 
 def _service(body: Mapping[str, Any]) -> Service:
@@ -357,7 +243,7 @@ def _distinct(names: list[str]) -> list[str]:
     return names
 
 
-def _checked(value: T) -> T:
+def checked(value: T) -> T:
     """Hold the kinds and ranges of a value's fields against their annotations."""
     return msgspec.convert(msgspec.to_builtins(value), type(value))
 
@@ -374,7 +260,8 @@ def _message(data: bytes) -> str:
     return data.decode().removesuffix("\n")
 
 
-def _bad(name: str, error: Exception) -> SpecError:
+def bad(name: str, error: Exception) -> SpecError:
+    """Word why a file of the checkout cannot be used."""
     detail = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
     return SpecError(
         f"cannot use {name}: {detail}",

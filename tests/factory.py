@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from kit import bundle, canonical, hardware, plan, spec, telemetry
+from kit import bundle, canonical, hardware, plan, schedule, telemetry
 from kit.bundle import (
     Beside,
     Clock,
@@ -34,9 +34,10 @@ from kit.check.finding import Verdict
 from kit.check.verify import Known, known, verify
 from kit.containers import BASE_LABEL, Container, DeviceRequest, HostFacts
 from kit.detokenizer import Detokenizer
+from kit.models import Twin, parse_models
 from kit.plan import CachePolicy, Choices, Dialect, Engine, Plan, ProtocolName
 from kit.record import ErrorCode, FinishReason, Phase, Record, Request
-from kit.spec import Device, Prompt, Suite, SuiteMode, Transport, Twin
+from kit.spec import Device, Prompt, Suite, SuiteMode, Transport
 from kit.telemetry import Telemetry
 from tests.gpu_evidence import NCCL_LOGS, access_log, gpu_engine, server_log, telemetry_of
 
@@ -85,7 +86,7 @@ TRANSPORTS = {
 
 SHAPES = {
     name: model.config
-    for name, model in spec.parse_models((ROOT / "docker/models.toml").read_bytes(), "").items()
+    for name, model in parse_models((ROOT / "docker/models.toml").read_bytes(), "").items()
 }
 GPUS = hardware.parse_gpus((ROOT / "docker/gpus.toml").read_bytes(), "")
 
@@ -415,7 +416,7 @@ def _walk(
 ) -> tuple[list[Record], dict[str, bytes]]:
     records: list[Record] = []
     metrics: dict[str, bytes] = {}
-    wanted = list(plan.requests(planned))
+    wanted = list(schedule.requests(planned))
     for position, request in enumerate(wanted):
         name = f"{request.phase.value}-{request.pass_number}"
         if position % len(planned.prompts) == 0 and settings.has_metrics:

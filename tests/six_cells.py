@@ -12,17 +12,18 @@ from functools import cache
 
 from msgspec.structs import replace
 
-from kit import plan, reference
+from kit import plan, reference, schedule
 from kit.bundle import Clock, ModelFile
 from kit.check.claims.witness import Witness, testify
 from kit.check.evidence import Shipped
 from kit.check.finding import Verdict
 from kit.check.verify import Known, known, verify
 from kit.formula import CellName
+from kit.models import HubFile, HubModel
 from kit.plan import Choices, Plan, ProtocolName
 from kit.record import FinishReason, Phase, Record, Request
 from kit.reference import Reference
-from kit.spec import HubFile, HubModel, Prompt, Suite, SuiteMode
+from kit.spec import Prompt, Suite, SuiteMode
 from kit.telemetry import Telemetry
 from tests.factory import (
     BLOCK_TOKENS,
@@ -237,7 +238,7 @@ def six(seed: int = 1, **changes: object) -> Sequence[Witness | Verdict]:
 def _walk(planned: Plan, machine: Machine) -> tuple[list[Record], dict[str, bytes]]:
     records: list[Record] = []
     metrics: dict[str, bytes] = {}
-    for position, request in enumerate(plan.requests(planned)):
+    for position, request in enumerate(schedule.requests(planned)):
         name = f"{request.phase.value}-{request.pass_number}"
         if position % len(planned.prompts) == 0:
             metrics[f"{name}-before"] = machine.counters.metrics()

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from kit import formula, stats
 from kit.audit.finding import AuditFinding, AuditOutcome, Rule, finding, told
 from kit.check.claims.estimate import Estimate, Sample, reach, sampled
+from kit.claim import Claim, Measure, Relation
 from kit.figure import Range, exactly, printed
 from kit.formula import CellName, Undefined
-from kit.reference import CellFigures, Claim, Measure, Noise, Reference, Relation
+from kit.reference import CellFigures, Noise, Reference
 
 References = Mapping[str, Reference]
 

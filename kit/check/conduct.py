@@ -8,8 +8,9 @@ from kit.check.codes import Code
 from kit.check.evidence import Evidence, MetricsKey, Pass, subject_of
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
-from kit.plan import CachePolicy, Dialect, Plan, passes
+from kit.plan import CachePolicy, Dialect, Plan
 from kit.record import FinishReason, Moment, Phase, Record
+from kit.schedule import passes
 from kit.spec import Device
 
 LARGEST_BLOCK_TOKENS = 128

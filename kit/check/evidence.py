@@ -10,11 +10,12 @@ from kit.canonical import NotCanonical
 from kit.containers import HostFacts
 from kit.detokenizer import Detokenizer
 from kit.hardware import Gpu
+from kit.models import Model
 from kit.nccl import NcclLog
 from kit.plan import Engine
 from kit.record import Moment, Phase, Record
 from kit.serverlog import ServerLog
-from kit.spec import Model, Suite
+from kit.spec import Suite
 from kit.telemetry import Telemetry
 
 ROUNDING_S = 2e-6

@@ -129,6 +129,19 @@ def gravest(codes: Iterable[ExitCode]) -> ExitCode:
     return next(code for code in _PRECEDENCE if code in found)
 
 
+def judged_bundle(verdict: Verdict) -> JudgedBundle:
+    """Return a verdict without its findings, as the JSON form has it."""
+    return JudgedBundle(
+        path=verdict.path,
+        id=verdict.id,
+        status=verdict.status,
+        rehearsal=verdict.is_rehearsal,
+        reportable=verdict.is_reportable,
+        not_shown=verdict.not_shown,
+        exit_code=int(verdict.exit_code),
+    )
+
+
 def as_document(
     verdicts: Sequence[Verdict], judged: Sequence[JudgedSet] | None = None
 ) -> VerdictDocument:
@@ -136,18 +149,7 @@ def as_document(
     return VerdictDocument(
         schema_version=VERDICT_SCHEMA_VERSION,
         exit_code=int(overall(verdicts, judged)),
-        bundles=tuple(
-            JudgedBundle(
-                path=verdict.path,
-                id=verdict.id,
-                status=verdict.status,
-                rehearsal=verdict.is_rehearsal,
-                reportable=verdict.is_reportable,
-                not_shown=verdict.not_shown,
-                exit_code=int(verdict.exit_code),
-            )
-            for verdict in verdicts
-        ),
+        bundles=tuple(map(judged_bundle, verdicts)),
         findings=tuple(
             BundleFinding(bundle=verdict.path, **msgspec.structs.asdict(finding))
             for verdict in verdicts

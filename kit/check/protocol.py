@@ -15,6 +15,7 @@ from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
 from kit.containers import BASE_LABEL
 from kit.errors import UsageError
+from kit.models import WEIGHTS, HubModel, Model, Twin
 from kit.plan import (
     PUBLISHED_MAX_TOKENS,
     PUBLISHED_SAMPLING,
@@ -26,11 +27,11 @@ from kit.plan import (
     max_tokens_of,
     plan_endpoint,
     plan_engine,
-    requests,
     twin_of,
 )
 from kit.record import Record, Request
-from kit.spec import WEIGHTS, HubModel, Model, Suite, Twin
+from kit.schedule import requests
+from kit.spec import Suite
 
 ENDPOINT_TOPOLOGY = "endpoint"
 

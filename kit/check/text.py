@@ -11,8 +11,8 @@ from kit.check.evidence import Evidence, Shipped, subject_of
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked
 from kit.detokenizer import Detokenizer
+from kit.models import HubModel, Model, Twin
 from kit.record import Record
-from kit.spec import HubModel, Model, Twin
 
 TOKENIZER = "tokenizer.json"
 

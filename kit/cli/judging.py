@@ -1,8 +1,7 @@
-"""Bundles on disk to verdicts, and verdicts as text."""
+"""Bundles on disk to verdicts."""
 
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from kit import bundle
@@ -11,19 +10,11 @@ from kit.canonical import NotCanonical
 from kit.check.claims.witness import Witness, testify
 from kit.check.codes import Code
 from kit.check.copies import Copies
-from kit.check.finding import Finding, Outcome, Verdict
+from kit.check.finding import Verdict
 from kit.check.refusal import Refusal
 from kit.check.verify import known, verify
 from kit.edge import archive, checkout, disk, pool
 from kit.errors import BundleError, ExitCode, UsageError
-from kit.report.escape import printable
-
-ANSWERS = {
-    ExitCode.DONE: "VALID",
-    ExitCode.DIFFERS: "DIFFERS",
-    ExitCode.NOTHING_TO_JUDGE: "PARTIAL",
-    ExitCode.BUNDLE_INVALID: "INVALID",
-}
 
 
 def judge(
@@ -35,14 +26,15 @@ def judge(
     rehearsal: figures come from bundles that hold. Raises `UsageError` for a path that does not
     exist, before anything is read.
     """
-    bundles = _all_bundles(paths)
-    held_against, copies = known(checkout.schemas(), checkout.shipped(tokenizers)), Copies()
-    for path in bundles:
-        folder = read_folder(path)
-        judged = verify(_shown(path), folder.files, folder.refused, held_against)
-        verdict = copies.admit(judged)
+    for verdict, folder in _judged(paths, tokenizers):
         holds = verdict.exit_code is not ExitCode.BUNDLE_INVALID and not verdict.is_rehearsal
         yield verdict, _read(folder) if holds else None
+
+
+def hear(paths: Sequence[Path], tokenizers: Sequence[Path] = ()) -> Iterator[Witness | Verdict]:
+    """Read and check each path, as `judge` does; yield what its bundle can say about claims."""
+    for verdict, folder in _judged(paths, tokenizers):
+        yield testify(verdict, folder.files)
 
 
 def verdicts(
@@ -52,59 +44,30 @@ def verdicts(
 
     By default there are as many as there are cores, and one for a handful of bundles.
     """
-    bundles = _all_bundles(paths)
+    bundles, judged_at = _all_bundles(paths), _judge(tokenizers)
+    processes = jobs or (pool.cores() if len(bundles) > pool.BATCH else 1)
+    found = pool.in_order(lambda path: judged_at(path)[0], bundles, processes)
+    return map(Copies().admit, found)
+
+
+def _judged(
+    paths: Sequence[Path], tokenizers: Sequence[Path]
+) -> Iterator[tuple[Verdict, disk.Folder]]:
+    bundles, judged_at, copies = _all_bundles(paths), _judge(tokenizers), Copies()
+    for path in bundles:
+        verdict, folder = judged_at(path)
+        yield copies.admit(verdict), folder
+
+
+def _judge(tokenizers: Sequence[Path]) -> Callable[[Path], tuple[Verdict, disk.Folder]]:
+    """Return what judges one bundle at a path, held against the checkout as it is now."""
     held_against = known(checkout.schemas(), checkout.shipped(tokenizers))
 
-    def verdict_on(path: Path) -> Verdict:
+    def judged_at(path: Path) -> tuple[Verdict, disk.Folder]:
         folder = read_folder(path)
-        return verify(_shown(path), folder.files, folder.refused, held_against)
+        return verify(_shown(path), folder.files, folder.refused, held_against), folder
 
-    processes = jobs or (pool.cores() if len(bundles) > pool.BATCH else 1)
-    return map(Copies().admit, pool.in_order(verdict_on, bundles, processes))
-
-
-def hear(paths: Sequence[Path], tokenizers: Sequence[Path] = ()) -> Iterator[Witness | Verdict]:
-    """Read and check each path, as `judge` does; yield what its bundle can say about claims."""
-    bundles = _all_bundles(paths)
-    held_against, copies = known(checkout.schemas(), checkout.shipped(tokenizers)), Copies()
-    for path in bundles:
-        folder = read_folder(path)
-        judged = verify(_shown(path), folder.files, folder.refused, held_against)
-        yield testify(copies.admit(judged), folder.files)
-
-
-def describe(verdict: Verdict) -> Iterator[str]:
-    """Yield a verdict as lines: the answer first, then every finding that is not a pass."""
-    yield f"{_answer(verdict)}  {printable(verdict.path)}  id {(verdict.id or '?')[:16]}"
-    for finding in verdict.findings:
-        if finding.outcome in (Outcome.FAIL, Outcome.WARN):
-            yield from _in_full(finding)
-    for finding in verdict.findings:
-        if finding.outcome is Outcome.COULD_NOT_CHECK:
-            yield f"  {finding.outcome.value}  {finding.code}: {printable(finding.observed)}"
-    if verdict.exit_code is ExitCode.DONE:
-        yield f"  {_quotable(verdict)}"
-    counts = Counter(finding.outcome for finding in verdict.findings)
-    yield "  " + ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in Outcome)
-
-
-def _answer(verdict: Verdict) -> str:
-    if verdict.is_rehearsal and verdict.exit_code is ExitCode.NOTHING_TO_JUDGE:
-        return "REHEARSAL"
-    return ANSWERS[verdict.exit_code]
-
-
-def _quotable(verdict: Verdict) -> str:
-    if verdict.is_reportable:
-        return "reportable: every part of what was measured is known"
-    return f"not reportable: not shown by {', '.join(verdict.not_shown)}"
-
-
-def _in_full(finding: Finding) -> Iterator[str]:
-    yield f"  {finding.outcome.value}  {finding.code}  {printable(finding.subject)}"
-    yield f"    observed  {printable(finding.observed)}"
-    yield f"    expected  {printable(finding.expected)}"
-    yield f"    hint      {printable(finding.hint)}"
+    return judged_at
 
 
 def read_folder(path: Path) -> disk.Folder:

@@ -9,7 +9,7 @@ from kit import model_image
 from kit.bootstrap.hub import HUB, Hub
 from kit.edge import checkout, pins
 from kit.errors import ExitCode, UsageError
-from kit.spec import HubModel
+from kit.models import HubModel
 
 
 def lock(names: Iterable[str], *, from_mirror_for_tests: bool) -> int:

@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 
 from kit.check.verify import known, verify
-from kit.cli.judging import describe, read_folder
+from kit.cli.judging import read_folder
 from kit.edge import archive, checkout, disk
 from kit.errors import BundleError, ExitCode, UsageError
+from kit.report import verdict_text
 
 
 def pack(path: Path, output: Path) -> int:
@@ -27,7 +28,7 @@ def pack(path: Path, output: Path) -> int:
     held_against = known(checkout.schemas(), checkout.shipped())
     verdict = verify(str(path), folder.files, folder.refused, held_against)
     if verdict.exit_code is ExitCode.BUNDLE_INVALID or verdict.id is None:
-        click.echo("\n".join(describe(verdict)), err=True)
+        click.echo("\n".join(verdict_text.lines(verdict)), err=True)
         raise BundleError(
             f"{path} is not packed: it is not a valid bundle",
             "an archive is for handing in, and this would be sent back",

@@ -7,10 +7,10 @@ import click
 
 from kit.bundle import Bundle
 from kit.check.finding import Verdict, overall
-from kit.cli.judging import describe, judge
+from kit.cli.judging import judge
 from kit.edge import checkout, disk
 from kit.errors import BundleError, ExitCode, UsageError
-from kit.report import document, markdown
+from kit.report import document, markdown, verdict_text
 from kit.report.summary import summarise
 
 
@@ -27,7 +27,7 @@ def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
     bundles = [bundle for _, bundle in judged if bundle is not None]
     for verdict in verdicts:
         if verdict.exit_code is not ExitCode.DONE:
-            click.echo("\n".join(describe(verdict)), err=True)
+            click.echo("\n".join(verdict_text.lines(verdict)), err=True)
     if not bundles:
         raise BundleError(
             f"none of {len(paths)} path(s) holds a bundle to report on",

@@ -1,14 +1,14 @@
 """`kit results`: judges accepted bundles again, and holds the verdict against the committed one."""
 
 import os
+from contextlib import chdir
 from pathlib import Path
 
 import click
 
 from kit import canonical
 from kit.check.finding import VerdictDocument, as_document, overall
-from kit.cli.claims import hear_all
-from kit.cli.verify import VerifyOptions
+from kit.cli.claims import Against, hear_all
 from kit.edge import checkout, disk
 from kit.errors import ExitCode
 from kit.report import verdict_markdown, verdict_page
@@ -19,19 +19,10 @@ def results(*, update: bool) -> int:
 
     With `update` it is written instead. 6 where a bundle is invalid; 7 where there is none.
     """
-    os.chdir(checkout.ROOT)  # paths in the verdict are those of the checkout, wherever it is
-    folder = Path(os.path.relpath(checkout.COMMUNITY, checkout.ROOT))
-    options = VerifyOptions(
-        paths=(folder,),
-        as_json=False,
-        form="text",
-        quiet=True,
-        references=tuple(checkout.references()),
-        settings=(),
-        tokenizers=(),
-        jobs=None,
-    )
-    verdicts, judged = hear_all(options)
+    with chdir(checkout.ROOT):  # paths in the verdict are those of the checkout, wherever it is
+        folder = Path(os.path.relpath(checkout.COMMUNITY))
+        references = tuple(checkout.references())
+        verdicts, judged = hear_all((folder,), (), Against(references=references))
     if not any(verdict.id for verdict in verdicts):
         click.echo(f"no bundle in {folder} yet", err=True)
         return ExitCode.NOTHING_TO_JUDGE
@@ -43,7 +34,7 @@ def results(*, update: bool) -> int:
         if update:
             disk.overwrite(path, data)
         click.echo(f"{_word(is_same=is_same, update=update)}  {folder / name}")
-    click.echo(f"{len(verdicts)} bundles judged against {len(options.references)} references")
+    click.echo(f"{len(verdicts)} bundles judged against {len(references)} references")
     if overall(verdicts) is ExitCode.BUNDLE_INVALID:
         return ExitCode.BUNDLE_INVALID
     return ExitCode.DIFFERS if different and not update else ExitCode.DONE

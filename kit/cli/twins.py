@@ -6,7 +6,7 @@ import click
 
 from kit.edge import checkout, twins
 from kit.errors import ExitCode
-from kit.spec import Twin
+from kit.models import Twin
 
 
 def make(models: tuple[str, ...], output: Path) -> int:

@@ -8,10 +8,14 @@ from pathlib import Path
 import click
 
 from kit import canonical
-from kit.check.finding import VerdictDocument, as_document, gravest, overall
-from kit.cli.judging import ANSWERS, describe, verdicts
+from kit.check.finding import Verdict, VerdictDocument, as_document, gravest, judged_bundle, overall
+from kit.check.judgement import JudgedSet
+from kit.cli.claims import Against, hear_all
+from kit.cli.judging import verdicts
 from kit.edge import checkout
 from kit.errors import ExitCode
+from kit.report import claims, statement, verdict_markdown, verdict_page, verdict_text
+from kit.report import verdict_words as words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,40 +41,51 @@ class VerifyOptions:
 
 def verify(options: VerifyOptions) -> int:
     """Print a verdict on each path, and on each reference's claims; return 6, 1, 7 or 0."""
-    if options.references or options.settings:
-        from kit.cli.claims import hear_all  # noqa: PLC0415  # most have no use for it
-
-        found, judged = hear_all(options)
-        if options.shown not in (None, "text"):
-            click.echo(_render(options, as_document(found, judged)), nl=False)
-        return overall(found, judged)
-    if options.shown in (None, "text"):
+    is_about_claims = bool(options.references or options.settings)
+    if options.shown in (None, "text") and not is_about_claims:
         return _one_by_one(options)
-    found = tuple(verdicts(options.paths, options.tokenizers, options.jobs))
-    click.echo(_render(options, as_document(found)), nl=False)
-    return overall(found)
+    found, judged = _all_together(options) if is_about_claims else (_verdicts(options), None)
+    match options.shown:
+        case None:
+            pass
+        case "text":
+            told = [line for verdict in found for line in verdict_text.lines(verdict)]
+            told += [line for each in judged or () for line in claims.lines(each)]
+            click.echo("\n".join(told))
+        case form:
+            click.echo(_rendered(form, as_document(found, judged)), nl=False)
+    return overall(found, judged)
+
+
+def _verdicts(options: VerifyOptions) -> tuple[Verdict, ...]:
+    return tuple(verdicts(options.paths, options.tokenizers, options.jobs))
+
+
+def _all_together(options: VerifyOptions) -> tuple[tuple[Verdict, ...], tuple[JudgedSet, ...]]:
+    against = Against(references=options.references, settings=options.settings)
+    return hear_all(options.paths, options.tokenizers, against)
 
 
 def _one_by_one(options: VerifyOptions) -> int:
-    """Print each verdict as it comes, and keep of it no more than its exit code."""
-    counts = Counter(_shown(options))
+    """Print each verdict as it comes, and keep of it no more than its answer."""
+    counts = Counter(_told(options))
     if counts.total() > 1 and not options.quiet:
-        answers = (f"{counts[code]} {answer}" for code, answer in ANSWERS.items() if counts[code])
-        click.echo(f"{counts.total()} bundles: {', '.join(answers)}")
-    return gravest(counts)
+        answers: Counter[str] = Counter()
+        for (answer, _), number in counts.items():
+            answers[answer] += number
+        click.echo(f"{counts.total()} bundles: {words.bundle_counts(answers)}")
+    return gravest(code for _, code in counts)
 
 
-def _shown(options: VerifyOptions) -> Iterator[ExitCode]:
+def _told(options: VerifyOptions) -> Iterator[tuple[str, ExitCode]]:
     for verdict in verdicts(options.paths, options.tokenizers, options.jobs):
         if not options.quiet:
-            click.echo("\n".join(describe(verdict)))
-        yield verdict.exit_code
+            click.echo("\n".join(verdict_text.lines(verdict)))
+        yield words.answer(judged_bundle(verdict)), verdict.exit_code
 
 
-def _render(options: VerifyOptions, document: VerdictDocument) -> str | bytes:
-    from kit.report import statement, verdict_markdown, verdict_page  # noqa: PLC0415
-
-    match options.shown:
+def _rendered(form: str, document: VerdictDocument) -> str | bytes:
+    match form:
         case "markdown":
             return verdict_markdown.render(document)
         case "html":

@@ -16,10 +16,11 @@ from kit.detokenizer import Detokenizer
 from kit.edge import disk
 from kit.errors import SpecError, UsageError
 from kit.hardware import Gpu
+from kit.models import HubModel, Model, parse_models, parse_pin, render_pin
 from kit.physics import Yardsticks
 from kit.reference import LIMIT_BYTES, Reference, by_id
 from kit.reference import parse as parse_reference
-from kit.spec import HubModel, Model, Suite, Topology
+from kit.spec import Suite, Topology
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ _EXAMPLES = {"reference": "kit audit article-part-1"}
 
 def models() -> dict[str, Model]:
     """Return every model of `docker/models.toml` by id, pinned as `docker/models/` says."""
-    named = spec.parse_models(*_bytes_and_name(ROOT / "docker" / "models.toml"))
+    named = parse_models(*_bytes_and_name(ROOT / "docker" / "models.toml"))
     return {key: _pinned(model) for key, model in named.items()}
 
 
@@ -161,7 +162,7 @@ def compose_files() -> Iterator[Path]:
 
 def hub_models() -> dict[str, HubModel]:
     """Return the models of the hub by id, as `docker/models.toml` alone has them."""
-    named = spec.parse_models(*_bytes_and_name(ROOT / "docker" / "models.toml"))
+    named = parse_models(*_bytes_and_name(ROOT / "docker" / "models.toml"))
     return {key: model for key, model in named.items() if isinstance(model, HubModel)}
 
 
@@ -176,7 +177,7 @@ def former_pin(model: HubModel) -> HubModel | None:
 
 def write_pin(model: HubModel) -> Path:
     """Write a model's pin into the checkout and return its path."""
-    disk.overwrite(pin_file(model), spec.render_pin(model))
+    disk.overwrite(pin_file(model), render_pin(model))
     return pin_file(model)
 
 
@@ -206,7 +207,7 @@ def _tokenizer(path: Path) -> tuple[str, Detokenizer]:
 def _pinned(model: Model) -> Model:
     if not isinstance(model, HubModel) or not pin_file(model).exists():
         return model
-    return spec.parse_pin(*_bytes_and_name(pin_file(model)), model)
+    return parse_pin(*_bytes_and_name(pin_file(model)), model)
 
 
 def _named(kind: str, wanted: str, paths: Iterable[Path], name: Callable[[Path], str]) -> Path:

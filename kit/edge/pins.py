@@ -13,10 +13,9 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from kit import spec
 from kit.bootstrap.hub import HUB, Hub
 from kit.errors import KitError, SpecError, UsageError
-from kit.spec import HubFile, HubModel
+from kit.models import HubFile, HubModel, Revision, Sha256, parse_pin, render_pin
 
 T = TypeVar("T")
 
@@ -30,7 +29,7 @@ Size = Annotated[int, msgspec.Meta(ge=0)]
 class _LargeFile(msgspec.Struct, frozen=True):
     """Git LFS: `oid` is the file's SHA-256."""
 
-    oid: spec.Sha256
+    oid: Sha256
     size: Size
 
 
@@ -51,7 +50,7 @@ class _Card(msgspec.Struct, frozen=True):
 class _Repository(msgspec.Struct, frozen=True):
     """What `/api/models/{repository}` tells, as far as it matters."""
 
-    sha: spec.Revision
+    sha: Revision
     cardData: _Card | None = None  # noqa: N815  # the hub's spelling
 
 
@@ -97,7 +96,7 @@ def require_same(pinned: HubModel, locked: HubModel) -> None:
 def _readable(pinned: HubModel, hub: Hub) -> HubModel:
     """Hold what the hub listed to what a pin may hold, such as names that need no quoting."""
     try:
-        return spec.parse_pin(spec.render_pin(pinned), pinned.id, pinned)
+        return parse_pin(render_pin(pinned), pinned.id, pinned)
     except SpecError as error:
         raise _unreadable(hub.api_address(pinned.repository), error.what) from error
 

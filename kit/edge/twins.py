@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from kit.bootstrap.folder_lock import sole_user
 from kit.errors import MachineError, SpecError
-from kit.spec import WEIGHTS, Twin
+from kit.models import WEIGHTS, Twin
 from kit.twins.checkpoint import small_files, weight_chunks
 
 _DIRECTORY_MODE, _FILE_MODE = 0o755, 0o644

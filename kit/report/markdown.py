@@ -1,6 +1,6 @@
 """The summary as Markdown, for an issue or a pull request."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from kit.report import wording
@@ -29,7 +29,7 @@ def _throughput(cells: Sequence[CellFigures]) -> Iterator[str]:
     for columns, group in groupby(cells, _columns):
         names = [markdown_code(name) for name in columns]
         head = ["Model", "Configuration", *names, "Pooled", "95 % interval", "Mean of columns"]
-        yield "## Completion tokens a second\n\n" + _table(head, [_row(cell) for cell in group])
+        yield "## Completion tokens a second\n\n" + table(head, [_row(cell) for cell in group])
 
 
 def _columns(cell: CellFigures) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ def _latency(cells: Sequence[CellFigures]) -> str:
         for cell in cells
     ]
     head = ["Model", "Configuration", "Time to first token", "Inter-token latency"]
-    return "## Latency\n\n" + _table(head, rows)
+    return "## Latency\n\n" + table(head, rows)
 
 
 def _advantages(advantages: Sequence[Advantage]) -> str:
@@ -94,10 +94,11 @@ def _evidence(cells: Sequence[CellFigures]) -> str:
         ]
         for cell in cells
     ]
-    return "## Evidence\n\n" + _table(["Cell", "Bundle", "Starts", "Pooled over"], rows)
+    return "## Evidence\n\n" + table(["Cell", "Bundle", "Starts", "Pooled over"], rows)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of cells that are Markdown already."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

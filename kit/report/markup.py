@@ -4,8 +4,19 @@ from collections.abc import Iterable, Sequence
 from typing import NewType
 
 from kit.report.escape import html_text
+from kit.report.style import CSS
 
 Markup = NewType("Markup", str)
+
+
+def page(title: str, body: Markup) -> str:
+    """Return a whole page, self-contained: no script, and nothing is loaded from anywhere."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{text(title)}</title>\n<style>{CSS}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
 
 
 def text(content: str) -> Markup:

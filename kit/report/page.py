@@ -17,13 +17,13 @@ from kit.report.markup import (
     definitions,
     element,
     facts,
+    page,
     section,
     table,
     text,
     together,
 )
 from kit.report.pictures import Picture, inline
-from kit.report.style import CSS
 from kit.report.summary import Summary
 
 TITLE = "LLM serving benchmark"
@@ -48,12 +48,7 @@ def render(summary: Summary, pictures: Sequence[Picture], verdicts: Sequence[Ver
         section("Evidence", *_evidence(summary.cells, verdicts)),
         section("Glossary", definitions(prose.GLOSSARY.items())),
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(TITLE)}</title>\n<style>{CSS}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
-    )
+    return page(TITLE, body)
 
 
 def _paragraph(sentence: str, css: str = "") -> Markup:

@@ -84,7 +84,7 @@ def _statement(
 
     return {
         "_type": STATEMENT,
-        "subject": [{"name": MANIFEST, "digest": {"sha256": one.id}} for one in subjects],
+        "subject": [_subject(digest) for digest in dict.fromkeys(one.id for one in subjects)],
         "predicateType": PREDICATE,
         "predicate": {
             "result": _result(set(tests.values()), is_whole=is_whole),
@@ -95,6 +95,11 @@ def _statement(
             NOT_CHECKED: named(Outcome.COULD_NOT_CHECK),
         },
     }
+
+
+def _subject(bundle_id: str | None) -> dict[str, Any]:
+    """Return a bundle's manifest, whose digest is its id, under a name of its own."""
+    return {"name": f"bundle-{bundle_id}/{MANIFEST}", "digest": {"sha256": bundle_id}}
 
 
 def _result(outcomes: set[Outcome], *, is_whole: bool) -> str:

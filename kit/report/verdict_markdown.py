@@ -1,11 +1,12 @@
 """A verdict as Markdown, for a pull request that hands in bundles."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from kit.check.finding import BundleFinding, JudgedBundle, Outcome, VerdictDocument
 from kit.check.judgement import ClaimOutcome, JudgedSet, Judgement
 from kit.report import verdict_words as words
 from kit.report.escape import markdown_code, markdown_text
+from kit.report.markdown import table
 
 
 def render(document: VerdictDocument) -> str:
@@ -27,7 +28,7 @@ def _bundle(bundle: JudgedBundle, findings: list[BundleFinding]) -> Iterator[str
     worth = [one for one in findings if one.outcome is not Outcome.PASS]
     if worth:
         head = ("Outcome", "Code", "Subject", "Observed", "Expected", "What to do")
-        yield _table(head, map(_finding, worth))
+        yield table(head, map(_finding, worth))
 
 
 def _finding(one: BundleFinding) -> tuple[str, ...]:
@@ -45,22 +46,17 @@ def _judged(judged: JudgedSet) -> Iterator[str]:
     if decided:
         head = ("Outcome", "Claim", "Measured", "Published", "Accepted", "Decided by")
         decided.sort(key=lambda one: -order.index(one.outcome))
-        yield _table(head, map(_claim, decided))
+        yield table(head, map(_claim, decided))
     silent = [one for one in judged.claims if one.outcome is ClaimOutcome.NOT_TESTABLE]
     if silent:
         why = ((markdown_code(one.claim), markdown_text(one.reason)) for one in silent)
-        yield _table(("Not testable", "Why"), why)
+        yield table(("Not testable", "Why"), why)
     if judged.excluded:
         left = ((markdown_code(one.bundle), markdown_text(one.reason)) for one in judged.excluded)
-        yield _table(("Left out", "Why"), left)
+        yield table(("Left out", "Why"), left)
 
 
 def _claim(one: Judgement) -> tuple[str, ...]:
     claim = f"{markdown_code(one.claim)}: {markdown_text(one.statement)}"
     texts = (words.measured(one), words.published(one), words.accepted(one), one.advice)
     return one.outcome.value, claim, *map(markdown_text, texts)
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

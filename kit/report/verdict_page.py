@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from kit.check.finding import BundleFinding, JudgedBundle, Outcome, VerdictDocument
 from kit.check.judgement import ClaimOutcome, JudgedSet, Judgement
 from kit.report import verdict_words as words
-from kit.report.markup import Markup, bullets, element, facts, section, table, text
-from kit.report.style import CSS
+from kit.report.markup import Markup, bullets, element, facts, page, section, table, text
 
 TITLE = "Verdict on LLM serving bundles"
 _CSS = {
@@ -24,12 +23,7 @@ def render(document: VerdictDocument) -> str:
         *(_judged(judged) for judged in document.judged),
         *(_bundle(bundle, document) for bundle in document.bundles),
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(TITLE)}</title>\n<style>{CSS}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
-    )
+    return page(TITLE, body)
 
 
 def _bundle(bundle: JudgedBundle, document: VerdictDocument) -> Markup:

@@ -1,9 +1,9 @@
 """The words of a verdict that all formats share: the answer first, then how it comes about."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from kit.check.finding import BundleFinding, JudgedBundle, Outcome, VerdictDocument
+from kit.check.finding import Finding, JudgedBundle, Outcome, VerdictDocument
 from kit.check.judgement import ClaimOutcome, JudgedSet, Judgement, Measured, exit_code
 from kit.errors import ExitCode
 
@@ -45,13 +45,18 @@ def claim_answer(judged: JudgedSet) -> str:
 def headline(document: VerdictDocument) -> str:
     """Return the first line: what it comes to, over all bundles and claims."""
     counts = Counter(map(answer, document.bundles))
-    words = [f"{number} {word}" for word, number in counts.items()] or ["no bundle"]
+    words = [bundle_counts(counts)]
     for judged in document.judged:
         words.append(f"{judged.reference} {claim_answer(judged)} ({claim_counts(judged)})")
     return "; ".join(words)
 
 
-def outcome_counts(findings: list[BundleFinding]) -> str:
+def bundle_counts(answers: Mapping[str, int]) -> str:
+    """Return how many bundles there are of each answer."""
+    return ", ".join(f"{number} {word}" for word, number in answers.items()) or "no bundle"
+
+
+def outcome_counts(findings: Iterable[Finding]) -> str:
     """Return how many findings there are of each outcome."""
     counts = Counter(one.outcome for one in findings)
     return ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in Outcome)

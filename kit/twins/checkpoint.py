@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from kit.errors import SpecError
-from kit.spec import Twin
+from kit.models import Twin
 from kit.twins.vocabulary import TEXT_TOKENS, SpecialToken
 from kit.twins.weights import Tensor, contents, dimensions, layout
 

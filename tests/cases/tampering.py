@@ -14,17 +14,9 @@ from msgspec.structs import replace
 from kit import bundle, canonical
 from kit.bundle import EngineIdentity, Failure, Load, ModelFile, Status
 from kit.check.codes import Code
-from kit.plan import (
-    CachePolicy,
-    Choices,
-    Connection,
-    Deviation,
-    Dialect,
-    ProtocolName,
-    plan_engine,
-    requests,
-)
+from kit.plan import CachePolicy, Choices, Connection, Deviation, Dialect, ProtocolName, plan_engine
 from kit.record import ErrorCode, FinishReason, Phase
+from kit.schedule import requests
 from kit.spec import Prompt
 from tests.cases import physics as p
 from tests.cases import timings as c

@@ -13,9 +13,10 @@ from kit.check.claims.witness import testify as heard_of
 from kit.check.finding import Verdict
 from kit.check.judgement import ClaimOutcome, JudgedSet, Judgement, exit_code
 from kit.check.verify import known
+from kit.claim import Relation
 from kit.errors import ExitCode
 from kit.plan import ProtocolName
-from kit.reference import Relation, all_claims, noise_of
+from kit.reference import all_claims, noise_of
 from tests import factory, six_cells
 from tests.factory import Draft, Settings, draft
 from tests.six_cells import CELLS, TASKS, Shape, heard, made, six, witness

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -228,23 +228,35 @@ def test_an_image_that_is_not_there_is_the_machines_lack_and_leaves_nothing(tmp_
     assert left_running() == ""
 
 
-@pytest.mark.e2e
-def test_an_engine_that_is_killed_in_mid_run_leaves_what_was_recorded(tmp_path: Path) -> None:
-    """As the kernel kills what has used up its memory: by SIGKILL, without a last word."""
-    require(CLIENT, CPU)
+def bench_and(
+    disturb: Callable[[subprocess.Popen[str]], object], output: Path, *, once: str
+) -> tuple[int, str]:
+    """Run a benchmark, disturb it once it has said so; return its exit code and what it said."""
     with subprocess.Popen(
-        [*BENCH, str(tmp_path / "r")],
+        [*BENCH, str(output)],
         cwd=checkout.ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as running:
         assert running.stderr is not None
-        said = next((line for line in running.stderr if "warm-up" in line), "")
-        docker("kill", "--signal", "KILL", "kit-cpu-tp1-moe-mini-1")
+        said = next((line for line in running.stderr if once in line), "")
+        disturb(running)
         rest = running.stderr.read()
     assert said, rest
-    assert running.returncode == 5, rest
+    return running.returncode, rest
+
+
+@pytest.mark.e2e
+def test_an_engine_that_is_killed_in_mid_run_leaves_what_was_recorded(tmp_path: Path) -> None:
+    """As the kernel kills what has used up its memory: by SIGKILL, without a last word."""
+    require(CLIENT, CPU)
+    code, rest = bench_and(
+        lambda _: docker("kill", "--signal", "KILL", "kit-cpu-tp1-moe-mini-1"),
+        tmp_path / "r",
+        once="warm-up",
+    )
+    assert code == 5, rest
     assert "next: kit verify" in rest
     files = disk.read_folder(only_bag(tmp_path / "r")).files
     document = canonical.decode(files[bundle.DOCUMENT], Document)
@@ -259,19 +271,8 @@ def test_an_engine_that_is_killed_in_mid_run_leaves_what_was_recorded(tmp_path: 
 @pytest.mark.e2e
 def test_an_interrupted_run_is_sealed_by_the_client_and_leaves_no_container(tmp_path: Path) -> None:
     require(CLIENT, CPU)
-    with subprocess.Popen(
-        [*BENCH, str(tmp_path / "r")],
-        cwd=checkout.ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as running:
-        assert running.stderr is not None
-        said = next((line for line in running.stderr if "engine is ready" in line), "")
-        running.terminate()
-        rest = running.stderr.read()
-    assert said, rest
-    assert running.returncode == 130, rest
+    code, rest = bench_and(subprocess.Popen.terminate, tmp_path / "r", once="engine is ready")
+    assert code == 130, rest
     bag = only_bag(tmp_path / "r")
     document = canonical.decode(disk.read_folder(bag).files[bundle.DOCUMENT], Document)
     assert document.failure is not None

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from kit import model_image, spec
+from kit import model_image
 from kit.bootstrap.hub import Hub
 from kit.edge import pins
 from kit.edge.twins import ensure_twin
-from kit.spec import HubModel
+from kit.models import HubModel, render_pin
 from tests.e2e.engine_room import BASE, docker, require
 from tests.factory import ROOT
 from tests.stand_in_hub import REPOSITORY, REVISION, Fault, StandInHub
@@ -74,7 +74,7 @@ def context(model: HubModel, tmp_path: Path) -> Path:
         copy(ROOT / name, place)
     shutil.copy(ROOT / ".dockerignore", tmp_path / "context")
     pin = tmp_path / "context" / "docker" / "models" / f"{model.id}.json"
-    pin.write_bytes(spec.render_pin(model))
+    pin.write_bytes(render_pin(model))
     return tmp_path / "context"
 
 

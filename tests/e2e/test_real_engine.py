@@ -22,9 +22,9 @@ from kit.check.verify import known, verify
 from kit.edge import cell, checkout, disk, probes, process, twins
 from kit.edge.cell import OwnEngine, Site
 from kit.exposition import GENERATION_TOKENS, totals
+from kit.models import Twin
 from kit.plan import Choices, Plan
 from kit.record import Phase, Record
-from kit.spec import Twin
 from kit.twins.checkpoint import weight_chunks
 
 pytestmark = pytest.mark.e2e

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.chat import Answer, read_completion, read_stream, request_body
-from kit.plan import CachePolicy, Choices, Dialect, Plan, plan_endpoint, requests
+from kit.plan import CachePolicy, Choices, Dialect, Plan, plan_endpoint
 from kit.record import ErrorCode, FinishReason, Phase, Request
+from kit.schedule import requests
 from kit.spec import Prompt, Suite, SuiteMode
 
 SUITE = Suite(

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from kit.cli import commands
 from kit.doctor import DockerFacts, MachineFacts, Readiness, examine
 from kit.edge import checkout
-from kit.spec import HubFile, HubModel, Model
+from kit.models import HubFile, HubModel, Model
 from kit.telemetry import GpuFacts, GpuProcesses, Inventory, Source
 
 TOPOLOGIES = {path.stem: checkout.topology(path.stem) for path in checkout.compose_files()}

@@ -8,7 +8,7 @@ import pytest
 
 from kit.errors import SpecError
 from kit.model_image import dockerfile
-from kit.spec import HubFile, HubModel
+from kit.models import HubFile, HubModel
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = (ROOT / "docker" / "model.Dockerfile").read_text()

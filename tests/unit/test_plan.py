@@ -10,6 +10,7 @@ import pytest
 
 from kit import canonical
 from kit.errors import UsageError
+from kit.models import HubModel, Twin, parse_models
 from kit.plan import (
     CachePolicy,
     Choices,
@@ -19,24 +20,12 @@ from kit.plan import (
     Plan,
     ProtocolName,
     describe_engine,
-    passes,
     plan_endpoint,
     plan_engine,
-    request_seed,
-    requests,
 )
 from kit.record import Phase
-from kit.spec import (
-    Device,
-    HubModel,
-    Suite,
-    Transport,
-    Twin,
-    fill,
-    parse_models,
-    parse_suite,
-    parse_topology,
-)
+from kit.schedule import passes, request_seed, requests
+from kit.spec import Device, Suite, Transport, fill, parse_suite, parse_topology
 
 ROOT = Path(__file__).parents[2]
 KIT, ARTICLE = ProtocolName.KIT, ProtocolName.ARTICLE

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from kit import formula, reference
+from kit.claim import Claim, Measure, Relation
 from kit.errors import SpecError
 from kit.formula import CellName
-from kit.reference import Claim, Measure, Reference, Relation
+from kit.reference import Reference
 from tests.factory import ROOT, schemas
 
 FOLDER = ROOT / "results" / "published"

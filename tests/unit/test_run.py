@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from kit.plan import Choices, Dialect, Plan, ProtocolName, plan_endpoint, requests
+from kit.plan import Choices, Dialect, Plan, ProtocolName, plan_endpoint
 from kit.record import ErrorCode, Record, Request
 from kit.run import Notebook, Server, walk
+from kit.schedule import requests
 from kit.spec import Prompt, Suite, SuiteMode
 
 SUITE = Suite(

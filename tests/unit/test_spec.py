@@ -12,21 +12,16 @@ from hypothesis import strategies as st
 
 from kit.edge.twins import small_files_of
 from kit.errors import ExitCode, SpecError
+from kit.models import HubFile, HubModel, Twin, parse_models, parse_pin, render_pin
 from kit.spec import (
     Device,
-    HubFile,
-    HubModel,
     Suite,
     Topology,
     Transport,
-    Twin,
     fill,
     interpolate,
-    parse_models,
-    parse_pin,
     parse_suite,
     parse_topology,
-    render_pin,
 )
 
 ROOT = Path(__file__).parents[2]

@@ -20,8 +20,9 @@ from kit.check.judgement import (
     Judgement,
     Measured,
 )
+from kit.claim import Claim, Hardware, Measure, Relation
 from kit.formula import Undefined
-from kit.reference import Claim, Hardware, Measure, Noise, Reference, Relation, all_claims
+from kit.reference import Noise, Reference, all_claims
 from kit.stats import Interval
 
 _CODES = frozenset(code.id for code in Code)

@@ -1,6 +1,6 @@
 """What the quantities of a formula stand for, in a set of bundles that can be compared.
 
-One function a quantity of `kit.reference.VOCABULARY`. What the bundles do not hold is `Missing`,
+One function a quantity of `kit.claim.VOCABULARY`. What the bundles do not hold is `Missing`,
 with the reason: the claim is then not testable.
 """
 

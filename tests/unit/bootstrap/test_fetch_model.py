@@ -19,13 +19,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kit import spec
 from kit.bootstrap import fetch_model, hub
 from kit.bootstrap.fetch_model import Places, fetch
 from kit.bootstrap.hub import ATTEMPTS, Hub
 from kit.bootstrap.pins import File, Pin, read_pin
 from kit.errors import ExitCode, KitError, MachineError, SpecError, UsageError
-from kit.spec import HubFile, HubModel
+from kit.models import HubFile, HubModel, parse_pin, render_pin
 from tests.stand_in_hub import REPOSITORY, REVISION, Fault, StandInHub, corrupted, is_large, other
 
 ROOT = Path(__file__).parents[3]
@@ -544,7 +543,7 @@ def written(path: Path, files: Mapping[str, bytes] = FILES) -> Path:
             for name, data in files.items()
         ),
     )
-    path.write_bytes(spec.render_pin(model))
+    path.write_bytes(render_pin(model))
     return path
 
 
@@ -705,12 +704,12 @@ def test_both_readers_refuse_a_bad_pin(tmp_path: Path, change: dict[str, object]
     path = written(tmp_path / "tiny.json")
     model = HubModel(id="tiny", repository=REPOSITORY, licence="Apache-2.0")
     assert [file.name for file in read_pin(path).files] == list(FILES)
-    assert spec.parse_pin(path.read_bytes(), "p", model).is_pinned
+    assert parse_pin(path.read_bytes(), "p", model).is_pinned
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(SpecError, match="cannot use"):
         read_pin(path)
     with pytest.raises(SpecError, match="cannot use"):
-        spec.parse_pin(path.read_bytes(), "p", model)
+        parse_pin(path.read_bytes(), "p", model)
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000])

@@ -9,9 +9,9 @@ from kit.check.evidence import Shipped
 from kit.check.finding import Finding, Outcome
 from kit.check.verify import Known, verify
 from kit.errors import ExitCode
+from kit.models import HubFile, HubModel
 from kit.plan import CachePolicy, Choices, Dialect
 from kit.record import FinishReason
-from kit.spec import HubFile, HubModel
 from tests.factory import (
     ENGINE,
     KNOWN,

@@ -10,16 +10,7 @@ from pathlib import Path
 import pytest
 
 from kit.edge import process
-from kit.plan import (
-    CachePolicy,
-    Cell,
-    Connection,
-    Dialect,
-    Engine,
-    Plan,
-    ProtocolName,
-    Sampling,
-)
+from kit.plan import CachePolicy, Cell, Connection, Dialect, Engine, Plan, ProtocolName, Sampling
 from kit.spec import Device, HealthCheck, Prompt, Service, Transport
 
 STAND_IN = Path(__file__).parents[2] / "stand_in_engine.py"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kit import canonical, plan
+from kit import canonical, schedule
 from kit.bundle import DOCUMENT, RECORDS, SERVER_LOG, Document, EngineIdentity, Status
 from kit.edge import cell, disk, process
 from kit.edge.cell import OwnEngine, Site
@@ -92,7 +92,7 @@ def test_a_run_gives_a_complete_bundle(tmp_path: Path) -> None:
     assert (document.status, document.failure) == (Status.COMPLETE, None)
     assert document.plan == planned
     assert document.engine.version == "0.17.0"
-    wanted = list(plan.requests(planned))
+    wanted = list(schedule.requests(planned))
     assert [(r.phase, r.pass_number, r.prompt_id, r.seed) for r in records] == [
         (r.phase, r.pass_number, r.prompt_id, r.seed) for r in wanted
     ]

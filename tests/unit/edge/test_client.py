@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kit import plan, run
+from kit import run, schedule
 from kit.edge import client
 from kit.edge.client import Client
 from kit.errors import MachineError
@@ -193,7 +193,7 @@ def test_a_connection_per_request_is_one_each(serve: Serve) -> None:
         before = accepted(url)
         walk(url, planned)
         reading_metrics = 1
-        assert accepted(url) - before - 1 == len(list(plan.requests(planned))) + reading_metrics
+        assert accepted(url) - before - 1 == len(list(schedule.requests(planned))) + reading_metrics
 
 
 def test_a_kept_connection_that_the_server_closed_is_opened_anew(serve: Serve) -> None:

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from kit import spec
 from kit.bootstrap.hub import HUB, Hub
 from kit.edge import pins
 from kit.errors import ExitCode, KitError, MachineError, SpecError, UsageError
-from kit.spec import HubFile, HubModel
+from kit.models import HubFile, HubModel, parse_pin, render_pin
 from tests.stand_in_hub import REPOSITORY, REVISION, Fault, StandInHub
 
 FILES: Mapping[str, bytes] = {
@@ -54,7 +53,7 @@ def test_every_file_is_pinned_but_what_could_run_and_gits_own(served: StandInHub
         if name not in LEFT_OUT
     )
     assert locked.is_pinned
-    assert spec.parse_pin(spec.render_pin(locked), "p", MODEL) == locked
+    assert parse_pin(render_pin(locked), "p", MODEL) == locked
 
 
 def test_large_files_are_not_downloaded(served: StandInHub) -> None:

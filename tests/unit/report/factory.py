@@ -19,9 +19,9 @@ from kit.plan import (
     Plan,
     ProtocolName,
     Sampling,
-    passes,
 )
 from kit.record import FinishReason, Phase, Record
+from kit.schedule import passes
 from kit.spec import Device, Prompt, Transport
 
 PROMPTS = ("impl", "debug", "test", "refactor", "design")

@@ -103,7 +103,8 @@ def test_a_statement_names_its_subject_and_every_test() -> None:
     (one,) = statements(as_document([judge(draft().seal())]))
     assert (one["_type"], one["predicateType"]) == (statement.STATEMENT, statement.PREDICATE)
     verdict = judge(draft().seal())
-    assert one["subject"] == [{"name": "manifest-sha256.txt", "digest": {"sha256": verdict.id}}]
+    name = f"bundle-{verdict.id}/manifest-sha256.txt"
+    assert one["subject"] == [{"name": name, "digest": {"sha256": verdict.id}}]
     predicate = one["predicate"]
     assert isinstance(predicate, dict)
     assert predicate["configuration"] == [
@@ -144,7 +145,7 @@ def test_only_what_was_checked_and_holds_has_passed(
 def test_claims_are_tests_of_all_the_bundles_they_were_judged_from() -> None:
     *_, claims = statements(WITH_CLAIMS)
     assert isinstance(claims["subject"], list)
-    assert len(claims["subject"]) == 6
+    assert len({subject["name"] for subject in claims["subject"]}) == 6
     predicate = claims["predicate"]
     assert isinstance(predicate, dict)
     assert "article-part-1/rate-moe-tp1" in predicate["passedTests"]
@@ -161,4 +162,4 @@ def test_a_rehearsal_and_a_partial_run_are_named_for_what_they_are() -> None:
     rehearsal.server_log = rehearsal.server_log.replace(b"=cuda", b"=cpu")
     both = [judge(rehearsal.seal()), judge(draft(Settings(stop_after=3)).seal())]
     shown = verdict_markdown.render(as_document(both))
-    assert shown.startswith("**1 REHEARSAL; 1 PARTIAL**")
+    assert shown.startswith("**1 REHEARSAL, 1 PARTIAL**")

@@ -10,9 +10,9 @@ from kit import formula
 from kit.check.claims.estimate import Estimate
 from kit.check.claims.quantities import Missing, by_cell, resolve
 from kit.check.claims.witness import Witness
+from kit.claim import VOCABULARY
 from kit.formula import Quantity
 from kit.record import Phase
-from kit.reference import VOCABULARY
 from kit.telemetry import ClockReason
 from tests.six_cells import Shape, heard, made, witness
 

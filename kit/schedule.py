@@ -1,0 +1,46 @@
+"""What a plan sends, request by request, in the order of sending."""
+
+import hashlib
+from collections.abc import Iterator
+
+from kit.plan import CachePolicy, Plan
+from kit.record import Phase, Request
+
+
+def requests(plan: Plan, run_salt: str = "") -> Iterator[Request]:
+    """Yield every request of the plan in the order in which it is to be sent.
+
+    With a cold cache `run_salt` keeps a run from the blocks that an earlier one left in the server.
+    """
+    for phase, number in passes(plan):
+        for prompt in plan.prompts:
+            yield Request(
+                phase=phase,
+                pass_number=number,
+                prompt_id=prompt.id,
+                prompt=prompt.text,
+                seed=request_seed(plan.seed, phase, number, prompt.id),
+                cache_salt=_salt(plan, run_salt, f"{phase.value}/{number}/{prompt.id}"),
+            )
+
+
+def passes(plan: Plan) -> Iterator[tuple[Phase, int]]:
+    """Yield (phase, pass number): the warm-up is 0, measured and streaming passes count from 1."""
+    for _ in range(plan.warmup_passes):
+        yield Phase.WARMUP, 0
+    for number in range(1, plan.measured_passes + 1):
+        yield Phase.MEASURED, number
+    for number in range(1, plan.stream_passes + 1):
+        yield Phase.STREAM, number
+
+
+def request_seed(plan_seed: int, phase: Phase, pass_number: int, prompt_id: str) -> int:
+    """Return a seed below 2^31; were they equal, passes would be copies of each other."""
+    name = f"{plan_seed}/{phase.value}/{pass_number}/{prompt_id}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") >> 1
+
+
+def _salt(plan: Plan, run_salt: str, request: str) -> str | None:
+    if plan.cache is CachePolicy.WARM:
+        return None
+    return hashlib.sha256(f"{run_salt}/{request}".encode()).hexdigest()
