@@ -10,6 +10,7 @@ Environments and the scripts in them are relocatable: a checkout can be moved.
 
 import os
 import shutil
+import ssl
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -103,10 +104,9 @@ def install(environment: Environment, directory: Path, layout: Layout, run: RunT
     python = directory / "bin" / "python"
     new = ["venv", "--relocatable", "--no-project", "--python", sys.executable]
     sync = ["pip", "sync", "--require-hashes", "--no-build", "--python"]
-    own_python = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
     try:
-        run([*uv, *new, directory], env=own_python)
-        run([*uv, *sync, python, layout.lock(environment.lock)], env=own_python)
+        run([*uv, *new, directory], env=uv_environment())
+        run([*uv, *sync, python, layout.lock(environment.lock)], env=uv_environment())
     except ToolError as e:
         raise SetupError(
             failed=f"uv could not install docker/{environment.lock}.lock",
@@ -115,6 +115,16 @@ def install(environment: Environment, directory: Path, layout: Layout, run: RunT
             next_step=f"python3 -m kit.bootstrap {environment.name}   (what came through is kept)",
             output=str(e),
         ) from e
+
+
+def uv_environment() -> dict[str, str]:
+    """Return the caller's environment, with what uv is to do unless the caller says otherwise.
+
+    Where this Python knows certificates of the system, uv goes by them, too, as pip did when it
+    fetched uv: else what is reached through a proxy that signs by itself would be refused.
+    """
+    own = {"UV_SYSTEM_CERTS": "1"} if ssl.get_default_verify_paths().cafile else {}
+    return {**own, **os.environ, "UV_PYTHON_DOWNLOADS": "never"}
 
 
 def site_packages(directory: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kit.bootstrap import environments
-from kit.bootstrap.environments import KIT, make, site_packages
+from kit.bootstrap.environments import KIT, make, site_packages, uv_environment
 from kit.bootstrap.errors import SetupError
 from kit.bootstrap.layout import Layout
 from kit.bootstrap.tool import ToolError
@@ -100,3 +100,16 @@ def test_every_source_that_shapes_an_environment_exists() -> None:
     for environment in environments.ENVIRONMENTS.values():
         for name in environment.sources:
             assert (environments.HERE / name).is_file()
+
+
+def test_uv_goes_by_the_certificates_of_the_system_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "roots.pem").touch()
+    monkeypatch.delenv("UV_SYSTEM_CERTS", raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent.pem"))
+    assert "UV_SYSTEM_CERTS" not in uv_environment()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "roots.pem"))
+    assert uv_environment()["UV_SYSTEM_CERTS"] == "1"
+    monkeypatch.setenv("UV_SYSTEM_CERTS", "0")
+    assert uv_environment()["UV_SYSTEM_CERTS"] == "0"
