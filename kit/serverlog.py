@@ -143,8 +143,9 @@ def read(log: bytes) -> ServerLog:
 
 
 def _last_moment(tail: bytes) -> str | None:
-    moments = _MOMENT.findall(tail)
-    return moments[-1].decode() if moments else None
+    found = filter(None, map(_MOMENT.search, reversed(tail.split(b"\n"))))
+    last = next(found, None)
+    return last["moment"].decode() if last else None
 
 
 def _facts(match: re.Match[bytes]) -> Iterator[tuple[str, object]]:

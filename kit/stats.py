@@ -194,6 +194,13 @@ def _incomplete_beta(x: float, a: float, b: float) -> float:
     return math.exp(a * math.log(x) + b * math.log1p(-x) - log_beta) / (a * fraction)
 
 
+def coefficient_of_variation(values: Sequence[float]) -> float:
+    """Return the sample's standard deviation over its mean, of two values or more; 0 if all are."""
+    mean = fmean(values)
+    deviation = math.dist(values, [mean] * len(values)) / math.sqrt(len(values) - 1)
+    return deviation / mean if mean else 0.0
+
+
 def _enough(rates: Sequence[float]) -> bool:
     return len(rates) >= FEWEST_PASSES and min(rates) > 0
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import pairwise
+from operator import itemgetter
 
 from kit import exposition
 from kit.check import chance
@@ -37,6 +38,10 @@ WITNESS_OVERHEAD_RATIO = 0.03
 WITNESS_OVERHEAD_S = 0.05
 """What a request may spend on the way: connecting, and rendering and parsing JSON on a busy host.
 On loopback it is a few milliseconds."""
+
+
+_TOKENS = itemgetter(1)
+"""Of a chunk."""
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -88,7 +93,7 @@ def _chunks(evidence: Evidence) -> Iterator[Problem]:
     for record in evidence.answered:
         if record.chunks is None:
             continue
-        tokens = [tokens for _, tokens in record.chunks]
+        tokens = list(map(_TOKENS, record.chunks))
         if record.token_ids is None and max(tokens, default=0) > 1:
             observed = f"a chunk of {shown(max(tokens))} tokens, and no token ids"
             yield fail(subject_of(record), observed, "at most one token a chunk without token ids")

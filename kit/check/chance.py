@@ -7,15 +7,17 @@ in a million, by figures that take the quietest machine thinkable, whose request
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import sub
-from statistics import fmean, stdev
+from statistics import fmean
+from typing import TypeAlias
 
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Pass, subject_of
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, fail, findings, unchecked
 from kit.record import Phase, Record
+from kit.stats import coefficient_of_variation
 
 MICROSECONDS_OF_GRID = 10
 IMPROBABLE = 1e-9
@@ -26,22 +28,30 @@ SMOOTHEST_RATIO = 1e-5
 
 FEWEST_OF_A_PASS = 3
 FEWEST_GAPS = 6
-EQUAL_GAPS_S = 3e-6
+EQUAL_GAPS_MICROSECONDS = 3
 """Rounding moves each end of a gap by half a microsecond."""
 
-PACED_GAP_S = 1e-4
+PACED_GAP_MICROSECONDS = 100
 """Chunks that are closer were sent apart and read at once: of these, equal gaps say nothing."""
 
 LONGEST_S = 1e8
+_MICROSECONDS_PER_S = 1e6
+
 SAMPLED_CHUNKS = 200
 """A stream may have thousands of chunks; so many of them, evenly spread, tell of a grid as well."""
+
+_Stream: TypeAlias = tuple[Record, tuple[int, ...]]
+"""A streamed response, and the microseconds between the first of its chunks."""
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Yield these findings of the arithmetic tier."""
+    streams = [
+        (record, _gaps(record, SAMPLED_CHUNKS)) for record in evidence.answered if record.chunks
+    ]
     yield from findings(Code.ARITHMETIC_RESOLUTION, _resolution(evidence.answered))
-    yield from findings(Code.ARITHMETIC_REPEATS, _repeats(evidence))
-    yield from findings(Code.ARITHMETIC_SMOOTHNESS, _smoothness(evidence))
+    yield from findings(Code.ARITHMETIC_REPEATS, _repeats(evidence, streams))
+    yield from findings(Code.ARITHMETIC_SMOOTHNESS, _smoothness(evidence, streams))
 
 
 def _resolution(records: Sequence[Record]) -> Iterator[Problem]:
@@ -59,8 +69,8 @@ def _resolution(records: Sequence[Record]) -> Iterator[Problem]:
         ("times of chunks", arrivals),
     )
     for name, times_s in families:
-        usable = [at_s for at_s in times_s if 0 <= at_s <= LONGEST_S]
-        round_ones = sum(round(at_s * 1e6) % MICROSECONDS_OF_GRID == 0 for at_s in usable)
+        usable = _microseconds(times_s)
+        round_ones = [at % MICROSECONDS_OF_GRID for at in usable].count(0)
         if _chance_of(round_ones, len(usable), 1 / MICROSECONDS_OF_GRID) <= IMPROBABLE:
             observed = f"{round_ones} of {len(usable)} {name} are multiples of 10 microseconds"
             yield fail(BUNDLE, observed, "about one in ten")
@@ -83,10 +93,10 @@ def _chance_of(hits: int, trials: int, chance: float) -> float:
     return math.exp(-trials * divergence) * (1 - 1e-9)
 
 
-def _repeats(evidence: Evidence) -> Iterator[Problem]:
+def _repeats(evidence: Evidence, streams: Sequence[_Stream]) -> Iterator[Problem]:
     yield from _equal_durations(evidence)
     yield from _equal_passes(evidence.passes)
-    yield from _equal_streams(evidence.answered)
+    yield from _equal_streams(streams)
 
 
 def _equal_durations(evidence: Evidence) -> Iterator[Problem]:
@@ -120,27 +130,26 @@ def _equal_passes(passes: Sequence[Pass]) -> Iterator[Problem]:
             yield fail(one.name, f"the very durations of {earlier.name}", "durations of its own")
 
 
-def _equal_streams(records: Sequence[Record]) -> Iterator[Problem]:
+def _equal_streams(streams: Sequence[_Stream]) -> Iterator[Problem]:
     """Fail where chunks came at the very distances of another response's.
 
     Looked at are the first of them, and only with six different distances or more: an equal one of
     each is out of the question, while chunks that were read at once are all at the distance 0.
     """
-    seen: dict[tuple[float, ...], Record] = {}
-    for record in records:
-        gaps_s = tuple(round(gap_s, 6) for gap_s in _gaps(record, SAMPLED_CHUNKS))
-        if len(set(gaps_s)) < FEWEST_GAPS:
+    seen: dict[tuple[int, ...], Record] = {}
+    for record, gaps in streams:
+        if len(set(gaps)) < FEWEST_GAPS:
             continue
-        earlier = seen.setdefault(gaps_s, record)
+        earlier = seen.setdefault(gaps, record)
         if earlier is not record:
             observed = f"chunks at the very distances of {subject_of(earlier)}"
             yield fail(subject_of(record), observed, "distances of its own")
 
 
-def _smoothness(evidence: Evidence) -> Iterator[Problem]:
+def _smoothness(evidence: Evidence, streams: Sequence[_Stream]) -> Iterator[Problem]:
     yield from _equal_paces(evidence)
-    for record in evidence.answered:
-        yield from _equal_gaps(record)
+    for record, first_gaps in streams:
+        yield from _equal_gaps(record, first_gaps)
 
 
 def _equal_paces(evidence: Evidence) -> Iterator[Problem]:
@@ -156,21 +165,25 @@ def _equal_paces(evidence: Evidence) -> Iterator[Problem]:
     ]
     if len(paces) < FEWEST_REQUESTS:
         yield _too_few(len(paces))
-    elif (ratio := stdev(paces) / (fmean(paces) or 1.0)) < SMOOTHEST_RATIO:
+    elif (ratio := coefficient_of_variation(paces)) < SMOOTHEST_RATIO:
         observed = f"seconds a token vary by {ratio:.1e} of their mean"
         yield fail(BUNDLE, observed, f"{SMOOTHEST_RATIO:.0e} or more over {len(paces)} requests")
 
 
-def _equal_gaps(record: Record) -> Iterator[Problem]:
+def _equal_gaps(record: Record, first_gaps: Sequence[int]) -> Iterator[Problem]:
     """Fail where all chunks are equally far apart, to the rounding.
 
     With 0.1 ms of scatter six gaps fall within 3 microseconds less than once in a billion times.
     """
-    gaps_s = _gaps(record)
-    if len(gaps_s) < FEWEST_GAPS or max(gaps_s) < PACED_GAP_S:
+    if len(first_gaps) < FEWEST_GAPS:
         return
-    if max(gaps_s) - min(gaps_s) <= EQUAL_GAPS_S:
-        observed = f"{len(gaps_s)} chunks, each {fmean(gaps_s):.6f} s after the one before"
+    if max(first_gaps) - min(first_gaps) > EQUAL_GAPS_MICROSECONDS:
+        return  # and so do all
+    gaps = _gaps(record)
+    is_paced = max(gaps) >= PACED_GAP_MICROSECONDS
+    if is_paced and max(gaps) - min(gaps) <= EQUAL_GAPS_MICROSECONDS:
+        each_s = fmean(gaps) / _MICROSECONDS_PER_S
+        observed = f"{len(gaps)} chunks, each {each_s:.6f} s after the one before"
         yield fail(subject_of(record), observed, "distances that vary")
 
 
@@ -178,7 +191,12 @@ def _too_few(requests: int) -> Problem:
     return unchecked(BUNDLE, f"{requests} measured requests", f"{FEWEST_REQUESTS} or more")
 
 
-def _gaps(record: Record, most: int | None = None) -> list[float]:
-    """Return the seconds between a stream's chunks, between the first so many or all."""
-    arrivals_s = [at_s for at_s, _ in (record.chunks or ())[:most]]
-    return list(map(sub, arrivals_s[1:], arrivals_s))
+def _gaps(record: Record, most: int | None = None) -> tuple[int, ...]:
+    """Return the microseconds between a stream's chunks, between the first so many or all."""
+    arrivals = _microseconds(at_s for at_s, _ in (record.chunks or ())[:most])
+    return tuple(map(sub, arrivals[1:], arrivals))
+
+
+def _microseconds(times_s: Iterable[float]) -> list[int]:
+    """Return these times without those that are out of range, of which other checks tell."""
+    return [round(at_s * _MICROSECONDS_PER_S) for at_s in times_s if 0 <= at_s <= LONGEST_S]

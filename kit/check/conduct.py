@@ -56,12 +56,12 @@ def _copies(evidence: Evidence) -> Iterator[Problem]:
     random, so that none of its tokens is beyond doubt; the article's models answer in about 1,000,
     and if they hesitate but at each twentieth, and take the other choice one time in five, two
     answers are equal once in 200 million. A server of somebody else's may ignore temperature and
-    seed.
+    seed. Answers of equal hash are taken for equal.
     """
-    seen: dict[object, Pass] = {}
+    seen: dict[tuple[str, int], Pass] = {}
     for one in evidence.passes:
         answered = [record for record in one.records if record.error is None]
-        keys = [(record.prompt_id, record.token_ids or record.text) for record in answered]
+        keys = [(record.prompt_id, hash(record.token_ids or record.text)) for record in answered]
         copied = [key for key in keys if seen.get(key, one) is not one]
         if copied:
             is_own_copy = evidence.is_own_engine and len(copied) >= max(2, len(answered) / 2)

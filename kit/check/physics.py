@@ -8,7 +8,8 @@ judged, and that is said.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from operator import ge
 
 from kit import physics
 from kit.bundle import TELEMETRY
@@ -182,14 +183,14 @@ def _early(record: Record, footing: _Footing) -> Iterator[Problem]:
 
     Several tokens in a chunk count as several.
     """
-    so_far, prompt, count = 0, record.prompt_tokens or 0, record.completion_tokens or 0
-    whole_s = physics.tokens_s(footing.shape, footing.ceiling, prompt, count)
-    for at_s, tokens in record.chunks or ():
-        so_far += tokens
+    prompt, count = record.prompt_tokens or 0, record.completion_tokens or 0
+    arrivals_s, tokens = zip(*record.chunks or (), strict=True)
+    mean_pace_s = physics.tokens_s(footing.shape, footing.ceiling, prompt, count) / max(1, count)
+    if all(map(ge, arrivals_s, map(mean_pace_s.__mul__, accumulate(tokens)))):
+        return  # later steps take longer: at the mean pace of all, no token is early
+    for at_s, so_far in zip(arrivals_s, accumulate(tokens), strict=True):
         if so_far > count:
             return  # the arithmetic tier says so
-        if at_s * count >= whole_s * so_far:
-            continue  # later steps take longer: at the mean pace of all, no token is early
         floor_s = physics.tokens_s(footing.shape, footing.ceiling, prompt, so_far)
         if at_s < floor_s * (1 - DATASHEET_RATIO) - ROUNDING_S:
             observed = f"token {so_far} after {at_s:.6f} s"
@@ -200,15 +201,15 @@ def _early(record: Record, footing: _Footing) -> Iterator[Problem]:
 def _bursts(record: Record, footing: _Footing) -> Iterator[Problem]:
     """Look at gaps until enough are long: of an honest stream at one in ten, or a few more."""
     step_s = physics.step_s(footing.shape, footing.ceiling) * (1 - DATASHEET_RATIO)
-    arrivals = [chunk for chunk in record.chunks or () if 0 < chunk[1] <= LONGEST_CHUNK]
-    gaps = len(arrivals) - 1
-    enough = (1 - BURST_RATIO) * gaps
-    long = 0
+    chunks = record.chunks or ()
+    arrivals = (chunk for chunk in chunks if 0 < chunk[1] <= LONGEST_CHUNK)
+    gaps, long = 0, 0
     for (earlier_s, _), (later_s, tokens) in pairwise(arrivals):
+        gaps += 1
         long += later_s - earlier_s >= step_s * tokens - ROUNDING_S
-        if long >= enough:
+        if long >= (1 - BURST_RATIO) * len(chunks):
             return
-    if gaps >= FEWEST_GAPS:
+    if gaps >= FEWEST_GAPS and long < (1 - BURST_RATIO) * gaps:
         observed = f"{gaps - long} of {gaps} chunks came faster than a step of the model"
         yield fail(subject_of(record), observed, f"{step_s * 1000:.3f} ms or more a token")
 

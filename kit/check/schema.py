@@ -209,11 +209,11 @@ def _records(data: bytes, validators: Validators, problems: Problems) -> tuple[R
         problems[Code.SCHEMA_CANONICAL].append(
             fail(bundle.RECORDS, "the last line has no newline", "a newline after each record")
         )
-    lines = data.removesuffix(b"\n").split(b"\n") if data else []
-    if (at_once := _at_once(data, lines)) is not None:
+    if (at_once := _at_once(data)) is not None:
         for record in at_once:
             _look_inside(record, problems)
         return at_once
+    lines = data.removesuffix(b"\n").split(b"\n") if data else []
     records = [
         _record(f"{bundle.RECORDS}:{number}", line, validators, problems)
         for number, line in enumerate(lines, start=1)
@@ -222,9 +222,9 @@ def _records(data: bytes, validators: Validators, problems: Problems) -> tuple[R
     return whole if len(whole) == len(records) else None
 
 
-def _at_once(data: bytes, lines: Sequence[bytes]) -> tuple[Record, ...] | None:
+def _at_once(data: bytes) -> tuple[Record, ...] | None:
     """Return all records, or None where something is wrong with one of them."""
-    if max(map(len, lines), default=0) > LINE_LIMIT_BYTES:
+    if len(data) > LINE_LIMIT_BYTES and max(map(len, data.split(b"\n"))) > LINE_LIMIT_BYTES:
         return None
     try:
         records = tuple(_RECORD.decoder.decode_lines(data))
@@ -245,11 +245,18 @@ def _record(place: str, line: bytes, validators: Validators, problems: Problems)
     return record
 
 
+_LOOKS = (
+    (Code.SCHEMA_LIMITS, answers.over_limits),
+    (Code.SCHEMA_ARRAYS, answers.bad_arrays),
+    (Code.SCHEMA_ANSWER, answers.incomplete),
+)
+
+
 def _look_inside(record: Record, problems: Problems) -> None:
     subject = subject_of(record)
-    problems[Code.SCHEMA_LIMITS] += answers.over_limits(subject, record)
-    problems[Code.SCHEMA_ARRAYS] += answers.bad_arrays(subject, record)
-    problems[Code.SCHEMA_ANSWER] += answers.incomplete(subject, record)
+    for code, look in _LOOKS:
+        if found := [*look(subject, record)]:
+            problems[code] += found
 
 
 def _decoded(

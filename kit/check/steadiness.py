@@ -4,7 +4,7 @@ They never make a bundle invalid; each says what to do about it.
 """
 
 from collections.abc import Iterator, Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 
 from kit import stats
 from kit.bundle import Host, Load
@@ -59,7 +59,7 @@ def _spread(rates: Sequence[float]) -> Iterator[Problem]:
     if len(rates) < stats.FEWEST_PASSES:
         yield unchecked(BUNDLE, f"{len(rates)} measured passes", "three or more")
         return
-    spread = stdev(rates) / fmean(rates) if any(rates) else 0.0
+    spread = stats.coefficient_of_variation(rates)
     if spread > SPREAD_RATIO:
         observed = f"a coefficient of variation of {spread:.1%} over passes"
         yield warn(BUNDLE, observed, f"at most {SPREAD_RATIO:.0%}")

@@ -84,9 +84,11 @@ def test_a_few_round_times_are_chance_and_all_of_them_are_not() -> None:
     assert outcome(made, "resolution") is FAIL
 
 
-def test_a_time_beyond_all_bounds_is_not_counted() -> None:
-    made = streamed([1e308] * 8)
+@pytest.mark.parametrize("at_s", [1e308, -1e308])
+def test_a_time_beyond_all_bounds_is_not_counted(at_s: float) -> None:
+    made = streamed([at_s] * 8)
     assert outcome(made, "resolution") is PASS
+    assert outcome(made, "smoothness") is PASS
 
 
 @pytest.mark.parametrize(("copies", "expected"), [(0, PASS), (7, PASS), (8, FAIL), (14, FAIL)])
