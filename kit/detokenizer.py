@@ -16,6 +16,10 @@ from kit.errors import SpecError
 _PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
 """Bytes that stand for themselves; the others are U+0100 and up, in their order."""
 
+_OTHERS = tuple(byte for byte in range(0x100) if byte not in _PRINTABLE)
+_SPELLED = {0x100 + position: byte for position, byte in enumerate(_OTHERS)}
+_SPELLED |= dict.fromkeys(_OTHERS, 0x100)  # no character of a vocabulary, and in no latin-1
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Detokenizer:
@@ -47,10 +51,7 @@ def parse(data: bytes, name: str) -> Detokenizer:
 
 
 def _pieces(document: Mapping[str, Any]) -> Iterator[tuple[int, bytes]]:
-    spelled = {chr(byte): byte for byte in _PRINTABLE}
-    others = (byte for byte in range(256) if byte not in set(_PRINTABLE))
-    spelled |= {chr(0x100 + position): byte for position, byte in enumerate(others)}
     for token, token_id in document["model"]["vocab"].items():
-        yield token_id, bytes(spelled[character] for character in token)
+        yield token_id, token.translate(_SPELLED).encode("latin-1")
     for added in document["added_tokens"]:
         yield added["id"], b"" if added["special"] else added["content"].encode()

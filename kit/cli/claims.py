@@ -7,10 +7,10 @@ from pathlib import Path
 
 from kit import reference
 from kit.check.claims.judge import judge
-from kit.check.claims.witness import Witness
+from kit.check.claims.witness import Witness, testify
 from kit.check.finding import Verdict
 from kit.check.judgement import JudgedSet
-from kit.cli.judging import hear
+from kit.cli.judging import judge_folders
 from kit.edge import checkout
 from kit.errors import UsageError
 from kit.reference import Reference
@@ -33,7 +33,8 @@ def hear_all(
     shipped = checkout.references()
     wanted = [checkout.published(name, shipped) for name in against.references]
     parameters = _parameters(against.settings, wanted)
-    heard = tuple(hear(paths, tokenizers))
+    folders = judge_folders(paths, tokenizers)
+    heard = tuple(testify(verdict, folder.files) for verdict, folder in folders)
     everything = reference.by_id([*shipped.values(), *wanted]).values()
     judged = tuple(one for each in wanted for one in _judged(each, everything, parameters, heard))
     return tuple(one.verdict if isinstance(one, Witness) else one for one in heard), judged

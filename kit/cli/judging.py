@@ -7,7 +7,6 @@ from pathlib import Path
 from kit import bundle
 from kit.bundle import Bundle
 from kit.canonical import NotCanonical
-from kit.check.claims.witness import Witness, testify
 from kit.check.codes import Code
 from kit.check.copies import Copies
 from kit.check.finding import Verdict
@@ -26,15 +25,9 @@ def judge(
     rehearsal: figures come from bundles that hold. Raises `UsageError` for a path that does not
     exist, before anything is read.
     """
-    for verdict, folder in _judged(paths, tokenizers):
+    for verdict, folder in judge_folders(paths, tokenizers):
         holds = verdict.exit_code is not ExitCode.BUNDLE_INVALID and not verdict.is_rehearsal
         yield verdict, _read(folder) if holds else None
-
-
-def hear(paths: Sequence[Path], tokenizers: Sequence[Path] = ()) -> Iterator[Witness | Verdict]:
-    """Read and check each path, as `judge` does; yield what its bundle can say about claims."""
-    for verdict, folder in _judged(paths, tokenizers):
-        yield testify(verdict, folder.files)
 
 
 def verdicts(
@@ -50,9 +43,10 @@ def verdicts(
     return map(Copies().admit, found)
 
 
-def _judged(
-    paths: Sequence[Path], tokenizers: Sequence[Path]
+def judge_folders(
+    paths: Sequence[Path], tokenizers: Sequence[Path] = ()
 ) -> Iterator[tuple[Verdict, disk.Folder]]:
+    """Read and check each path, as `judge` does; yield its verdict and what was read."""
     bundles, judged_at, copies = _all_bundles(paths), _judge(tokenizers), Copies()
     for path in bundles:
         verdict, folder = judged_at(path)

@@ -1,7 +1,7 @@
 """`kit verify`: judges bundles, and prints the verdicts in the form that was asked for."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,10 @@ import click
 from kit import canonical
 from kit.check.finding import Verdict, VerdictDocument, as_document, gravest, judged_bundle, overall
 from kit.check.judgement import JudgedSet
-from kit.cli.claims import Against, hear_all
 from kit.cli.judging import verdicts
 from kit.edge import checkout
 from kit.errors import ExitCode
-from kit.report import claims, statement, verdict_markdown, verdict_page, verdict_text
+from kit.report import verdict_text
 from kit.report import verdict_words as words
 
 
@@ -49,9 +48,7 @@ def verify(options: VerifyOptions) -> int:
         case None:
             pass
         case "text":
-            told = [line for verdict in found for line in verdict_text.lines(verdict)]
-            told += [line for each in judged or () for line in claims.lines(each)]
-            click.echo("\n".join(told))
+            click.echo(_text(found, judged or ()))
         case form:
             click.echo(_rendered(form, as_document(found, judged)), nl=False)
     return overall(found, judged)
@@ -62,6 +59,8 @@ def _verdicts(options: VerifyOptions) -> tuple[Verdict, ...]:
 
 
 def _all_together(options: VerifyOptions) -> tuple[tuple[Verdict, ...], tuple[JudgedSet, ...]]:
+    from kit.cli.claims import Against, hear_all
+
     against = Against(references=options.references, settings=options.settings)
     return hear_all(options.paths, options.tokenizers, against)
 
@@ -84,7 +83,16 @@ def _told(options: VerifyOptions) -> Iterator[tuple[str, ExitCode]]:
         yield words.answer(judged_bundle(verdict)), verdict.exit_code
 
 
+def _text(found: Sequence[Verdict], judged: Sequence[JudgedSet]) -> str:
+    from kit.report import claims
+
+    told = [line for verdict in found for line in verdict_text.lines(verdict)]
+    return "\n".join([*told, *(line for each in judged for line in claims.lines(each))])
+
+
 def _rendered(form: str, document: VerdictDocument) -> str | bytes:
+    from kit.report import statement, verdict_markdown, verdict_page
+
     match form:
         case "markdown":
             return verdict_markdown.render(document)

@@ -43,6 +43,7 @@ BPE = b'{"decoder":{"type":"ByteLevel"},"model":{"type":"BPE","vocab":%s},"added
         b"{}",
         DATA.replace(b'"ByteLevel"', b'"Metaspace"'),
         BPE % b'{" ":1}',
+        BPE % '{"\u20ac":1}'.encode(),
         BPE % b"[]",
     ],
 )
