@@ -6,63 +6,76 @@ which is what lets a verifier read hundreds of bundles a second.
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import cache
 
 GENERATION_TOKENS = "vllm:generation_tokens_total"
 PROMPT_TOKENS = "vllm:prompt_tokens_total"
 PREFIX_CACHE_HITS = "vllm:prefix_cache_hits_total"
+FINISHED_GENERATION_TOKENS = "vllm:request_generation_tokens_sum"
+FINISHED_PROMPT_TOKENS = "vllm:request_prompt_tokens_sum"
 E2E_LATENCY_SUM = "vllm:e2e_request_latency_seconds_sum"
 E2E_LATENCY_COUNT = "vllm:e2e_request_latency_seconds_count"
+FIRST_TOKEN_SUM = "vllm:time_to_first_token_seconds_sum"
+BETWEEN_TOKENS_SUM = "vllm:inter_token_latency_seconds_sum"
+HTTP_SUM = "http_request_duration_highr_seconds_sum"
+HTTP_COUNT = "http_request_duration_highr_seconds_count"
 
-WITNESSES = (
+STEADY = (
     GENERATION_TOKENS,
     PROMPT_TOKENS,
     PREFIX_CACHE_HITS,
+    FINISHED_GENERATION_TOKENS,
+    FINISHED_PROMPT_TOKENS,
     E2E_LATENCY_SUM,
     E2E_LATENCY_COUNT,
+    FIRST_TOKEN_SUM,
+    BETWEEN_TOKENS_SUM,
 )
-"""The samples of vLLM 0.17 that the checks hold against the client's records."""
+"""Samples of vLLM 0.17 that do not move while nothing is asked of it: the engine counts a response
+before it is sent."""
 
+WITNESSES = (*STEADY, HTTP_SUM, HTTP_COUNT)
+"""The samples that the checks hold against the client's records. Those of HTTP are counted once a
+response has been sent (prometheus-fastapi-instrumentator), and so may come a moment late."""
 
 LINE_LIMIT_BYTES = 4096
 """A sample's line; vLLM's longest takes about 200."""
 
-_SAMPLE = re.compile(
-    rb"[ \t]*[^ \t{]+[ \t]*"
-    rb'(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\}[ \t]*|[ \t])'
+LINES_LIMIT = 1000
+"""Lines of the samples asked for; each of a server's engines has one of each."""
+
+_VALUE = re.compile(
+    rb"[ \t]*"
+    rb'(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\}[ \t]*|(?<=[ \t]))'
     rb"(?P<value>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(?:[ \t\r]|$)"
 )
-"""Name, labels with quoted values, number; a timestamp or an exemplar may follow."""
-
-_AFTER_A_NAME = (b"", b"\n", b"\r", b" ", b"\t", b"{")
+"""What follows a name: labels with quoted values, number; a timestamp or an exemplar may follow."""
 
 
 def totals(exposition: bytes, names: Iterable[str]) -> dict[str, float]:
     """Return each named sample summed over its label sets; a sample that is not there is left out.
 
     So is one of which a line cannot be read, or holds a value that is not finite: half a sum would
-    be a wrong figure, not an absent one.
+    be a wrong figure, not an absent one. Of too many lines nothing is read.
     """
     found: dict[str, float] = {}
-    for name in names:
-        for line in _lines_of(name.encode(), exposition):
-            found[name] = found.get(name, 0.0) + _value(line)
+    for number, line in enumerate(_lines_of(tuple(names)).finditer(b"\n" + exposition)):
+        if number == LINES_LIMIT:
+            return {}
+        name = line["name"].decode()
+        found[name] = found.get(name, 0.0) + _value(line["rest"])
     return {name: total for name, total in found.items() if math.isfinite(total)}
 
 
-def _lines_of(name: bytes, exposition: bytes) -> Iterator[bytes]:
-    """Yield the lines that begin with a sample's name; `find` passes over all others at once."""
-    end = 0
-    while (place := exposition.find(name, end)) >= 0:
-        start = exposition.rfind(b"\n", end, place) + 1 or end
-        after = exposition[place + len(name) : place + len(name) + 1]
-        end = exposition.find(b"\n", place)
-        end = len(exposition) if end < 0 else end
-        if not exposition[start:place].strip(b" \t") and after in _AFTER_A_NAME:
-            yield exposition[start:end]
+@cache
+def _lines_of(names: tuple[str, ...]) -> re.Pattern[bytes]:
+    """Return what finds the lines that begin with one of these names, in one pass over a text."""
+    either = b"|".join(re.escape(name.encode()) for name in names) or b"(?!)"
+    return re.compile(rb"\n[ \t]*(?P<name>" + either + rb")(?P<rest>(?=[ \t{\r\n]|\Z)[^\n]*)")
 
 
-def _value(line: bytes) -> float:
+def _value(rest: bytes) -> float:
     """Return a sample's value, NaN where it cannot be read."""
-    sample = _SAMPLE.match(line) if len(line) <= LINE_LIMIT_BYTES else None
+    sample = _VALUE.match(rest) if len(rest) <= LINE_LIMIT_BYTES else None
     return float(sample["value"]) if sample else math.nan

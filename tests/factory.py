@@ -197,7 +197,17 @@ class FakeServer:
     now_s: float = 0.5
     counters: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(
-            ("generation", "prompt", "hits", "latency_sum", "latency_count"), 0.0
+            (
+                "generation",
+                "prompt",
+                "hits",
+                "requests",
+                "end_to_end_s",
+                "first_token_s",
+                "between_tokens_s",
+                "http_s",
+            ),
+            0.0,
         )
     )
     seen: set[str] = field(default_factory=set)
@@ -212,7 +222,7 @@ class FakeServer:
         server_s = arrivals_s[-1]
         wall_s = round(server_s + OVERHEAD_S + self.noise.uniform(0, 2e-4), 6)
         sent_s = round(self.now_s, 6)
-        self._count(tokens, len(prompt_ids), cached, server_s)
+        self._count(tokens, len(prompt_ids), cached, (arrivals_s[0], server_s))
         self.now_s = sent_s + wall_s + self.noise.uniform(0.001, 0.002)
         has_ids = self.settings.dialect is Dialect.VLLM
         chunks = tuple((round(arrival_s + 0.001, 6), 1) for arrival_s in arrivals_s)
@@ -246,11 +256,17 @@ class FakeServer:
             f"vllm:prompt_tokens_total{label} {self.counters['prompt']}",
             f"vllm:prefix_cache_hits_total{label} {self.counters['hits']}",
             'vllm:e2e_request_latency_seconds_bucket{engine="0",le="+Inf",model_name="tiny"} 0.0',
-            f"vllm:e2e_request_latency_seconds_count{label} {self.counters['latency_count']}",
-            f"vllm:e2e_request_latency_seconds_sum{label} {self.counters['latency_sum']}",
+            f"vllm:e2e_request_latency_seconds_count{label} {self.counters['requests']}",
+            f"vllm:e2e_request_latency_seconds_sum{label} {self.counters['end_to_end_s']}",
+            f"vllm:request_prompt_tokens_sum{label} {self.counters['prompt']}",
+            f"vllm:request_generation_tokens_sum{label} {self.counters['generation']}",
+            f"vllm:time_to_first_token_seconds_sum{label} {self.counters['first_token_s']}",
+            f"vllm:inter_token_latency_seconds_sum{label} {self.counters['between_tokens_s']}",
+            f"http_request_duration_highr_seconds_count {self.counters['requests']}",
+            f"http_request_duration_highr_seconds_sum {self.counters['http_s']}",
         ]
         if self.settings.is_shared:
-            self._count(self.noise.randrange(1, 50), self.noise.randrange(1, 50), 4, 1.5)
+            self._count(self.noise.randrange(1, 50), self.noise.randrange(1, 50), 4, (0.5, 1.5))
         return ("\n".join(lines) + "\n").encode()
 
     def _cached(self, planned: Plan, request: Request, prompt_tokens: int) -> int:
@@ -266,12 +282,18 @@ class FakeServer:
         steps_s = [pace_s * self.noise.uniform(0.98, 1.02) for _ in range(tokens)]
         return list(accumulate(steps_s, initial=uncached * prompt_token_s))[1:]
 
-    def _count(self, generated: int, prompt: int, hits: int, seconds: float) -> None:
+    def _count(
+        self, generated: int, prompt: int, hits: int, first_and_last_s: tuple[float, float]
+    ) -> None:
+        first_s, last_s = first_and_last_s
         self.counters["generation"] += generated
         self.counters["prompt"] += prompt
         self.counters["hits"] += hits
-        self.counters["latency_sum"] += seconds
-        self.counters["latency_count"] += 1
+        self.counters["requests"] += 1
+        self.counters["end_to_end_s"] += last_s
+        self.counters["first_token_s"] += first_s
+        self.counters["between_tokens_s"] += last_s - first_s
+        self.counters["http_s"] += last_s + OVERHEAD_S / 2
 
 
 def draft(settings: Settings | None = None) -> Draft:

@@ -142,7 +142,8 @@ class Machine:
         cached = (PROMPT_TOKENS - 1) // BLOCK_TOKENS * BLOCK_TOKENS
         cached = cached if request.prompt_id in self.seen else 0
         self.seen.add(request.prompt_id)
-        self.counters._count(tokens, PROMPT_TOKENS, cached, seconds - self._way())
+        first_s = 0.9 * TTFT_S[self.shape.name.model]
+        self.counters._count(tokens, PROMPT_TOKENS, cached, (first_s, seconds - self._way()))
         ids = tuple(self.noise.randrange(1000) for _ in range(tokens))
         record = Record(
             phase=request.phase,

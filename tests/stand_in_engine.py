@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -112,22 +112,32 @@ class Counters:
                 "vllm:prompt_tokens_total",
                 "vllm:generation_tokens_total",
                 "vllm:prefix_cache_hits_total",
+                "vllm:request_prompt_tokens_sum",
+                "vllm:request_generation_tokens_sum",
                 "vllm:e2e_request_latency_seconds_sum",
                 "vllm:e2e_request_latency_seconds_count",
+                "vllm:time_to_first_token_seconds_sum",
+                "vllm:inter_token_latency_seconds_sum",
+                "http_request_duration_highr_seconds_sum",
+                "http_request_duration_highr_seconds_count",
             ),
             0.0,
         )
 
     def cached_tokens(self, prompt: str, prompt_tokens: int) -> int:
-        """Return how many tokens of a prompt are cached: all, from its second time on."""
+        """Return how many tokens of a prompt are cached: all but one, from its second time on."""
         with self._lock:
-            cached = prompt_tokens if prompt in self._seen else 0
+            cached = prompt_tokens - 1 if prompt in self._seen else 0
             self._seen.add(prompt)
         return cached
 
-    def add(self, prompt_tokens: int, tokens: int, cached: int, seconds: float) -> None:
+    def add(
+        self, prompt_tokens: int, tokens: int, cached: int, first_s: float, last_s: float
+    ) -> None:
+        """Count a response whose first and last token were done after so many seconds."""
+        counts = (prompt_tokens, tokens, cached, prompt_tokens, tokens)
+        amounts = (*counts, last_s, 1, first_s, last_s - first_s, last_s, 1)
         with self._lock:
-            amounts = (prompt_tokens, tokens, cached, seconds, 1)
             for name, amount in zip(self.totals, amounts, strict=True):
                 self.totals[name] += amount
 
@@ -269,22 +279,33 @@ class Handler(BaseHTTPRequestHandler):
         if behaviour is Behaviour.NO_USAGE:
             usage = {}
         answer = Answer(prompt_ids if with_ids else None, ids, usage, with_ids)
-        if request.get("stream"):
-            self._stream(answer, behaviour)
-        else:
-            self._compute(count)
-            self._answer(200, json.dumps(answer.document()).encode())
-        self.server.counters.add(len(prompt_ids), count, cached, time.monotonic() - started)
+        self._compute(1)
+        first_s = time.monotonic() - started
 
-    def _stream(self, answer: "Answer", behaviour: Behaviour) -> None:
+        def finish() -> None:  # as vLLM does, before the end of the response is sent
+            last_s = time.monotonic() - started
+            self.server.counters.add(len(prompt_ids), count, cached, first_s, last_s)
+
+        if request.get("stream"):
+            self._stream(answer, behaviour, finish)
+        else:
+            self._compute(count - 1)
+            finish()
+            self._answer(200, json.dumps(answer.document()).encode())
+
+    def _stream(self, answer: "Answer", behaviour: Behaviour, finish: Callable[[], None]) -> None:
         chunked = self.server.options.framing == "chunked"
         framing = b"Transfer-Encoding: chunked" if chunked else b"Connection: close"
         self.close_connection = not chunked
         self._send(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" + framing + b"\r\n\r\n"
         )
-        for piece in answer.events(behaviour, self.server.options.per_chunk):
-            self._compute(self.server.options.per_chunk)
+        *pieces, last = answer.events(behaviour, self.server.options.per_chunk)
+        for piece in (*pieces, last):
+            if b'"delta"' in piece:
+                self._compute(self.server.options.per_chunk)
+            if piece is last:
+                finish()
             self._send(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
         if chunked:
             self._send(b"0\r\n\r\n")

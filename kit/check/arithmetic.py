@@ -4,19 +4,17 @@ Client against itself (usage, token ids, chunks), client against server (counter
 and time against time.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import pairwise
 from operator import itemgetter
 
 from kit import exposition
-from kit.check import chance
+from kit.check import chance, server_times
 from kit.check.codes import Code
-from kit.check.evidence import ROUNDING_S, Counters, Evidence, Pass, subject_of
+from kit.check.evidence import ROUNDING_S, Counters, Evidence, Pass, subject_of, went_through
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unchecked, warn
-from kit.record import Phase, Record
 
 CLOCK_TOLERANCE_S = 2.0
 CLOCK_TOLERANCE_RATIO = 0.001
@@ -28,17 +26,6 @@ CLOCK_STEP_S = 1000.0
 
 TIMEOUT_TOLERANCE_S = 10.0
 """The client cuts a request at its timeout; on a starved host it comes to do so later."""
-
-WITNESS_SHAVED_RATIO = 0.001
-WITNESS_SHAVED_S = 0.001
-"""A client cannot be faster than its server: below that, only rounding, and the slewing of the
-UTC clock by which vLLM times a request end to end."""
-
-WITNESS_OVERHEAD_RATIO = 0.03
-WITNESS_OVERHEAD_S = 0.05
-"""What a request may spend on the way: connecting, and rendering and parsing JSON on a busy host.
-On loopback it is a few milliseconds."""
-
 
 _TOKENS = itemgetter(1)
 """Of a chunk."""
@@ -55,7 +42,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     yield from findings(Code.ARITHMETIC_OVERLAP, _overlaps(evidence))
     yield from findings(Code.ARITHMETIC_SPAN, _span(evidence))
     yield from findings(Code.ARITHMETIC_CLOCK, _clock(evidence))
-    yield from findings(Code.ARITHMETIC_TIME_WITNESS, _time_witness(evidence))
+    yield from server_times.check(evidence, is_utc_steady=not any(_clock(evidence)))
     yield from chance.check(evidence)
 
 
@@ -109,12 +96,12 @@ def _chunks(evidence: Evidence) -> Iterator[Problem]:
 def _server_counters(evidence: Evidence) -> Iterator[Problem]:
     for one in evidence.passes:
         if one.before is None or one.after is None:
-            if _went_through(evidence, one):
+            if went_through(evidence, one):
                 yield unchecked(one.name, "no server metrics around this pass", "metrics")
             continue
         # No request but ours has ended in this pass; one of others may still have been running.
         alone = one.moved(exposition.E2E_LATENCY_COUNT) == len(one.records)
-        for counter, expected in _sums(one).items():
+        for counter, expected in _sums(evidence, one).items():
             moved = one.moved(counter)
             if moved != expected:
                 observed = "cannot be told" if moved is None else f"moved by {moved:.0f}"
@@ -138,18 +125,19 @@ def _gravity(
     return fail if alone else warn
 
 
-def _sums(one: Pass) -> dict[str, int]:
-    return {
-        exposition.GENERATION_TOKENS: sum(record.completion_tokens or 0 for record in one.records),
-        exposition.PROMPT_TOKENS: sum(record.prompt_tokens or 0 for record in one.records),
+def _sums(evidence: Evidence, one: Pass) -> dict[str, int]:
+    """Return by how much counters must have moved; of tokens, our own engine has two of each."""
+    generated = sum(record.completion_tokens or 0 for record in one.records)
+    read = sum(record.prompt_tokens or 0 for record in one.records)
+    sums = {
+        exposition.GENERATION_TOKENS: generated,
+        exposition.PROMPT_TOKENS: read,
         exposition.E2E_LATENCY_COUNT: len(one.records),
     }
-
-
-def _went_through(evidence: Evidence, one: Pass) -> bool:
-    """Tell whether a pass has all of its responses: one cut short has no metrics after it."""
-    wanted = len(evidence.document.plan.prompts)
-    return len(one.records) >= wanted and all(record.error is None for record in one.records)
+    if evidence.is_own_engine:
+        sums[exposition.FINISHED_GENERATION_TOKENS] = generated
+        sums[exposition.FINISHED_PROMPT_TOKENS] = read
+    return sums
 
 
 def _counter_gaps(evidence: Evidence) -> Iterator[Problem]:
@@ -163,7 +151,7 @@ def _counter_gaps(evidence: Evidence) -> Iterator[Problem]:
 def _gap(
     evidence: Evidence, one: Pass, following: Pass, after: Counters, before: Counters
 ) -> Iterator[Problem]:
-    for counter in exposition.WITNESSES:
+    for counter in exposition.STEADY:
         if after.get(counter) != before.get(counter):
             problem = fail if evidence.is_own_engine else unchecked
             yield problem(
@@ -213,37 +201,3 @@ def _clock(evidence: Evidence) -> Iterator[Problem]:
             f"{utc_s:.3f} s by the UTC clock",
             f"{clock.end_s:.3f} s, by the monotonic clock",
         )
-
-
-def _time_witness(evidence: Evidence) -> Iterator[Problem]:
-    for one in evidence.passes:
-        server_s = one.moved(exposition.E2E_LATENCY_SUM)
-        if server_s is None or one.moved(exposition.E2E_LATENCY_COUNT) != len(one.records):
-            if _went_through(evidence, one):
-                wanted = "the server's latency sum over this pass's requests alone"
-                yield unchecked(one.name, "no such sum", wanted)
-            continue
-        yield from _hold_against(evidence, one, _wall_s(one.records), server_s)
-
-
-def _hold_against(
-    evidence: Evidence, one: Pass, wall_s: float, server_s: float
-) -> Iterator[Problem]:
-    requests = len(one.records)
-    observed = f"{wall_s:.6f} s by the client, {server_s:.6f} s by the server"
-    # vLLM times a request by the UTC clock: where that was set in mid-run, it is no witness.
-    gravity = warn if list(_clock(evidence)) else fail
-    if wall_s < server_s * (1 - WITNESS_SHAVED_RATIO) - WITNESS_SHAVED_S * requests:
-        yield gravity(one.name, observed, "no less by the client than by the server")
-    allowed_s = max(WITNESS_OVERHEAD_RATIO * server_s, WITNESS_OVERHEAD_S * requests)
-    if wall_s - server_s > allowed_s:
-        # To a server elsewhere the way may be long; only our own engine is on this host for sure.
-        # A starved client is slow in every pass, and the measured ones alone make the headline.
-        plan = evidence.document.plan
-        is_headline = one.phase is Phase.MEASURED and not plan.rehearsal
-        problem = gravity if evidence.is_own_engine and is_headline else warn
-        yield problem(one.name, observed, f"at most {allowed_s:.3f} s more by the client")
-
-
-def _wall_s(records: tuple[Record, ...]) -> float:
-    return math.fsum(record.wall_s for record in records)

@@ -193,6 +193,11 @@ class Code(Enum):
         "a pass's seconds are those that the server counted, plus a little for the way",
         "client and server disagree about time: do not use these figures",
     )
+    ARITHMETIC_STREAM_WITNESS = (
+        "arithmetic-stream-witness",
+        "streamed tokens came no sooner, and no closer together, than the server made them",
+        "client and server disagree about time: do not use these latencies",
+    )
     ARITHMETIC_RESOLUTION = (
         "arithmetic-resolution",
         "times have the last digits of a clock, and are not on a coarser grid",

@@ -151,6 +151,12 @@ def observe(logs: Mapping[str, bytes]) -> Observed:
     )
 
 
+def went_through(evidence: Evidence, one: Pass) -> bool:
+    """Tell whether a pass has all of its responses: one cut short has no metrics after it."""
+    wanted = len(evidence.document.plan.prompts)
+    return len(one.records) >= wanted and all(record.error is None for record in one.records)
+
+
 def subject_of(record: Record) -> str:
     """Name a record as a finding's subject: `measured-2/impl`."""
     return f"{record.phase.value}-{record.pass_number}/{record.prompt_id}"

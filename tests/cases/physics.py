@@ -3,12 +3,23 @@
 All that can be counted twice is changed alike: nothing contradicts anything but the hardware.
 """
 
+from collections.abc import Collection
+
 from msgspec.structs import replace
 
+from kit import exposition
 from kit.record import Phase
 from kit.telemetry import ClockReason, Telemetry
 from tests.cases.topologies import retold
 from tests.factory import Draft, change_record, utc
+
+SUMS = (
+    exposition.E2E_LATENCY_SUM,
+    exposition.FIRST_TOKEN_SUM,
+    exposition.BETWEEN_TOKENS_SUM,
+    exposition.HTTP_SUM,
+)
+"""What a server adds up in seconds."""
 
 
 def ten_times_as_fast(made: Draft) -> None:
@@ -34,7 +45,7 @@ def faster(made: Draft, factor: float) -> None:
     end_s = round(made.document.clock.end_s / factor, 6)
     clock = replace(made.document.clock, end_s=end_s, end_utc=utc(end_s))
     made.document = replace(made.document, clock=clock)
-    made.metrics = {name: _shorter_sums(text, factor) for name, text in made.metrics.items()}
+    made.metrics = {name: shorter_sums(text, factor) for name, text in made.metrics.items()}
     if made.telemetry is not None:
         made.telemetry = _sooner(made.telemetry, factor)
 
@@ -97,11 +108,12 @@ def a_memory_clock_that_would_explain_it(made: Draft) -> None:
     made.telemetry = replace(made.telemetry, samples=samples)
 
 
-def _shorter_sums(exposition: bytes, factor: float) -> bytes:
+def shorter_sums(text: bytes, factor: float, sums: Collection[str] = SUMS) -> bytes:
+    """Divide a server's sums of seconds."""
     lines = []
-    for line in exposition.decode().splitlines():
+    for line in text.decode().splitlines():
         name, _, value = line.rpartition(" ")
-        is_sum = name.startswith("vllm:e2e_request_latency_seconds_sum")
+        is_sum = name.partition("{")[0] in sums
         lines.append(f"{name} {float(value) / factor}" if is_sum else line)
     return ("\n".join(lines) + "\n").encode()
 

@@ -19,6 +19,7 @@ from kit.record import ErrorCode, FinishReason, Phase
 from kit.schedule import requests
 from kit.spec import Prompt
 from tests.cases import physics as p
+from tests.cases import server_times as s
 from tests.cases import timings as c
 from tests.cases import topologies as t
 from tests.factory import (
@@ -818,6 +819,14 @@ CASES = (
     _forgery(Code.ARITHMETIC_TIME_WITNESS, times_shaved_by_two_percent),
     _forgery(Code.ARITHMETIC_TIME_WITNESS, times_shaved_by_two_percent, ENDPOINT),
     _forgery(Code.ARITHMETIC_TIME_WITNESS, a_slow_pass_stretched),
+    _forgery(Code.ARITHMETIC_TIME_WITNESS, s.a_clock_that_was_set_for_an_alibi),
+    _forgery(Code.ARITHMETIC_TIME_WITNESS, s.faster_without_latency_sums),
+    _forgery(Code.ARITHMETIC_TIME_WITNESS, s.faster_without_sums_over_http),
+    _forgery(Code.ARITHMETIC_TIME_WITNESS, s.faster_in_one_of_the_servers_sums),
+    _forgery(Code.ARITHMETIC_TIME_WITNESS, s.faster_in_all_of_the_servers_sums_but_one),
+    _forgery(Code.ARITHMETIC_TIME_WITNESS, s.requests_over_http_not_counted),
+    _forgery(Code.ARITHMETIC_STREAM_WITNESS, s.first_tokens_sooner_than_the_server_had_them),
+    _forgery(Code.ARITHMETIC_STREAM_WITNESS, s.tokens_closer_together_than_the_server_made_them),
     _forgery(Code.ARITHMETIC_TEXT, another_text_beside_the_same_ids),
     _forgery(Code.ARITHMETIC_TEXT, other_ids_beside_the_same_text),
     _forgery(Code.ARITHMETIC_TEXT, an_id_that_no_text_belongs_to),

@@ -145,3 +145,8 @@ def test_garbage_behind_the_name_is_a_finite_number_or_nothing(garbage: bytes) -
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_reads_back_as_itself(value: float) -> None:
     assert one(f'tokens_total{{a="b"}} {value!r}\n'.encode()) == value
+
+
+@pytest.mark.parametrize(("lines", "total"), [(1000, 5000.0), (1001, None)])
+def test_nothing_is_read_of_too_many_lines(lines: int, total: float | None) -> None:
+    assert one(b'tokens_total{e="0"} 5\n' * lines) == total

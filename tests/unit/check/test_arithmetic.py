@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from kit.bundle import Runtime
-from kit.check import arithmetic
+from kit.check import server_times
 from kit.check.finding import Outcome
 from kit.plan import Dialect, ProtocolName
 from tests.factory import Draft, Settings, change_record, draft, judge, utc
@@ -110,5 +110,5 @@ def test_the_time_witness_allows_for_the_way_and_for_nothing_else(
 
 def test_two_percent_of_a_real_request_is_outside_of_the_tolerance() -> None:
     """Four seconds are what a twin's request takes."""
-    tolerance_s = arithmetic.WITNESS_SHAVED_RATIO * 4 + arithmetic.WITNESS_SHAVED_S
+    tolerance_s = server_times.SHAVED_RATIO * 4 + server_times.SHAVED_S
     assert tolerance_s < 0.02 * 4 / 4

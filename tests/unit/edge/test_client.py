@@ -143,7 +143,8 @@ def test_a_good_answer_is_recorded_whole(phase: Phase, framing: str, serve: Serv
     assert first.finish_reason is FinishReason.LENGTH
     assert first.completion_tokens == MAX_TOKENS == len(first.token_ids or ())
     assert first.prompt_tokens == len(first.prompt_token_ids or ())
-    assert (first.cached_tokens, again.cached_tokens) == (0, first.prompt_tokens)
+    assert first.prompt_tokens is not None
+    assert (first.cached_tokens, again.cached_tokens) == (0, first.prompt_tokens - 1)
     assert (again.text, again.token_ids) == (first.text, first.token_ids)
     assert first.text
     assert first.sent_s >= 0

@@ -1,0 +1,173 @@
+"""The arithmetic tier's look at the server's own clocks: what it timed, the client has timed, too.
+
+vLLM adds up seconds by several clocks, at several places: a request end to end by the UTC clock, in
+its front end; the steps between tokens by a monotonic clock, in its engine; a request over HTTP by
+a monotonic clock, in its web server. Who writes other times into the records must make all of them
+agree, in every exposition.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from kit import exposition
+from kit.check.codes import Code
+from kit.check.evidence import Evidence, Pass, went_through
+from kit.check.finding import Finding
+from kit.check.problem import Problem, fail, findings, unchecked, warn
+from kit.record import Phase, Record
+
+SHAVED_RATIO = 0.001
+SHAVED_S = 0.001
+"""A client cannot be faster than its server: below that, only rounding, and the slewing of the
+UTC clock by which vLLM times a request end to end."""
+
+OVERHEAD_RATIO = 0.03
+OVERHEAD_S = 0.05
+"""What a request may spend on the way: connecting, and rendering and parsing JSON on a busy host.
+On loopback it is a few milliseconds."""
+
+HTTP_RATIO = 0.005
+"""What a client spends beyond its server's HTTP does not grow with the answer: on loopback it was
+2 to 9 ms a request of 2 to 15 s. `OVERHEAD_S` is allowed beside it, and both ways: a busy host may
+stop a server between its last byte and its clock."""
+
+STREAM_RATIO = 0.1
+"""A chunk that the client reads late seems near to the next: at most the first of a response to all
+others."""
+
+_SUMS = (
+    exposition.E2E_LATENCY_SUM,
+    exposition.BETWEEN_TOKENS_SUM,
+    exposition.FIRST_TOKEN_SUM,
+    exposition.HTTP_SUM,
+)
+
+_Gravity: TypeAlias = Callable[[str, str, str], Problem]
+
+
+def check(evidence: Evidence, *, is_utc_steady: bool) -> Iterator[Finding]:
+    """Yield these findings of the arithmetic tier.
+
+    Where the UTC clock was set in mid-run it is no witness, and the monotonic ones remain.
+    """
+    by_utc = fail if is_utc_steady else warn
+    of_requests = (problem for one in evidence.passes for problem in _pass(evidence, one, by_utc))
+    yield from findings(Code.ARITHMETIC_TIME_WITNESS, of_requests)
+    streamed = (one for one in evidence.passes if one.phase is Phase.STREAM)
+    of_chunks = (problem for one in streamed for problem in _chunks(evidence, one, by_utc))
+    yield from findings(Code.ARITHMETIC_STREAM_WITNESS, of_chunks)
+
+
+def _pass(evidence: Evidence, one: Pass, by_utc: _Gravity) -> Iterator[Problem]:
+    """Hold a pass's requests against what the server took for them."""
+    e2e_s = _alone(one, exposition.E2E_LATENCY_SUM, exposition.E2E_LATENCY_COUNT)
+    http_s = _alone(one, exposition.HTTP_SUM, exposition.HTTP_COUNT)
+    if went_through(evidence, one):
+        yield from _missing(evidence, one)
+        if http_s is None and (e2e_s is None or by_utc is warn):
+            wanted = "the server's latency sum over this pass's requests alone"
+            yield unchecked(one.name, "no such sum", wanted)
+    if e2e_s is not None:
+        yield from _end_to_end(evidence, one, e2e_s, by_utc)
+        yield from _between_tokens(evidence, one)
+    if http_s is not None:
+        yield from _http(evidence, one, http_s)
+
+
+def _missing(evidence: Evidence, one: Pass) -> Iterator[Problem]:
+    """Fail where an engine of the kit's own tells of its requests, and not how long they took."""
+    if not evidence.is_own_engine or one.before is None or one.after is None:
+        return
+    for name in _SUMS:
+        if one.moved(name) is None:
+            yield fail(one.name, f"no {name}", "each sum of seconds that this release keeps")
+    if abs((one.moved(exposition.HTTP_COUNT) or 0) - len(one.records)) > 1:
+        observed = f"{exposition.HTTP_COUNT} moved by {one.moved(exposition.HTTP_COUNT)}"
+        yield fail(one.name, observed, f"{len(one.records)}, or one that is counted late")
+
+
+def _end_to_end(
+    evidence: Evidence, one: Pass, server_s: float, gravity: _Gravity
+) -> Iterator[Problem]:
+    wall_s, requests = _wall_s(one), len(one.records)
+    observed = f"{wall_s:.6f} s by the client, {server_s:.6f} s by the server"
+    if wall_s < server_s * (1 - SHAVED_RATIO) - SHAVED_S * requests:
+        yield gravity(one.name, observed, "no less by the client than by the server")
+    allowed_s = max(OVERHEAD_RATIO * server_s, OVERHEAD_S * requests)
+    if wall_s - server_s > allowed_s:
+        problem = gravity if _is_headline(evidence, one) else warn
+        yield problem(one.name, observed, f"at most {allowed_s:.3f} s more by the client")
+
+
+def _http(evidence: Evidence, one: Pass, server_s: float) -> Iterator[Problem]:
+    """Hold the client's seconds against the web server's, closer than against the engine's."""
+    wall_s = _wall_s(one)
+    allowed_s = max(HTTP_RATIO * server_s, OVERHEAD_S * len(one.records))
+    observed = f"{wall_s:.6f} s by the client, {server_s:.6f} s by the web server"
+    expected = f"equal within {allowed_s:.3f} s"
+    if wall_s < server_s - allowed_s:
+        # What a server of somebody else's counts in is not known: work after the response, say.
+        problem = fail if evidence.is_own_engine else warn
+        yield problem(one.name, observed, expected)
+    elif wall_s > server_s + allowed_s:
+        problem = fail if _is_headline(evidence, one) else warn
+        yield problem(one.name, observed, expected)
+
+
+def _between_tokens(evidence: Evidence, one: Pass) -> Iterator[Problem]:
+    """Fail where the steps between tokens alone took the engine longer than the client waited."""
+    wall_s, steps_s = _wall_s(one), one.moved(exposition.BETWEEN_TOKENS_SUM)
+    if steps_s is not None and wall_s < steps_s * (1 - SHAVED_RATIO) - SHAVED_S * len(one.records):
+        problem = fail if evidence.is_own_engine else warn
+        observed = f"{wall_s:.6f} s by the client, {steps_s:.6f} s between tokens by the server"
+        yield problem(one.name, observed, "no less by the client than by the server")
+
+
+def _chunks(evidence: Evidence, one: Pass, by_utc: _Gravity) -> Iterator[Problem]:
+    """Hold the arrivals of chunks against when the server had made their tokens."""
+    arrivals_s = [_first_and_last_s(record) for record in one.records]
+    told_s = [pair for pair in arrivals_s if pair is not None]
+    first_token_s = _alone(one, exposition.FIRST_TOKEN_SUM, exposition.E2E_LATENCY_COUNT)
+    between_s = _alone(one, exposition.BETWEEN_TOKENS_SUM, exposition.E2E_LATENCY_COUNT)
+    if first_token_s is None or between_s is None or len(told_s) < len(one.records):
+        if went_through(evidence, one):
+            wanted = "the server's sums over this pass's tokens alone"
+            yield unchecked(one.name, "no such sums, or a response without tokens", wanted)
+        return
+    is_own, requests = evidence.is_own_engine, len(one.records)
+    first_s = math.fsum(first for first, _ in told_s)
+    if first_s < first_token_s * (1 - SHAVED_RATIO) - SHAVED_S * requests:
+        observed = f"first tokens after {first_s:.6f} s in all, {first_token_s:.6f} by the server"
+        problem = by_utc if is_own else warn
+        yield problem(one.name, observed, "no sooner by the client than by the server")
+    span_s = math.fsum(last - first for first, last in told_s)
+    if span_s < between_s * (1 - STREAM_RATIO) - OVERHEAD_S * requests:
+        observed = f"{span_s:.6f} s from first chunks to last, {between_s:.6f} s by the server"
+        problem = fail if is_own else warn
+        yield problem(one.name, observed, "about as long by the client as by the server")
+
+
+def _first_and_last_s(record: Record) -> tuple[float, float] | None:
+    """Return when the first and the last chunk with tokens arrived."""
+    arrivals_s = [at_s for at_s, tokens in record.chunks or () if tokens > 0]
+    return (arrivals_s[0], arrivals_s[-1]) if arrivals_s else None
+
+
+def _alone(one: Pass, seconds: str, count: str) -> float | None:
+    """Return by how much a sum of seconds moved; None unless by this pass's requests alone."""
+    return one.moved(seconds) if one.moved(count) == len(one.records) else None
+
+
+def _is_headline(evidence: Evidence, one: Pass) -> bool:
+    """Tell whether a way that took long makes the figures wrong, and not only worse.
+
+    To a server elsewhere it may be long; only our own engine is on this host for sure. A starved
+    client is slow in every pass, and the measured ones alone make the headline.
+    """
+    is_measured = one.phase is Phase.MEASURED and not evidence.document.plan.rehearsal
+    return evidence.is_own_engine and is_measured
+
+
+def _wall_s(one: Pass) -> float:
+    return math.fsum(record.wall_s for record in one.records)

@@ -1,0 +1,76 @@
+"""Ways to write other times than the server's clocks had, each with the code that must name it."""
+
+from collections.abc import Collection
+
+from msgspec.structs import replace
+
+from kit import exposition
+from kit.record import Phase
+from tests.cases.physics import SUMS, faster, shorter_sums
+from tests.factory import Draft, change_record, utc
+
+
+def a_clock_that_was_set_for_an_alibi(made: Draft) -> None:
+    """The monotonic end goes with the times; the UTC clock seems to have been set in mid-run."""
+    _faster(made, 10, ())
+    clock = replace(made.document.clock, end_utc=utc(made.document.clock.end_s + 900))
+    made.document = replace(made.document, clock=clock)
+
+
+def faster_without_latency_sums(made: Draft) -> None:
+    _faster(made, 10, SUMS)
+    _strike(made, exposition.E2E_LATENCY_SUM)
+
+
+def faster_without_sums_over_http(made: Draft) -> None:
+    _faster(made, 10, SUMS)
+    _strike(made, exposition.HTTP_SUM)
+
+
+def faster_in_one_of_the_servers_sums(made: Draft) -> None:
+    _faster(made, 3, {exposition.E2E_LATENCY_SUM})
+
+
+def faster_in_all_of_the_servers_sums_but_one(made: Draft) -> None:
+    """What the engine counts between tokens would not fit into the requests."""
+    _faster(made, 3, {*SUMS} - {exposition.BETWEEN_TOKENS_SUM})
+
+
+def requests_over_http_not_counted(made: Draft) -> None:
+    for name, text in made.metrics.items():
+        lines = text.decode().splitlines(keepends=True)
+        other = [line for line in lines if not line.startswith(exposition.HTTP_COUNT)]
+        made.metrics[name] = ("".join(other) + f"{exposition.HTTP_COUNT} 0.0\n").encode()
+
+
+def first_tokens_sooner_than_the_server_had_them(made: Draft) -> None:
+    _streamed(made, first=0.1, rest=1.0)
+
+
+def tokens_closer_together_than_the_server_made_them(made: Draft) -> None:
+    _streamed(made, first=1.0, rest=0.1)
+
+
+def _streamed(made: Draft, *, first: float, rest: float) -> None:
+    """Scale the time to the first chunk, and those between chunks; all else stays."""
+    for position, record in enumerate(made.records):
+        if record.phase is Phase.STREAM and record.chunks:
+            begun_s = record.chunks[0][0]
+            chunks = tuple(
+                (round(first * begun_s + rest * (at_s - begun_s), 6), tokens)
+                for at_s, tokens in record.chunks
+            )
+            change_record(made, position, chunks=chunks)
+
+
+def _faster(made: Draft, factor: float, sums: Collection[str]) -> None:
+    """Divide all times of the client, and of the server's only these sums."""
+    metrics = made.metrics
+    faster(made, factor)
+    made.metrics = {name: shorter_sums(text, factor, sums) for name, text in metrics.items()}
+
+
+def _strike(made: Draft, sample: str) -> None:
+    for name, text in made.metrics.items():
+        lines = text.decode().splitlines(keepends=True)
+        made.metrics[name] = "".join(x for x in lines if not x.startswith(sample)).encode()

@@ -1,0 +1,97 @@
+"""Client times beside the server's own sums: what is allowed for, and what is not."""
+
+import pytest
+from msgspec.structs import replace
+
+from kit import exposition
+from kit.bundle import Runtime
+from kit.check.finding import Outcome
+from tests import six_cells
+from tests.factory import Draft, Settings, change_record, draft, judge, utc
+from tests.six_cells import Shape
+
+ENDPOINT = Settings(runtime=Runtime.ENDPOINT)
+PASS, WARN, FAIL, UNCHECKED = Outcome.PASS, Outcome.WARN, Outcome.FAIL, Outcome.COULD_NOT_CHECK
+
+
+def _outcome(made: Draft, check: str = "time-witness") -> Outcome:
+    found = judge(made.seal()).findings
+    outcomes = [one.outcome for one in found if one.code == f"arithmetic-{check}"]
+    return FAIL if FAIL in outcomes else outcomes[0]
+
+
+def _set_clock(made: Draft, step_s: float) -> None:
+    clock = made.document.clock
+    changed = replace(clock, end_utc=utc(clock.end_s + step_s))
+    made.document = replace(made.document, clock=changed)
+
+
+def _slower(made: Draft, factor: float) -> None:
+    """Stretch every time of the client."""
+    for position, record in enumerate(made.records):
+        chunks = tuple((round(at_s * factor, 6), tokens) for at_s, tokens in record.chunks or ())
+        change_record(
+            made,
+            position,
+            sent_s=round(record.sent_s * factor, 6),
+            wall_s=round(record.wall_s * factor, 6),
+            chunks=chunks or None,
+        )
+    end_s = round(made.document.clock.end_s * factor, 6)
+    clock = replace(made.document.clock, end_s=end_s, end_utc=utc(end_s))
+    made.document = replace(made.document, clock=clock)
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1.0, PASS), (1.004, PASS), (1.02, FAIL)])
+def test_requests_of_a_gpu_may_not_be_stretched_by_two_percent(
+    factor: float, expected: Outcome
+) -> None:
+    made = six_cells.made(Shape(cell="dense@tp1", seed=1))
+    _slower(made, factor)
+    assert _outcome(made) is expected
+
+
+@pytest.mark.parametrize("step_s", [-900.0, 0.0, 900.0])
+def test_a_clock_that_is_set_in_mid_run_accuses_nobody(step_s: float) -> None:
+    """The server's UTC sums move with it; the monotonic ones witness."""
+    made = draft()
+    _set_clock(made, step_s)
+    for name, text in made.metrics.items():
+        if name not in ("warmup-0-before", "warmup-0-after", "measured-1-before"):
+            made.metrics[name] = _moved(text, exposition.E2E_LATENCY_SUM, step_s)
+    assert _outcome(made) in (PASS, WARN)
+    assert FAIL not in {one.outcome for one in judge(made.seal()).findings}
+
+
+def test_a_request_may_be_counted_late_by_the_web_server() -> None:
+    made = draft()
+    earlier = made.metrics["measured-1-before"]
+    counted = _value(earlier, exposition.HTTP_COUNT) + len(made.document.plan.prompts) - 1
+    after = made.metrics["measured-1-after"]
+    missing = counted - _value(after, exposition.HTTP_COUNT)
+    after = _moved(after, exposition.HTTP_COUNT, missing)
+    made.metrics["measured-1-after"] = _moved(after, exposition.HTTP_SUM, -0.01)
+    assert _outcome(made) is PASS
+    _set_clock(made, 900)
+    assert _outcome(made) is UNCHECKED, "no clock is left to witness the first pass"
+
+
+def test_an_endpoint_that_does_not_sum_over_http_has_its_latencies_as_witness() -> None:
+    made = draft(ENDPOINT)
+    for name, text in made.metrics.items():
+        lines = text.decode().splitlines(keepends=True)
+        made.metrics[name] = "".join(x for x in lines if not x.startswith("http_")).encode()
+    assert _outcome(made) is PASS
+
+
+def _value(text: bytes, sample: str) -> float:
+    return exposition.totals(text, [sample])[sample]
+
+
+def _moved(text: bytes, sample: str, by: float) -> bytes:
+    lines = []
+    for line in text.decode().splitlines():
+        name, _, value = line.rpartition(" ")
+        is_sample = name.partition("{")[0] == sample
+        lines.append(f"{name} {float(value) + by}" if is_sample else line)
+    return ("\n".join(lines) + "\n").encode()
