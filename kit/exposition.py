@@ -8,6 +8,8 @@ import math
 import re
 from collections.abc import Iterable
 from functools import cache
+from itertools import groupby
+from os.path import commonprefix
 
 GENERATION_TOKENS = "vllm:generation_tokens_total"
 PROMPT_TOKENS = "vllm:prompt_tokens_total"
@@ -71,8 +73,21 @@ def totals(exposition: bytes, names: Iterable[str]) -> dict[str, float]:
 @cache
 def _lines_of(names: tuple[str, ...]) -> re.Pattern[bytes]:
     """Return what finds the lines that begin with one of these names, in one pass over a text."""
-    either = b"|".join(re.escape(name.encode()) for name in names) or b"(?!)"
-    return re.compile(rb"\n[ \t]*(?P<name>" + either + rb")(?P<rest>(?=[ \t{\r\n]|\Z)[^\n]*)")
+    either = _either(frozenset(names)) if names else "(?!)"
+    end_of_name = r"(?=[ \t{\r\n]|\Z)"
+    line = rf"\n[ \t]*(?P<name>{either})(?P<rest>{end_of_name}[^\n]*)"
+    return re.compile(line.encode())
+
+
+def _either(names: frozenset[str]) -> str:
+    """Return a pattern of all names that looks at what they have in common only once."""
+    shared = commonprefix(sorted(names))  # noqa: RUF071  # they are no paths
+    rests = {name.removeprefix(shared) for name in names}
+    if rests == {""}:
+        return re.escape(shared)
+    by_letter = groupby(sorted(rests), key=lambda rest: rest[:1])
+    branches = (_either(frozenset(group)) for _, group in by_letter)
+    return f"{re.escape(shared)}(?:{'|'.join(branches)})"
 
 
 def _value(rest: bytes) -> float:

@@ -150,3 +150,9 @@ def test_a_number_reads_back_as_itself(value: float) -> None:
 @pytest.mark.parametrize(("lines", "total"), [(1000, 5000.0), (1001, None)])
 def test_nothing_is_read_of_too_many_lines(lines: int, total: float | None) -> None:
     assert one(b'tokens_total{e="0"} 5\n' * lines) == total
+
+
+def test_a_name_that_another_begins_with_is_told_apart() -> None:
+    text = b"a 1\nab 2\nabc 3\nabd 4\nb 5\n"
+    assert totals(text, ["a", "ab", "abc", "b"]) == {"a": 1.0, "ab": 2.0, "abc": 3.0, "b": 5.0}
+    assert totals(text, ["abd"]) == {"abd": 4.0}
