@@ -13,6 +13,7 @@ from kit import bundle, canonical
 from kit.bundle import Bundle, Document, Runtime, Status
 from kit.canonical import NotCanonical
 from kit.check import integrity
+from kit.check.copies import distinct
 from kit.check.finding import Outcome, Verdict
 from kit.check.judgement import Excluded
 from kit.errors import ExitCode
@@ -158,9 +159,8 @@ def _objections(one: Witness) -> Iterator[str]:
 
 def comparable_sets(spoken: Iterable[Witness]) -> tuple[tuple[Witness, ...], ...]:
     """Return the sets of bundles that can be compared; a run counts once, whatever its id."""
-    runs = {_run(one): one for one in spoken}
     sets: dict[object, list[Witness]] = {}
-    for one in runs.values():
+    for one in _runs(spoken):
         sets.setdefault(tuple(key(one) for key in COMPARABILITY.values()), []).append(one)
     return tuple(tuple(members) for members in sets.values())
 
@@ -186,10 +186,12 @@ def why_excluded(everyone: Sequence[Witness | Verdict]) -> tuple[Excluded, ...]:
     return tuple(Excluded(bundle=path, reason=why) for path, why in reasons if why is not None)
 
 
-def _run(one: Witness) -> object:
-    """Return what a run shares with its copies: no other took as long, to the microsecond."""
-    took = tuple((record.sent_s, record.wall_s) for record in one.bundle.records)
-    return one.document.host_id, one.document.plan_digest, took
+def _runs(spoken: Iterable[Witness]) -> Iterator[Witness]:
+    """Yield one bundle a run, by what `kit.check.copies` takes for the same run."""
+    by_id: dict[str | None, Witness] = {}
+    for one in spoken:
+        by_id.setdefault(one.verdict.id, one)
+    yield from (by_id[verdict.id] for verdict in distinct(one.verdict for one in by_id.values()))
 
 
 def _text(value: object) -> str:
