@@ -188,7 +188,9 @@ class Machine:
 def made(shape: Shape) -> Draft:
     """Return the draft of one cell's bundle."""
     cell = shape.name
-    settings = Settings(topology=cell.topology, model=cell.model, protocol=shape.protocol)
+    settings = Settings(
+        topology=cell.topology, model=cell.model, protocol=shape.protocol, seed=shape.seed
+    )
     planned = plan.plan_engine(
         MODELS[cell.model],
         settings.engine,

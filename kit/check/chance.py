@@ -179,6 +179,8 @@ def _equal_gaps(record: Record, first_gaps: Sequence[int]) -> Iterator[Problem]:
         return
     if max(first_gaps) - min(first_gaps) > EQUAL_GAPS_MICROSECONDS:
         return  # and so do all
+    if max(first_gaps) + EQUAL_GAPS_MICROSECONDS < PACED_GAP_MICROSECONDS:
+        return  # where all are equal, none is longer; a million chunks at once need no look
     gaps = _gaps(record)
     is_paced = max(gaps) >= PACED_GAP_MICROSECONDS
     if is_paced and max(gaps) - min(gaps) <= EQUAL_GAPS_MICROSECONDS:

@@ -47,12 +47,23 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     hint: str
 
 
+class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
+    """What a copy of a run still has, eight bytes each (see `kit.check.copies`).
+
+    `times` are two a measured request, of which other runs may share a few; `traces` are what no
+    other run can have.
+    """
+
+    times: tuple[bytes, ...] = ()
+    traces: tuple[bytes, ...] = ()
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """All findings on one bundle; `id` and `status` are absent where it cannot be read so far.
 
     A rehearsal may be as whole as can be: it holds nothing to judge. `not_shown` are the codes that
     stand against quoting the figures (see `kit.check.reportable`), `fingerprint` is what a copy
-    under another id still has (see `kit.check.copies`).
+    under another id still has.
     """
 
     path: str
@@ -60,7 +71,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     status: Status | None
     is_rehearsal: bool = False
     not_shown: tuple[str, ...] = ()
-    fingerprint: tuple[bytes, ...] = ()
+    fingerprint: Fingerprint = Fingerprint()
     findings: tuple[Finding, ...]
 
     @property

@@ -73,7 +73,7 @@ def verify(
         status=None if document is None else document.status,
         is_rehearsal=document is not None and document.plan.rehearsal,
         not_shown=reportable.not_shown(found),
-        fingerprint=copies.fingerprint(reading.records or ()),
+        fingerprint=copies.fingerprint(document, reading.records or (), bag.digests, bag.metrics),
         findings=found,
     )
 

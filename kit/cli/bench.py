@@ -14,7 +14,14 @@ from kit import __version__, doctor, plan, spec
 from kit.bundle import EngineIdentity, Runtime, Status
 from kit.check.finding import Verdict, overall
 from kit.cli.judging import judge
-from kit.cli.planning import CPU_DEFAULT, CellOptions, PlannedCell, chosen_runtime, planned_cells
+from kit.cli.planning import (
+    CPU_DEFAULT,
+    CellOptions,
+    PlannedCell,
+    chosen_runtime,
+    planned_cells,
+    that_fits,
+)
 from kit.cli.progress import watch_for
 from kit.cli.report import write_report
 from kit.edge import cell, checkout, client, machine, probes, process, twins
@@ -171,7 +178,7 @@ def _run_endpoint(options: BenchOptions, url: str, site: Site) -> Path:
         client.dialect_of(base_url),
         options.max_tokens or PUBLISHED_MAX_TOKENS,
     )
-    return cell.run_endpoint(planned, base_url, served_model, site)
+    return cell.run_endpoint(that_fits(planned), base_url, served_model, site)
 
 
 def _only_model(base_url: str) -> str:

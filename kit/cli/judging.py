@@ -96,14 +96,19 @@ def _bundles_at(path: Path) -> Sequence[Path]:
     """Return the bundles in a folder of bundles; else the path itself, whatever it is."""
     _require_there(path)
     is_folder = path.is_dir() and not path.is_symlink()
-    if not is_folder or any((path / name).exists() for name in (bundle.BAGIT, "data")):
+    if not is_folder or _holds_bag(path):
         return [path]
     inside = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     return [entry for entry in inside if _may_be_bundle(entry)] or [path]
 
 
 def _may_be_bundle(entry: Path) -> bool:
-    return archive.compression_of(entry) is not None or (entry / bundle.BAGIT).exists()
+    return archive.compression_of(entry) is not None or _holds_bag(entry)
+
+
+def _holds_bag(folder: Path) -> bool:
+    """Tell whether a folder is a bundle, however damaged: it must not go unseen."""
+    return any(os.path.lexists(folder / name) for name in (bundle.BAGIT, "data"))
 
 
 def _require_there(path: Path) -> None:

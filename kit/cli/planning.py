@@ -7,6 +7,7 @@ import click
 
 from kit import canonical, plan, spec
 from kit.bundle import Runtime
+from kit.check.room import rooms
 from kit.edge import checkout, probes
 from kit.errors import ExitCode, UsageError
 from kit.plan import CachePolicy, Choices, Plan, ProtocolName
@@ -73,6 +74,21 @@ def chosen_runtime(wanted: str | None, topology: Topology) -> Runtime:
     if wanted is None:
         return fitting[0]
     return checkout.choose("runtime", wanted, {runtime.value: runtime for runtime in fitting})
+
+
+def that_fits(planned: Plan) -> Plan:
+    """Return the plan; raise `UsageError` for one whose bundle `kit verify` would refuse."""
+    room = min(rooms(planned), key=lambda one: one.passes)
+    if planned.measured_passes <= room.passes:
+        return planned
+    raise UsageError(
+        f"a bundle has no room for {planned.measured_passes} passes of {planned.cell}",
+        f"it may hold {room.what}: with {planned.sampling.max_tokens} tokens a response, that is "
+        f"{room.passes} passes",
+        f"take {room.passes} passes at most, and run it again for more"
+        if room.passes
+        else "ask for fewer tokens a response (--max-tokens)",
+    )
 
 
 def default_topology() -> str:
@@ -142,8 +158,5 @@ def _planned(options: CellOptions, topology: Topology, model: str) -> PlannedCel
     known = checkout.choose("model", model, checkout.models())
     engine = plan.describe_engine(topology, spec.fill(service, {}))
     suite = checkout.suite(options.suite)
-    return PlannedCell(
-        plan=plan.plan_engine(known, engine, topology.id, suite, options.choices()),
-        topology=topology,
-        service=service,
-    )
+    planned = plan.plan_engine(known, engine, topology.id, suite, options.choices())
+    return PlannedCell(plan=that_fits(planned), topology=topology, service=service)

@@ -7,8 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from kit.bundle import Runtime, Status
+from kit.check.claims.comparable import COMPARABILITY
 from kit.check.claims.judge import judge
-from kit.check.claims.witness import COMPARABILITY, Witness
+from kit.check.claims.witness import Witness
 from kit.check.claims.witness import testify as heard_of
 from kit.check.finding import Verdict
 from kit.check.judgement import ClaimOutcome, JudgedSet, Judgement, exit_code

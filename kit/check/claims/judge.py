@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kit import formula, stats
 from kit.check.claims import witness
+from kit.check.claims.comparable import comparable_sets, kept_apart
 from kit.check.claims.estimate import Estimate, around, half_width, interval, reach
 from kit.check.claims.power import what_would_decide
 from kit.check.claims.quantities import Cells, Missing, by_cell, resolve
@@ -67,10 +68,10 @@ def judge(
     `noise` is what the published figures scatter by (`kit.reference.noise_of`); `parameters`
     replace those of the reference. Without any bundle that testifies nothing is testable.
     """
-    excluded = witness.why_excluded(everyone)
+    silent = witness.why_excluded(everyone)
     spoken = [one for one in everyone if isinstance(one, Witness) and witness.excluded(one) is None]
     values = {name: float(value) for name, value in reference.parameters.items()} | dict(parameters)
-    sets = witness.comparable_sets(spoken) or ((),)
+    sets = comparable_sets(spoken) or ((),)
     return tuple(
         _judged(
             _Court(
@@ -80,7 +81,7 @@ def judge(
                 cells=by_cell(members),
                 members=members,
             ),
-            excluded,
+            (*silent, *kept_apart(members, sets)),
         )
         for members in sets
     )

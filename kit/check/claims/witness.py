@@ -1,15 +1,15 @@
-"""Which bundles may speak for a publication's claims, and which of them about each other.
+"""Which bundles may speak for a publication's claims, and where they depart from it.
 
 A bundle testifies if it is valid and whole, its parts are known, and the model itself served: no
-twin, no rehearsal, no server of somebody else's. Bundles are compared where `COMPARABILITY` agrees.
+twin, no rehearsal, no server of somebody else's. With which others, `comparable` says.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import structs
 
-from kit import bundle, canonical
+from kit import bundle
 from kit.bundle import Bundle, Document, Runtime, Status
 from kit.canonical import NotCanonical
 from kit.check import integrity
@@ -91,26 +91,6 @@ def _lean(record: Record) -> Record:
     return structs.replace(record, text=None, token_ids=None, prompt_token_ids=None)
 
 
-def _workload(document: Document) -> object:
-    plan = document.plan
-    prompts = tuple((prompt.id, prompt.text) for prompt in plan.prompts)
-    return canonical.digest((plan.cell.suite, plan.system, prompts, plan.sampling))
-
-
-COMPARABILITY: Mapping[str, Callable[[Witness], object]] = {
-    "host": lambda one: one.document.host_id,
-    "GPUs": lambda one: one.gpus,
-    "driver": lambda one: one.driver,
-    "engine release": lambda one: one.document.engine.version,
-    "runtime": lambda one: one.document.runtime,
-    "protocol": lambda one: one.document.plan.protocol,
-    "cache policy": lambda one: one.document.plan.cache,
-    "connection": lambda one: one.document.plan.connection,
-    "dialect": lambda one: one.document.plan.dialect,
-    "prompts and sampling": lambda one: _workload(one.document),
-}
-"""What must agree before two bundles are compared with each other: the host above all."""
-
 SAME_HARDWARE: Mapping[str, tuple[Callable[[Witness], object], Callable[[Reference], object]]] = {
     "GPUs": (lambda one: one.gpus, lambda said: (said.hardware.gpu,)),
 }
@@ -156,15 +136,6 @@ def _objections(one: Witness) -> Iterator[str]:
         yield f"no claim is about suite {plan.cell.suite}"
 
 
-def comparable_sets(spoken: Iterable[Witness]) -> tuple[tuple[Witness, ...], ...]:
-    """Return the sets of bundles that can be compared; a run counts once, whatever its id."""
-    runs = {_run(one): one for one in spoken}
-    sets: dict[object, list[Witness]] = {}
-    for one in runs.values():
-        sets.setdefault(tuple(key(one) for key in COMPARABILITY.values()), []).append(one)
-    return tuple(tuple(members) for members in sets.values())
-
-
 def is_same_hardware(one: Witness, reference: Reference) -> bool:
     """Tell whether absolute numbers of a bundle may be held against the published ones."""
     return all(ours(one) == theirs(reference) for ours, theirs in SAME_HARDWARE.values())
@@ -184,12 +155,6 @@ def why_excluded(everyone: Sequence[Witness | Verdict]) -> tuple[Excluded, ...]:
     """Return the bundles that do not testify, each with its reason."""
     reasons = [(one.path, excluded(one)) for one in everyone]
     return tuple(Excluded(bundle=path, reason=why) for path, why in reasons if why is not None)
-
-
-def _run(one: Witness) -> object:
-    """Return what a run shares with its copies: no other took as long, to the microsecond."""
-    took = tuple((record.sent_s, record.wall_s) for record in one.bundle.records)
-    return one.document.host_id, one.document.plan_digest, took
 
 
 def _text(value: object) -> str:
