@@ -8,8 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 from functools import cache
-from itertools import groupby
-from os.path import commonprefix
+from itertools import groupby, takewhile
 
 GENERATION_TOKENS = "vllm:generation_tokens_total"
 PROMPT_TOKENS = "vllm:prompt_tokens_total"
@@ -81,7 +80,9 @@ def _lines_of(names: tuple[str, ...]) -> re.Pattern[bytes]:
 
 def _either(names: frozenset[str]) -> str:
     """Return a pattern of all names that looks at what they have in common only once."""
-    shared = commonprefix(sorted(names))  # noqa: RUF071  # they are no paths
+    first, last = min(names), max(names)  # what these have in common, all between them have
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    shared = "".join(letter for letter, _ in pairs)
     rests = {name.removeprefix(shared) for name in names}
     if rests == {""}:
         return re.escape(shared)
