@@ -265,7 +265,7 @@ class Code(Enum):
     )
     TOPOLOGY_TELEMETRY = (
         "topology-telemetry",
-        "telemetry covers the run without a gap, and ends in a line that says so",
+        "telemetry is a driver's, and covers the run without a gap, to a line that ends it",
         "measure again: without telemetry nobody knows what the GPUs did",
     )
     TOPOLOGY_SLOWDOWN = (

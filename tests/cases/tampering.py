@@ -18,6 +18,7 @@ from kit.plan import CachePolicy, Choices, Connection, Deviation, Dialect, Proto
 from kit.record import ErrorCode, FinishReason, Phase
 from kit.schedule import requests
 from kit.spec import Prompt
+from tests.cases import cards as g
 from tests.cases import physics as p
 from tests.cases import timings as c
 from tests.cases import topologies as t
@@ -998,6 +999,15 @@ CASES = (
     _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_that_ends_early, PCIE),
     _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_that_begins_late, PCIE),
     _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_of_another_run, PCIE),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.a_name_with_a_zero_width_space, NVLINK),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.a_name_with_a_cyrillic_letter, GPU_ONE),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.a_name_with_a_space_that_does_not_break, PCIE),
+    _forgery(Code.PHYSICS_ROOFLINE, g.an_idle_card_that_nobody_knows, NVLINK),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.readings_of_cards_that_are_not_there, NVLINK),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.readings_of_one_card_twice, NVLINK),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.one_card_listed_twice, NVLINK),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.power_that_is_given_back, GPU_ONE),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.an_interval_that_allows_any_gap, NVLINK),
     _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_of_one_gpu, PCIE),
     _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_out_of_order, PCIE),
     _forgery(Code.PROTOCOL_EVIDENCE, t.no_telemetry_and_not_a_word_about_it, GPU_ONE),
