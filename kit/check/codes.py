@@ -330,7 +330,7 @@ class Code(Enum):
     )
     PROTOCOL_RUNTIME = (
         "protocol-runtime",
-        "a run on the kit's own engine has its engine in the plan; one on an endpoint has none",
+        "our own engine is in the plan, and in containers if on GPUs; somebody else's is in no plan",
         "measure again: the plan belongs to another kind of run",
     )
     PROTOCOL_DEFINITION = (

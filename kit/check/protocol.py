@@ -31,7 +31,7 @@ from kit.plan import (
 )
 from kit.record import Record, Request
 from kit.schedule import requests
-from kit.spec import Suite
+from kit.spec import Device, Suite
 
 ENDPOINT_TOPOLOGY = "endpoint"
 
@@ -98,6 +98,10 @@ def _runtime(evidence: Evidence) -> Iterator[Problem]:
     if evidence.is_own_engine == (plan.cell.topology == ENDPOINT_TOPOLOGY):
         observed = f"topology {clip(plan.cell.topology)} with runtime {runtime}"
         yield fail(BUNDLE, observed, "topology `endpoint` for runtime `endpoint`")
+    on_gpus = plan.engine is not None and plan.engine.device is Device.GPU
+    if on_gpus and evidence.document.runtime is Runtime.PROCESS:
+        # A process has no image, and nobody looks at it from outside.
+        yield fail(BUNDLE, "GPUs for runtime process", "a GPU topology in containers, as started")
 
 
 def _definition(plan: Plan) -> Iterator[Problem]:

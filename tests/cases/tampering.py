@@ -19,6 +19,7 @@ from kit.record import ErrorCode, FinishReason, Phase
 from kit.schedule import requests
 from kit.spec import Prompt
 from tests.cases import cards as g
+from tests.cases import engines as e
 from tests.cases import physics as p
 from tests.cases import timings as c
 from tests.cases import topologies as t
@@ -896,6 +897,7 @@ CASES = (
     _forgery(Code.PROTOCOL_RUNTIME, an_endpoint_with_an_engine, ENDPOINT),
     _forgery(Code.PROTOCOL_RUNTIME, an_own_engine_without_one),
     _forgery(Code.PROTOCOL_RUNTIME, an_endpoint_called_a_topology, ENDPOINT),
+    _forgery(Code.PROTOCOL_RUNTIME, e.containers_called_a_process, IN_CONTAINERS),
     _forgery(Code.PROTOCOL_EVIDENCE, absence_not_named, OPENAI),
     _forgery(Code.SCHEMA_SHAPE, a_host_id_that_names_somebody),
     _forgery(Code.SCHEMA_SHAPE, a_load_that_is_negative),
