@@ -270,8 +270,8 @@ class Code(Enum):
     )
     TOPOLOGY_SLOWDOWN = (
         "topology-slowdown",
-        "no GPU was slowed down by heat or by its board; the power cap is normal",
-        "improve cooling and power supply, then measure again",
+        "no GPU was slowed down by heat, by its board or by a power limit below its default",
+        "improve cooling and power supply, set the default power limit, then measure again",
     )
     TOPOLOGY_PCIE = (
         "topology-pcie",
@@ -330,7 +330,7 @@ class Code(Enum):
     )
     PROTOCOL_RUNTIME = (
         "protocol-runtime",
-        "our own engine is in the plan, and in containers if on GPUs; somebody else's is in no plan",
+        "our own engine is in the plan, in containers if on GPUs; somebody else's is in no plan",
         "measure again: the plan belongs to another kind of run",
     )
     PROTOCOL_DEFINITION = (

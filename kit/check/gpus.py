@@ -22,6 +22,9 @@ SLOWDOWNS = (
 )
 """Not `sw-power-cap`: a card at its power limit is as it should be."""
 
+LIMIT_TOLERANCE_W = 1.0
+"""A limit that the driver rounds on its way is still the card's own."""
+
 STILL_BYTES = 2**20
 """What a link may carry and still count as unused; a single response moves more."""
 
@@ -105,6 +108,7 @@ def _slowdowns(evidence: Evidence) -> Iterator[Problem]:
     if told is None:
         yield no_telemetry(evidence, expected)
         return
+    yield from _power_limits(evidence)
     measured = while_measured(evidence)
     if not any(one.clock_reasons is not None for sample in measured for one in sample.gpus):
         observed = "no sample of the measured passes tells why clocks are not higher"
@@ -114,6 +118,16 @@ def _slowdowns(evidence: Evidence) -> Iterator[Problem]:
         problem = fail if inside[index, reason] else warn
         observed = f"{reason.value} in {count} samples, {inside[index, reason]} of measured passes"
         yield problem(f"GPU {index}", observed, expected)
+
+
+def _power_limits(evidence: Evidence) -> Iterator[Problem]:
+    """Whoever owns a card may lower its limit: the figures are true, and of a slower card."""
+    for gpu in _facts(evidence):
+        limit_w, default_w = gpu.power_limit_w, gpu.power_default_limit_w
+        if limit_w is None or default_w is None:
+            continue
+        if limit_w < default_w - LIMIT_TOLERANCE_W:
+            yield warn(_name(gpu), f"limited to {limit_w:g} W", f"{default_w:g} W, its default")
 
 
 def _reasons(samples: Sequence[Sample]) -> Counter[tuple[int, ClockReason]]:
