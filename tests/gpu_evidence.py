@@ -122,6 +122,7 @@ def telemetry_of(start_utc: str, end_s: float, **values: object) -> Telemetry:
             memory_bytes=24 * 2**30,
             compute_capability="8.6",
             power_limit_w=350.0,
+            power_default_limit_w=350.0,
             pcie_generation_max=4,
             pcie_width_max=16,
             nvlink_links_active=4,

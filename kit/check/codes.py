@@ -270,8 +270,13 @@ class Code(Enum):
     )
     TOPOLOGY_SLOWDOWN = (
         "topology-slowdown",
-        "no GPU was slowed down by heat, by its board or by a power limit below its default",
-        "improve cooling and power supply, set the default power limit, then measure again",
+        "no GPU was slowed down by heat or by its board; the power cap is normal",
+        "improve cooling and power supply, then measure again",
+    )
+    TOPOLOGY_POWER_LIMIT = (
+        "topology-power-limit",
+        "no GPU's power limit is below its default",
+        "sudo nvidia-smi -pl WATTS sets it; or say with the figures that they are of limited cards",
     )
     TOPOLOGY_PCIE = (
         "topology-pcie",

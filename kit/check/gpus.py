@@ -34,6 +34,7 @@ def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
     yield from findings(Code.TOPOLOGY_NVLINK, _nvlink(evidence, engine))
     yield from findings(Code.TOPOLOGY_TELEMETRY, _telemetry(evidence, engine))
     yield from findings(Code.TOPOLOGY_SLOWDOWN, _slowdowns(evidence))
+    yield from findings(Code.TOPOLOGY_POWER_LIMIT, _power_limits(evidence))
     yield from findings(Code.TOPOLOGY_PCIE, _pcie(evidence))
     yield from findings(Code.TOPOLOGY_PROCESSES, _processes(evidence))
 
@@ -108,7 +109,6 @@ def _slowdowns(evidence: Evidence) -> Iterator[Problem]:
     if told is None:
         yield no_telemetry(evidence, expected)
         return
-    yield from _power_limits(evidence)
     measured = while_measured(evidence)
     if not any(one.clock_reasons is not None for sample in measured for one in sample.gpus):
         observed = "no sample of the measured passes tells why clocks are not higher"
@@ -122,11 +122,13 @@ def _slowdowns(evidence: Evidence) -> Iterator[Problem]:
 
 def _power_limits(evidence: Evidence) -> Iterator[Problem]:
     """Whoever owns a card may lower its limit: the figures are true, and of a slower card."""
+    if evidence.observed.telemetry is None:
+        yield no_telemetry(evidence, Code.TOPOLOGY_POWER_LIMIT.holds)
     for gpu in _facts(evidence):
         limit_w, default_w = gpu.power_limit_w, gpu.power_default_limit_w
         if limit_w is None or default_w is None:
-            continue
-        if limit_w < default_w - LIMIT_TOLERANCE_W:
+            yield unchecked(_name(gpu), "not both limits are told", "the one in force, and its own")
+        elif limit_w < default_w - LIMIT_TOLERANCE_W:
             yield warn(_name(gpu), f"limited to {limit_w:g} W", f"{default_w:g} W, its default")
 
 
