@@ -408,6 +408,11 @@ class Code(Enum):
         "the prefix cache did what the plan's policy says",
         "measure again; with --cache cold the server must understand cache_salt",
     )
+    PROTOCOL_FRESH_ENGINE = (
+        "protocol-fresh-engine",
+        "the kit's own engine had counted nothing before the warm-up",
+        "start the engine anew and measure again: what was asked before may still be in its cache",
+    )
     PROTOCOL_METRICS_FILES = (
         "protocol-metrics-files",
         "the server's metrics are there from before and after each pass of the plan",
