@@ -25,7 +25,8 @@ _COUNTED = (
 """Counters of vLLM 0.17 that are at 0 in a real engine's metrics from before its first request."""
 
 _MAY_BE_ABSENT = ("telemetry", "nccl_log")
-"""On CPU there is neither; without them the topology tier says what it cannot check."""
+"""On CPU there is neither. Without them the topology tier says what it cannot check, and figures of
+a GPU topology are not reportable: a driver may tell nothing, so that such a bundle is valid."""
 
 _ONLY_THE_HOST = ("host_facts", "model_files")
 
