@@ -297,8 +297,8 @@ class FakeServer:
 
 
 def draft(settings: Settings | None = None) -> Draft:
-    """Simulate one run."""
-    settings = settings or Settings()
+    """Simulate one run; the kit starts GPU topologies in containers only."""
+    settings = _startable(settings or Settings())
     planned = planned_by(settings)
     server = FakeServer(settings=settings, noise=random.Random(settings.seed))
     records, metrics = _walk(settings, planned, server)
@@ -315,7 +315,7 @@ def draft(settings: Settings | None = None) -> Draft:
         plan_digest=planned.digest(),
         run_salt="5a" * 16 if settings.cache is CachePolicy.COLD else None,
         clock=Clock(start_utc=utc(0.0), end_utc=utc(end_s), end_s=end_s),
-        engine=_identity(is_process),
+        engine=_identity(settings.runtime),
         host=_host(),
         packages={"msgspec": "0.21.0"},
         absent=_absent(settings, is_process, bool(metrics)),
@@ -467,18 +467,29 @@ def _failed(request: Request, now_s: float) -> Record:
     )
 
 
-def _identity(is_process: bool) -> EngineIdentity:
-    if not is_process:
+def _startable(settings: Settings) -> Settings:
+    """Return the settings with the runtime that the kit would take for this topology."""
+    if settings.runtime is Runtime.PROCESS and settings.engine.device is Device.GPU:
+        return dataclasses.replace(settings, runtime=Runtime.DOCKER)
+    return settings
+
+
+def _identity(runtime: Runtime) -> EngineIdentity:
+    """Return what is known of an engine: of one in a container, what the host says of its image."""
+    if runtime is Runtime.ENDPOINT:
         return EngineIdentity()
+    files = (
+        ModelFile(name="model.safetensors", size_bytes=9, sha256=TWIN.sha256),
+        ModelFile(name="tokenizer.json", size_bytes=9, sha256=TOKENIZER_SHA256),
+    )
+    if runtime is Runtime.DOCKER:
+        return EngineIdentity(version="0.17.0", model_files=files)
     return EngineIdentity(
         version="0.17.0",
         build="cpu",
         lock_sha256="cd" * 32,
         cores=(0,),
-        model_files=(
-            ModelFile(name="model.safetensors", size_bytes=9, sha256=TWIN.sha256),
-            ModelFile(name="tokenizer.json", size_bytes=9, sha256=TOKENIZER_SHA256),
-        ),
+        model_files=files,
     )
 
 

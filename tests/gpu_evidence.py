@@ -6,7 +6,7 @@ cards are two RTX 3090s as `tests/stand_in_nvml.c` tells of them.
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from kit.plan import Engine
@@ -122,6 +122,7 @@ def telemetry_of(start_utc: str, end_s: float, **values: object) -> Telemetry:
             memory_bytes=24 * 2**30,
             compute_capability="8.6",
             power_limit_w=350.0,
+            power_default_limit_w=350.0,
             pcie_generation_max=4,
             pcie_width_max=16,
             nvlink_links_active=4,
@@ -139,8 +140,12 @@ def telemetry_of(start_utc: str, end_s: float, **values: object) -> Telemetry:
             Sample(t_s=t_s, gpus=tuple(_reading(index, values) for index in (0, 1)))
             for t_s in times_s
         ),
-        end=End(t_s=end_s, utc=start_utc),
+        end=End(t_s=end_s, utc=_later(start_utc, end_s)),
     )
+
+
+def _later(utc: str, seconds: float) -> str:
+    return f"{datetime.fromisoformat(utc) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def _reading(index: int, values: dict[str, object]) -> Reading:

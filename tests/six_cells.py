@@ -26,6 +26,7 @@ from kit.reference import Reference
 from kit.spec import Prompt, Suite, SuiteMode
 from kit.telemetry import Telemetry
 from tests.factory import (
+    BASE_IMAGE,
     BLOCK_TOKENS,
     ENGINES,
     GPUS,
@@ -35,6 +36,7 @@ from tests.factory import (
     FakeServer,
     Settings,
     draft,
+    host_facts,
     logged,
     schemas,
     utc,
@@ -61,7 +63,13 @@ MODELS = {
     )
     for name, size in CHECKPOINT_BYTES.items()
 }
-SHIPPED = Shipped(suites={SUITE.id: SUITE}, models=MODELS, engines=ENGINES, gpus=GPUS)
+SHIPPED = Shipped(
+    suites={SUITE.id: SUITE},
+    models=MODELS,
+    engines=ENGINES,
+    gpus=GPUS,
+    base_image=BASE_IMAGE,
+)
 KNOWN = known(schemas(), SHIPPED)
 
 KV_TOKENS = {
@@ -213,6 +221,7 @@ def made(shape: Shape) -> Draft:
         clock=Clock(start_utc=utc(0.0), end_utc=utc(end_s), end_s=end_s),
         engine=replace(base.document.engine, model_files=_files(cell.model)),
     )
+    base.host_facts = host_facts(base.document, settings)
     base.records, base.metrics = records, metrics
     base.server_log = _log(shape, settings, records)
     base.telemetry = _telemetry(shape, end_s)

@@ -270,13 +270,18 @@ class Code(Enum):
     )
     TOPOLOGY_TELEMETRY = (
         "topology-telemetry",
-        "telemetry covers the run without a gap, and ends in a line that says so",
+        "telemetry is a driver's, and covers the run without a gap, to a line that ends it",
         "measure again: without telemetry nobody knows what the GPUs did",
     )
     TOPOLOGY_SLOWDOWN = (
         "topology-slowdown",
         "no GPU was slowed down by heat or by its board; the power cap is normal",
         "improve cooling and power supply, then measure again",
+    )
+    TOPOLOGY_POWER_LIMIT = (
+        "topology-power-limit",
+        "no GPU's power limit is below its default",
+        "sudo nvidia-smi -pl WATTS sets it; or say with the figures that they are of limited cards",
     )
     TOPOLOGY_PCIE = (
         "topology-pcie",
@@ -335,7 +340,7 @@ class Code(Enum):
     )
     PROTOCOL_RUNTIME = (
         "protocol-runtime",
-        "a run on the kit's own engine has its engine in the plan; one on an endpoint has none",
+        "our own engine is in the plan, in containers if on GPUs; somebody else's is in no plan",
         "measure again: the plan belongs to another kind of run",
     )
     PROTOCOL_DEFINITION = (
@@ -407,6 +412,11 @@ class Code(Enum):
         "protocol-cache",
         "the prefix cache did what the plan's policy says",
         "measure again; with --cache cold the server must understand cache_salt",
+    )
+    PROTOCOL_FRESH_ENGINE = (
+        "protocol-fresh-engine",
+        "the kit's own engine had counted nothing before the warm-up",
+        "start the engine anew and measure again: what was asked before may still be in its cache",
     )
     PROTOCOL_METRICS_FILES = (
         "protocol-metrics-files",

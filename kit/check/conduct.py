@@ -7,7 +7,7 @@ from kit.bundle import Document, Runtime, Status
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, MetricsKey, Pass, subject_of
 from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
+from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unchecked, warn
 from kit.plan import CachePolicy, Dialect, Plan
 from kit.record import FinishReason, Moment, Phase, Record
 from kit.schedule import passes
@@ -16,8 +16,17 @@ from kit.spec import Device
 LARGEST_BLOCK_TOKENS = 128
 """vLLM 0.17's block of the prefix cache on CPU; a GPU's blocks are smaller."""
 
+_COUNTED = (
+    exposition.GENERATION_TOKENS,
+    exposition.PROMPT_TOKENS,
+    exposition.PREFIX_CACHE_HITS,
+    exposition.E2E_LATENCY_COUNT,
+)
+"""Counters of vLLM 0.17 that are at 0 in a real engine's metrics from before its first request."""
+
 _MAY_BE_ABSENT = ("telemetry", "nccl_log")
-"""On CPU there is neither; without them the topology tier says what it cannot check."""
+"""On CPU there is neither. Without them the topology tier says what it cannot check, and figures of
+a GPU topology are not reportable: a driver may tell nothing, so that such a bundle is valid."""
 
 _ONLY_THE_HOST = ("host_facts", "model_files")
 
@@ -28,18 +37,22 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     yield from findings(Code.PROTOCOL_COPIES, _copies(evidence))
     yield from findings(Code.PROTOCOL_OUTPUT_LENGTH, _output_lengths(evidence))
     yield from findings(Code.PROTOCOL_CACHE, _cache(evidence))
+    if evidence.is_own_engine:
+        yield from findings(Code.PROTOCOL_FRESH_ENGINE, _used_before(evidence))
     yield from findings(Code.PROTOCOL_METRICS_FILES, _metrics_files(evidence))
     yield from findings(Code.PROTOCOL_EVIDENCE, _evidence_due(evidence))
 
 
 def _prompt_token_ids(evidence: Evidence) -> Iterator[Problem]:
+    """Of a server of somebody else's the template may name the date, which changes at midnight."""
+    problem = fail if evidence.is_own_engine else warn
     first: dict[str, Record] = {}
     for record in evidence.answered:
         if record.prompt_token_ids is None:
             continue
         earlier = first.setdefault(record.prompt_id, record)
         if record.prompt_token_ids != earlier.prompt_token_ids:
-            yield fail(
+            yield problem(
                 subject_of(record),
                 f"{len(record.prompt_token_ids)} prompt token ids",
                 f"the {len(earlier.prompt_token_ids or ())} ids of {subject_of(earlier)}",
@@ -93,10 +106,25 @@ def _output_lengths(evidence: Evidence) -> Iterator[Problem]:
 
 
 def _cache(evidence: Evidence) -> Iterator[Problem]:
+    yield from _whole_prompts(evidence)
     if evidence.document.plan.cache is CachePolicy.COLD:
         yield from _cold(evidence)
     else:
         yield from _warm(evidence)
+
+
+def _whole_prompts(evidence: Evidence) -> Iterator[Problem]:
+    """Hold that a prompt's last token at least was computed: the first of the answer follows it.
+
+    Of a prompt of n tokens vLLM takes n - 1 from the cache at most (`get_computed_blocks` in
+    vllm/v1/core/kv_cache_manager.py). Another server may count otherwise.
+    """
+    problem = fail if evidence.is_own_engine else warn
+    for record in evidence.answered:
+        cached, prompt = record.cached_tokens or 0, record.prompt_tokens
+        if prompt is not None and cached > 0 and cached >= prompt:
+            observed = f"{shown(cached)} of {shown(prompt)} prompt tokens cached"
+            yield problem(subject_of(record), observed, "one less than all, or fewer")
 
 
 def _cold(evidence: Evidence) -> Iterator[Problem]:
@@ -145,6 +173,24 @@ def _must_hit(one: Pass) -> bool:
 def _unwitnessed(evidence: Evidence, one: Pass) -> Iterator[Problem]:
     if evidence.document.status is Status.COMPLETE:
         yield unchecked(one.name, "no count of cache hits", exposition.PREFIX_CACHE_HITS)
+
+
+def _used_before(evidence: Evidence) -> Iterator[Problem]:
+    """An engine that starts counts from 0, and counts no token of its own start-up.
+
+    A warning, since whoever started the containers may have asked something of them.
+    """
+    expected = "counters at 0"
+    if not evidence.passes:
+        return
+    first = evidence.passes[0]
+    before = first.before or {}
+    told = {name: before[name] for name in _COUNTED if name in before}
+    if not told:
+        yield unchecked(first.name, "no counters before it", expected)
+    for name, value in told.items():
+        if value != 0:
+            yield warn(first.name, f"{name} at {value:g} before it", expected)
 
 
 def _metrics_files(evidence: Evidence) -> Iterator[Problem]:

@@ -1,19 +1,18 @@
-"""The topology tier's look at the GPUs: links, slowdowns, what else ran, and over what time."""
+"""The topology tier's look at the GPUs: links, slowdowns, and what else ran."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import datetime
-from itertools import pairwise
 
-from kit.bundle import TELEMETRY, Clock, Status
+from kit.bundle import TELEMETRY
+from kit.check import samples
 from kit.check.codes import Code
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
+from kit.check.samples import no_telemetry, while_measured, while_serving
 from kit.plan import Engine
-from kit.record import Phase, Record
 from kit.spec import Transport
-from kit.telemetry import ClockReason, GpuFacts, Header, Reading, Sample, Telemetry
+from kit.telemetry import ClockReason, GpuFacts, Reading, Sample
 
 SLOWDOWNS = (
     ClockReason.HW_SLOWDOWN,
@@ -23,12 +22,8 @@ SLOWDOWNS = (
 )
 """Not `sw-power-cap`: a card at its power limit is as it should be."""
 
-GAP_INTERVALS = 5
-GAP_S = 5.0
-"""A sample may come late: the driver answers slowly while an engine loads."""
-
-CLOCK_TOLERANCE_S = 2.0
-"""Both pairs of clocks are read one after the other, and the UTC clock may be slewed between."""
+LIMIT_TOLERANCE_W = 1.0
+"""A limit that the driver rounds on its way is still the card's own."""
 
 STILL_BYTES = 2**20
 """What a link may carry and still count as unused; a single response moves more."""
@@ -39,6 +34,7 @@ def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
     yield from findings(Code.TOPOLOGY_NVLINK, _nvlink(evidence, engine))
     yield from findings(Code.TOPOLOGY_TELEMETRY, _telemetry(evidence, engine))
     yield from findings(Code.TOPOLOGY_SLOWDOWN, _slowdowns(evidence))
+    yield from findings(Code.TOPOLOGY_POWER_LIMIT, _power_limits(evidence))
     yield from findings(Code.TOPOLOGY_PCIE, _pcie(evidence))
     yield from findings(Code.TOPOLOGY_PROCESSES, _processes(evidence))
 
@@ -68,7 +64,7 @@ def _links_up(evidence: Evidence) -> Iterator[Problem]:
 
 def _links_used(evidence: Evidence) -> Iterator[Problem]:
     """A card that counts bytes must have counted some; GeForce cards do not count."""
-    served = by_gpu(_while_serving(evidence))
+    served = by_gpu(while_serving(evidence))
     for gpu in _facts(evidence):
         moved = _nvlink_bytes(served[gpu.index])
         if moved is not None and moved <= STILL_BYTES:
@@ -78,8 +74,8 @@ def _links_used(evidence: Evidence) -> Iterator[Problem]:
 def _links_unused(evidence: Evidence) -> Iterator[Problem]:
     expected = "NVLink counters that stand still, or no link that is up"
     if evidence.observed.telemetry is None:
-        yield _no_telemetry(evidence, expected)
-    served = by_gpu(_while_serving(evidence))
+        yield no_telemetry(evidence, expected)
+    served = by_gpu(while_serving(evidence))
     for gpu in _facts(evidence):
         moved = _nvlink_bytes(served[gpu.index])
         if moved is not None and moved > STILL_BYTES:
@@ -99,55 +95,11 @@ def _nvlink_bytes(readings: Sequence[Reading]) -> int | None:
 
 
 def _telemetry(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
-    told = evidence.observed.telemetry
-    if evidence.observed.telemetry_fault is not None:
-        yield fail(TELEMETRY, clip(evidence.observed.telemetry_fault), "canonical lines in order")
-    elif told is None:
-        yield _no_telemetry(evidence, Code.TOPOLOGY_TELEMETRY.holds)
+    fault = evidence.observed.telemetry_fault
+    if fault is not None:
+        yield fail(TELEMETRY, clip(fault), "canonical lines in order")
     else:
-        gpus = len(told.header.inventory.gpus)
-        if gpus < engine.tensor_parallel_size:
-            yield fail(TELEMETRY, f"{gpus} GPUs", f"{engine.tensor_parallel_size}, one a rank")
-        yield from _of_this_run(told.header, evidence.document.clock)
-        yield from _covers(told, evidence)
-        yield from _gaps(told)
-
-
-def _of_this_run(header: Header, clock: Clock) -> Iterator[Problem]:
-    """Join the two clocks: telemetry of another run has another distance between them."""
-    try:
-        start, moment = map(datetime.fromisoformat, (clock.start_utc, header.utc))
-        apart_s = (moment - start).total_seconds()
-    except (ValueError, TypeError) as error:
-        yield fail(TELEMETRY, clip(error), "a date and time in UTC")
-        return
-    if abs(apart_s - header.t_s) > CLOCK_TOLERANCE_S:
-        observed = f"begun {apart_s:.3f} s after the run's start by the UTC clock"
-        yield fail(TELEMETRY, observed, f"{header.t_s:.3f} s, by the monotonic clock")
-
-
-def _covers(told: Telemetry, evidence: Evidence) -> Iterator[Problem]:
-    """Hold the samples against the records: from before the first until after the last."""
-    if told.end is None and evidence.document.status is Status.COMPLETE:
-        yield fail(TELEMETRY, "no last line", "a last line, since sealing comes after it")
-    start_s, end_s = _span(evidence.records)
-    times_s = [sample.t_s for sample in told.samples]
-    if not evidence.records:
-        return
-    if not times_s or times_s[0] > start_s:
-        observed = f"the first sample at {times_s[0]} s" if times_s else "no sample"
-        yield fail(TELEMETRY, observed, f"one before the first request, at {start_s} s")
-    if times_s and times_s[-1] < end_s and evidence.document.status is Status.COMPLETE:
-        expected = f"one after the last response, at {end_s:.6f} s"
-        yield fail(TELEMETRY, f"the last sample at {times_s[-1]} s", expected)
-
-
-def _gaps(told: Telemetry) -> Iterator[Problem]:
-    allowed_s = max(GAP_S, GAP_INTERVALS * told.header.interval_s)
-    for earlier, later in pairwise(told.samples):
-        if later.t_s - earlier.t_s > allowed_s:
-            observed = f"no sample from {earlier.t_s} to {later.t_s} s"
-            yield warn(TELEMETRY, observed, f"gaps of at most {allowed_s:g} s")
+        yield from samples.problems(evidence, engine)
 
 
 def _slowdowns(evidence: Evidence) -> Iterator[Problem]:
@@ -155,7 +107,7 @@ def _slowdowns(evidence: Evidence) -> Iterator[Problem]:
     expected = "no slowdown by heat or by the board"
     told = evidence.observed.telemetry
     if told is None:
-        yield _no_telemetry(evidence, expected)
+        yield no_telemetry(evidence, expected)
         return
     measured = while_measured(evidence)
     if not any(one.clock_reasons is not None for sample in measured for one in sample.gpus):
@@ -166,6 +118,18 @@ def _slowdowns(evidence: Evidence) -> Iterator[Problem]:
         problem = fail if inside[index, reason] else warn
         observed = f"{reason.value} in {count} samples, {inside[index, reason]} of measured passes"
         yield problem(f"GPU {index}", observed, expected)
+
+
+def _power_limits(evidence: Evidence) -> Iterator[Problem]:
+    """Whoever owns a card may lower its limit: the figures are true, and of a slower card."""
+    if evidence.observed.telemetry is None:
+        yield no_telemetry(evidence, Code.TOPOLOGY_POWER_LIMIT.holds)
+    for gpu in _facts(evidence):
+        limit_w, default_w = gpu.power_limit_w, gpu.power_default_limit_w
+        if limit_w is None or default_w is None:
+            yield unchecked(_name(gpu), "not both limits are told", "the one in force, and its own")
+        elif limit_w < default_w - LIMIT_TOLERANCE_W:
+            yield warn(_name(gpu), f"limited to {limit_w:g} W", f"{default_w:g} W, its default")
 
 
 def _reasons(samples: Sequence[Sample]) -> Counter[tuple[int, ClockReason]]:
@@ -182,7 +146,7 @@ def _pcie(evidence: Evidence) -> Iterator[Problem]:
     """An idle card lowers its link: what counts is the best that it had in measured passes."""
     expected = "the link's generation and width under load"
     if evidence.observed.telemetry is None:
-        yield _no_telemetry(evidence, expected)
+        yield no_telemetry(evidence, expected)
     measured = by_gpu(while_measured(evidence))
     for gpu in _facts(evidence):
         yield from _link(gpu, measured[gpu.index], expected)
@@ -213,30 +177,9 @@ def _processes(evidence: Evidence) -> Iterator[Problem]:
             yield warn(f"GPU {one.index}", f"{one.graphics_count} processes that draw", "none")
 
 
-def _no_telemetry(evidence: Evidence, expected: str) -> Problem:
-    fault = evidence.observed.telemetry_fault
-    return unchecked(TELEMETRY, "no telemetry" if fault is None else "not readable", expected)
-
-
 def _facts(evidence: Evidence) -> tuple[GpuFacts, ...]:
     told = evidence.observed.telemetry
     return () if told is None else told.header.inventory.gpus
-
-
-def _while_serving(evidence: Evidence) -> list[Sample]:
-    return _between(evidence, evidence.records)
-
-
-def while_measured(evidence: Evidence) -> list[Sample]:
-    """Return the samples from the first measured request to the last measured response."""
-    return _between(evidence, [one for one in evidence.records if one.phase is Phase.MEASURED])
-
-
-def _between(evidence: Evidence, records: Sequence[Record]) -> list[Sample]:
-    """Return the samples from the first of these requests to the last of their responses."""
-    start_s, end_s = _span(records)
-    told = evidence.observed.telemetry
-    return [one for one in (told.samples if told else ()) if start_s <= one.t_s <= end_s]
 
 
 def by_gpu(samples: Sequence[Sample]) -> defaultdict[int, list[Reading]]:
@@ -246,12 +189,6 @@ def by_gpu(samples: Sequence[Sample]) -> defaultdict[int, list[Reading]]:
         for one in sample.gpus:
             found[one.index].append(one)
     return found
-
-
-def _span(records: Sequence[Record]) -> tuple[float, float]:
-    """Return when the first request was sent and the last response complete; no time for none."""
-    start_s = min((one.sent_s for one in records), default=0.0)
-    return start_s, max((one.sent_s + one.wall_s for one in records), default=-1.0)
 
 
 def _name(gpu: GpuFacts) -> str:

@@ -16,8 +16,9 @@ from kit.bundle import TELEMETRY
 from kit.check.codes import Code
 from kit.check.evidence import ROUNDING_S, Evidence, Shipped, subject_of
 from kit.check.finding import Finding
-from kit.check.gpus import by_gpu, while_measured
+from kit.check.gpus import by_gpu
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
+from kit.check.samples import while_measured
 from kit.hardware import Gpu
 from kit.physics import Ceiling, Shape
 from kit.plan import Engine
@@ -82,7 +83,7 @@ def _footing(evidence: Evidence, shipped: Shipped) -> _Footing | str:
     plan, told = evidence.document.plan, evidence.observed.telemetry
     if (reason := _no_gpus(evidence)) is not None or plan.engine is None or told is None:
         return reason or "no telemetry that names the GPUs"
-    names = [gpu.name for gpu in told.header.inventory.gpus]
+    names = _names(evidence, told, shipped.gpus)
     clock_ratio = _memory_clock_ratio(told, shipped.gpus)
     ceiling = physics.ceiling_of(
         names,
@@ -99,6 +100,20 @@ def _footing(evidence: Evidence, shipped: Shipped) -> _Footing | str:
     return _Footing(
         engine=plan.engine, shape=shape, ceiling=ceiling, memory_clock_ratio=clock_ratio
     )
+
+
+def _names(evidence: Evidence, told: Telemetry, table: Mapping[str, Gpu]) -> list[str]:
+    """Return the GPUs' names, less those of cards that nobody knows and that did nothing.
+
+    All that are known count, since a faster card than those that served accuses nobody. One that
+    is not known and was busy may have served: then there is no limit.
+    """
+    readings = by_gpu(while_measured(evidence))
+    return [
+        gpu.name
+        for gpu in told.header.inventory.gpus
+        if gpu.name in table or not _was_idle(readings[gpu.index])
+    ]
 
 
 def _no_gpus(evidence: Evidence) -> str | None:

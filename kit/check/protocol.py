@@ -4,15 +4,15 @@ Knows the published protocol and the kit's own; suites and models are handed in 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kit.bundle import HOST_FACTS, Document, Runtime, Status
+from kit.bundle import HOST_FACTS, Document, ModelFile, Runtime, Status
 from kit.check import conduct, steadiness
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, subject_of
 from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
+from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unchecked, warn
 from kit.containers import BASE_LABEL
 from kit.errors import UsageError
 from kit.models import WEIGHTS, HubModel, Model, Twin
@@ -31,7 +31,7 @@ from kit.plan import (
 )
 from kit.record import Record, Request
 from kit.schedule import requests
-from kit.spec import Suite
+from kit.spec import Device, Suite
 
 ENDPOINT_TOPOLOGY = "endpoint"
 
@@ -98,6 +98,10 @@ def _runtime(evidence: Evidence) -> Iterator[Problem]:
     if evidence.is_own_engine == (plan.cell.topology == ENDPOINT_TOPOLOGY):
         observed = f"topology {clip(plan.cell.topology)} with runtime {runtime}"
         yield fail(BUNDLE, observed, "topology `endpoint` for runtime `endpoint`")
+    on_gpus = plan.engine is not None and plan.engine.device is Device.GPU
+    if on_gpus and evidence.document.runtime is Runtime.PROCESS:
+        # A process has no image, and nobody looks at it from outside.
+        yield fail(BUNDLE, "GPUs for runtime process", "a GPU topology in containers, as started")
 
 
 def _definition(plan: Plan) -> Iterator[Problem]:
@@ -225,6 +229,18 @@ def _model_files(document: Document, model: Model | None) -> Iterator[Problem]:
         if files.get(name) != pinned.get(name):
             observed = f"SHA-256 {files.get(name, 'not listed')}"
             yield fail(clip(name), observed, pinned.get(name, "no such file"))
+    yield from _sizes(listed, model)
+
+
+def _sizes(listed: Sequence[ModelFile], model: Model | None) -> Iterator[Problem]:
+    """Hold sizes too, where they are pinned: how large a checkpoint is, is a figure of its own."""
+    if not isinstance(model, HubModel):
+        return
+    pinned = {file.name: file.size_bytes for file in model.files}
+    for file in listed:
+        wanted = pinned.get(file.name, file.size_bytes)
+        if file.size_bytes != wanted:
+            yield fail(clip(file.name), f"{shown(file.size_bytes)} bytes", f"{wanted} bytes")
 
 
 def _base_image(evidence: Evidence, pinned: str | None) -> Iterator[Problem]:

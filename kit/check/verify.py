@@ -72,7 +72,7 @@ def verify(
         id=bag.id if bag.digests else None,
         status=None if document is None else document.status,
         is_rehearsal=document is not None and document.plan.rehearsal,
-        not_shown=reportable.not_shown(found),
+        not_shown=reportable.not_shown(found, document),
         fingerprint=copies.fingerprint(document, reading.records or (), bag.digests, bag.metrics),
         findings=found,
     )

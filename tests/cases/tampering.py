@@ -18,6 +18,8 @@ from kit.plan import CachePolicy, Choices, Connection, Deviation, Dialect, Proto
 from kit.record import ErrorCode, FinishReason, Phase
 from kit.schedule import requests
 from kit.spec import Prompt
+from tests.cases import cards as g
+from tests.cases import engines as e
 from tests.cases import physics as p
 from tests.cases import server_times as s
 from tests.cases import timings as c
@@ -870,6 +872,9 @@ CASES = (
     _forgery(Code.PROTOCOL_CACHE, a_cold_run_sold_as_warm, COLD),
     _forgery(Code.PROTOCOL_CACHE, a_cold_run_without_its_salt, COLD),
     _forgery(Code.PROTOCOL_CACHE, cached_tokens_left_out),
+    _forgery(Code.PROTOCOL_CACHE, e.more_cached_than_was_asked),
+    _forgery(Code.PROTOCOL_CACHE, e.whole_prompts_from_the_cache),
+    _forgery(Code.PROTOCOL_CACHE, e.whole_prompts_from_the_cache, NVLINK),
     _forgery(Code.PROTOCOL_PLAN, a_cold_plan_that_the_kit_refuses, OPENAI),
     _forgery(Code.PROTOCOL_MODEL_FILES, another_config),
     _forgery(Code.PROTOCOL_MODEL_FILES, weights_listed_twice),
@@ -904,6 +909,7 @@ CASES = (
     _forgery(Code.PROTOCOL_RUNTIME, an_endpoint_with_an_engine, ENDPOINT),
     _forgery(Code.PROTOCOL_RUNTIME, an_own_engine_without_one),
     _forgery(Code.PROTOCOL_RUNTIME, an_endpoint_called_a_topology, ENDPOINT),
+    _forgery(Code.PROTOCOL_RUNTIME, e.containers_called_a_process, IN_CONTAINERS),
     _forgery(Code.PROTOCOL_EVIDENCE, absence_not_named, OPENAI),
     _forgery(Code.SCHEMA_SHAPE, a_host_id_that_names_somebody),
     _forgery(Code.SCHEMA_SHAPE, a_load_that_is_negative),
@@ -1007,6 +1013,15 @@ CASES = (
     _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_that_ends_early, PCIE),
     _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_that_begins_late, PCIE),
     _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_of_another_run, PCIE),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.a_name_with_a_zero_width_space, NVLINK),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.a_name_with_a_cyrillic_letter, GPU_ONE),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.a_name_with_a_space_that_does_not_break, PCIE),
+    _forgery(Code.PHYSICS_ROOFLINE, g.an_idle_card_that_nobody_knows, NVLINK),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.readings_of_cards_that_are_not_there, NVLINK),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.readings_of_one_card_twice, NVLINK),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.one_card_listed_twice, NVLINK),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.power_that_is_given_back, GPU_ONE),
+    _forgery(Code.TOPOLOGY_TELEMETRY, g.an_interval_that_allows_any_gap, NVLINK),
     _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_of_one_gpu, PCIE),
     _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_out_of_order, PCIE),
     _forgery(Code.PROTOCOL_EVIDENCE, t.no_telemetry_and_not_a_word_about_it, GPU_ONE),

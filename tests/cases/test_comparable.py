@@ -85,9 +85,9 @@ def changed(cell: str, change: Change) -> Witness | Verdict:
         (of_host(cpu_model=None), "processor (not known, here A CPU)"),
         (of_host(cpu_count=64), "cores (64, here 2)"),
         (of_host(memory_bytes=32 * 2**30), "memory (about 32 GiB, here about 8 GiB)"),
-        (at_power(250.0, 250.0), "power limits (250 W, here 350 W)"),
-        (at_power(250.0, 350.0), "power limits (250 W and 350 W, here 350 W)"),
-        (at_power(250.0, 250.0, default_w=350.0), "(71% of the default, here 350 W)"),
+        (at_power(250.0, 250.0), "power limits (250 W, here 100% of the default)"),
+        (at_power(250.0, 350.0), "power limits (250 W and 350 W, here 100% of the default)"),
+        (at_power(250.0, 250.0, default_w=350.0), "(71% of the default, here 100% of the default)"),
     ],
 )
 def test_another_machine_under_one_id_is_judged_by_itself(change: Change, reason: str) -> None:
@@ -110,7 +110,7 @@ def test_cells_of_another_host_are_not_listed_with_each_set() -> None:
     [
         of_host(memory_bytes=8 * 2**30 - 300 * 2**20),
         of_host(kernel="6.12.9", governor="performance"),
-        at_power(350.2, 349.8),
+        at_power(350.2, 349.8, default_w=350.0),
     ],
 )
 def test_one_machine_after_a_new_kernel_is_the_same(change: Change) -> None:

@@ -12,6 +12,7 @@ from kit.check.finding import Outcome
 from kit.errors import ExitCode
 from kit.record import Phase
 from kit.telemetry import ClockReason, GpuProcesses, Sample
+from tests.cases.cards import each_card
 from tests.cases.topologies import no_nvlink_link_up, retold
 from tests.factory import Draft, Settings, draft, judge
 
@@ -19,7 +20,7 @@ PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
 UNCHECKED = Outcome.COULD_NOT_CHECK
 NVLINK = Settings(topology="tp2-nvlink", model="moe")
 PCIE = Settings(topology="tp2-pcie", model="moe")
-CODES = ("nvlink", "telemetry", "slowdown", "pcie")
+CODES = ("nvlink", "telemetry", "slowdown", "power-limit", "pcie")
 
 
 def outcomes(made: Draft, name: str) -> set[Outcome]:
@@ -75,6 +76,30 @@ def test_a_slowdown_counts_where_it_touches_the_figures(
     reason: ClockReason, phase: Phase, expected: Outcome
 ) -> None:
     assert outcomes(in_phase(draft(PCIE), phase, reason), "slowdown") == {expected}
+
+
+@pytest.mark.parametrize(
+    ("limit_w", "default_w", "expected"),
+    [
+        (350.0, 350.0, PASS),
+        (349.5, 350.0, PASS),
+        (400.0, 350.0, PASS),
+        (100.0, 350.0, WARN),
+        (100.0, None, UNCHECKED),
+        (None, 350.0, UNCHECKED),
+    ],
+)
+def test_a_power_limit_below_the_default_is_said_and_is_no_slowdown_by_heat(
+    limit_w: float | None, default_w: float | None, expected: Outcome
+) -> None:
+    made = with_values(PCIE, power_w=99.0)
+    each_card(made, power_limit_w=limit_w, power_default_limit_w=default_w)
+    assert (outcomes(made, "power-limit"), outcomes(made, "slowdown")) == ({expected}, {PASS})
+    found = [one for one in judge(made.seal()).findings if one.code == "topology-power-limit"]
+    if expected is WARN:
+        assert {(one.observed, one.expected) for one in found} == {
+            ("limited to 100 W", "350 W, its default")
+        }
 
 
 def test_cards_that_do_not_tell_why_they_are_slow() -> None:

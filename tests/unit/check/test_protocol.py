@@ -98,14 +98,21 @@ PINNED = HubModel(
 )
 
 
-def of_a_model_of_the_hub(listed: dict[str, str], model: HubModel) -> dict[str, list[Finding]]:
-    """Return what is found, by code, of a run of a model of the hub with these files."""
+def of_a_model_of_the_hub(
+    listed: dict[str, str], model: HubModel, sizes: dict[str, int] | None = None
+) -> dict[str, list[Finding]]:
+    """Return what is found, by code, of a run of a model of the hub with these files.
+
+    They have the sizes that are pinned, but for those that are given.
+    """
+    sizes_bytes = {file.name: file.size_bytes for file in HUB_FILES} | (sizes or {})
     made = draft()
     planned = plan.plan_engine(model, ENGINE, "cpu-tp1", SUITE, Choices(passes=3))
     identity = replace(
         made.document.engine,
         model_files=tuple(
-            ModelFile(name=name, size_bytes=1, sha256=digest) for name, digest in listed.items()
+            ModelFile(name=name, size_bytes=sizes_bytes.get(name, 1), sha256=digest)
+            for name, digest in listed.items()
         ),
     )
     made.document = replace(
@@ -139,6 +146,16 @@ def test_a_pinned_model_of_the_hub_is_held_against_every_file() -> None:
     del right["config.json"]
     (missing,) = of_a_model_of_the_hub(right, PINNED)["model-files"]
     assert (missing.outcome, missing.observed) == (FAIL, "SHA-256 not listed")
+
+
+def test_a_file_of_a_pinned_model_has_its_pinned_size_too() -> None:
+    """How large a checkpoint is, is one of the article's figures."""
+    right = {file.name: file.sha256 for file in HUB_FILES}
+    name = "model-00001-of-00001.safetensors"
+    found = of_a_model_of_the_hub(right, PINNED, {name: 3})["model-files"]
+    assert [(one.outcome, one.subject, one.observed, one.expected) for one in found] == [
+        (FAIL, name, "3 bytes", "9 bytes")
+    ]
 
 
 def test_a_model_that_is_not_pinned_yet_cannot_be_checked_and_never_passes() -> None:

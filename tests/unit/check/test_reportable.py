@@ -1,6 +1,7 @@
 """What must be known of a run before its figures may be quoted."""
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 from msgspec.structs import replace
@@ -9,7 +10,8 @@ from kit.bundle import Runtime
 from kit.check.finding import Outcome, Verdict
 from kit.check.verify import Known, verify
 from kit.containers import BASE_LABEL
-from tests.factory import BASE_IMAGE, KNOWN, Draft, Settings, draft, judge
+from kit.errors import ExitCode
+from tests.factory import BASE_IMAGE, KNOWN, TRANSPORTS, Draft, Settings, draft, judge
 
 DOCKER = Settings(runtime=Runtime.DOCKER)
 
@@ -76,3 +78,78 @@ def test_while_no_digest_is_known_no_run_in_containers_is_reportable() -> None:
     verdict = verify("case", based_on(BASE_IMAGE).seal(), (), unpinned)
     assert outcomes(verdict) == {Outcome.COULD_NOT_CHECK}
     assert verdict.not_shown == ("protocol-base-image",)
+
+
+def on_gpus(topology: str) -> Draft:
+    return draft(Settings(runtime=Runtime.DOCKER, topology=topology, model="moe"))
+
+
+def without_telemetry(made: Draft) -> None:
+    made.telemetry = None
+    made.document.absent["telemetry"] = "the driver's library could not be loaded"
+
+
+def a_card_that_nobody_knows(made: Draft) -> None:
+    change_gpus(made, name="NVIDIA GeForce RTX 3090 D")
+
+
+def links_that_nobody_tells_of(made: Draft) -> None:
+    change_gpus(made, nvlink_links_active=None)
+
+
+def a_log_without_completions(made: Draft) -> None:
+    assert made.server_log is not None
+    made.server_log = made.server_log.partition(b"(MainProcess")[0]
+
+
+def change_gpus(made: Draft, **facts: object) -> None:
+    """Change what telemetry says of every card."""
+    assert made.telemetry is not None
+    header = made.telemetry.header
+    gpus = tuple(replace(gpu, **facts) for gpu in header.inventory.gpus)
+    inventory = replace(header.inventory, gpus=gpus)
+    made.telemetry = replace(made.telemetry, header=replace(header, inventory=inventory))
+
+
+@pytest.mark.parametrize("topology", TRANSPORTS)
+def test_a_gpu_topology_whose_cards_are_known_is_reportable(topology: str) -> None:
+    """GeForce cards with NVLink that count no bytes, and do not use it, among them."""
+    verdict = judge(on_gpus(topology).seal())
+    assert (verdict.is_reportable, verdict.not_shown) == (True, ())
+
+
+@pytest.mark.parametrize(
+    ("change", "missing"),
+    [
+        (without_telemetry, {"topology-telemetry", "physics-tier", "physics-roofline"}),
+        (a_card_that_nobody_knows, {"physics-tier", "physics-roofline"}),
+        (a_log_without_completions, {"topology-log"}),
+    ],
+)
+@pytest.mark.parametrize("topology", TRANSPORTS)
+def test_gpus_that_nobody_saw_are_valid_and_not_reportable(
+    topology: str, change: Callable[[Draft], None], missing: set[str]
+) -> None:
+    made = on_gpus(topology)
+    change(made)
+    verdict = judge(made.seal())
+    assert verdict.exit_code is ExitCode.DONE
+    assert set(verdict.not_shown) - {"topology-nvlink"} == missing
+    assert not verdict.is_reportable
+
+
+def test_links_must_be_known_where_they_are_promised() -> None:
+    for topology, missing in (("tp2-nvlink", ("topology-nvlink",)), ("tp2-pcie", ())):
+        made = on_gpus(topology)
+        links_that_nobody_tells_of(made)
+        assert judge(made.seal()).not_shown == missing
+
+
+def test_a_late_sample_stands_against_nothing() -> None:
+    made = draft(Settings(runtime=Runtime.DOCKER, topology="tp1", model="moe", passes=60))
+    assert made.telemetry is not None
+    kept = tuple(one for one in made.telemetry.samples if not 3 < one.t_s < 8.5)
+    made.telemetry = replace(made.telemetry, samples=kept)
+    verdict = judge(made.seal())
+    told = {one.outcome for one in verdict.findings if one.code == "topology-telemetry"}
+    assert (told, verdict.is_reportable) == ({Outcome.WARN}, True)

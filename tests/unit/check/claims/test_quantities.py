@@ -85,6 +85,16 @@ def no_log() -> Witness:
     return dataclasses.replace(moe(), server_log=None)
 
 
+def no_list_of_processes() -> Witness:
+    """Of a host that did not tell what was on its GPUs."""
+    draft = made(Shape(cell="moe@tp1"))
+    assert draft.host_facts is not None
+    draft.host_facts = replace(draft.host_facts, gpu_processes=None)
+    one = heard("moe@tp1", draft)
+    assert isinstance(one, Witness)
+    return one
+
+
 def no_files() -> Witness:
     one = moe()
     document = replace(one.document, engine=replace(one.document.engine, model_files=()))
@@ -102,7 +112,7 @@ def no_files() -> Witness:
         ("kv-tokens(moe@tp1)", no_log(), "the server's log does not tell it"),
         ("weights-gb(moe@tp1)", no_log(), "the server's log does not tell it"),
         ("checkpoint-gb(moe@tp1)", no_files(), "no weight files"),
-        ("not-passed(moe@tp1, topology-processes)", moe(), "could not be checked"),
+        ("not-passed(moe@tp1, topology-processes)", no_list_of_processes(), "could not be checked"),
         ("not-passed(moe@tp1, no-such-code)", moe(), "could not be checked"),
     ],
 )

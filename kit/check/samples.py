@@ -1,0 +1,178 @@
+"""The topology tier's look at telemetry itself: a driver's, of this run, and over all of it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import pairwise
+
+from kit.bundle import TELEMETRY, Clock, Status
+from kit.check.arithmetic import CLOCK_STEP_S
+from kit.check.codes import Code
+from kit.check.evidence import Evidence
+from kit.check.problem import Problem, clip, fail, unchecked, warn
+from kit.plan import Engine
+from kit.record import Phase, Record
+from kit.telemetry import GpuFacts, Sample, Telemetry
+
+SHORTEST_INTERVAL_S, LONGEST_INTERVAL_S = 0.1, 60.0
+"""What `kit telemetry --interval` takes."""
+
+GAP_INTERVALS = 5
+GAP_S = 5.0
+"""A sample may come late: the driver answers slowly while an engine loads."""
+
+CLOCK_TOLERANCE_S = 2.0
+"""Both pairs of clocks are read one after the other, and the UTC clock may be slewed between."""
+
+
+def problems(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
+    """Yield what is wrong with the telemetry of the plan's engine."""
+    told = evidence.observed.telemetry
+    if told is None:
+        yield no_telemetry(evidence, Code.TOPOLOGY_TELEMETRY.holds)
+        return
+    gpus = len(told.header.inventory.gpus)
+    if gpus < engine.tensor_parallel_size:
+        yield fail(TELEMETRY, f"{gpus} GPUs", f"{engine.tensor_parallel_size}, one a rank")
+    for gpu in told.header.inventory.gpus:
+        yield from _name(gpu)
+    yield from _indexes(told)
+    yield from _values(told)
+    yield from _of_this_run(told, evidence.document.clock)
+    yield from _covers(told, evidence)
+    yield from _gaps(told)
+
+
+def no_telemetry(evidence: Evidence, expected: str) -> Problem:
+    """Return that nothing could be looked at, which is a failure of what cannot be read alone."""
+    fault = evidence.observed.telemetry_fault
+    return unchecked(TELEMETRY, "no telemetry" if fault is None else "not readable", expected)
+
+
+def while_serving(evidence: Evidence) -> list[Sample]:
+    """Return the samples from the first request to the last response."""
+    return _between(evidence, evidence.records)
+
+
+def while_measured(evidence: Evidence) -> list[Sample]:
+    """Return the samples from the first measured request to the last measured response."""
+    return _between(evidence, _measured(evidence))
+
+
+def _measured(evidence: Evidence) -> tuple[Record, ...]:
+    return tuple(one for one in evidence.records if one.phase is Phase.MEASURED)
+
+
+def _between(evidence: Evidence, records: tuple[Record, ...]) -> list[Sample]:
+    """Return the samples from the first of these requests to the last of their responses."""
+    start_s, end_s = _span(records)
+    told = evidence.observed.telemetry
+    return [one for one in (told.samples if told else ()) if start_s <= one.t_s <= end_s]
+
+
+def _span(records: tuple[Record, ...]) -> tuple[float, float]:
+    """Return when the first request was sent and the last response complete; no time for none."""
+    start_s = min((one.sent_s for one in records), default=0.0)
+    return start_s, max((one.sent_s + one.wall_s for one in records), default=-1.0)
+
+
+def _name(gpu: GpuFacts) -> Iterator[Problem]:
+    """Names of NVIDIA's are plain ASCII: any other character only looks like one.
+
+    Of spaces less is known. A name with one too many is not in docker/gpus.toml, so that the
+    physics tier says that it does not know the card.
+    """
+    if not (gpu.name.isascii() and gpu.name.isprintable()):
+        yield fail(f"GPU {gpu.index}", clip(ascii(gpu.name)), "a driver's name, in printable ASCII")
+    elif gpu.name != " ".join(gpu.name.split()):
+        observed = f"the name {clip(ascii(gpu.name))}"
+        yield warn(f"GPU {gpu.index}", observed, "single spaces, between words")
+
+
+def _indexes(told: Telemetry) -> Iterator[Problem]:
+    """Whoever is asked tells of each card once: in the inventory, and in every sample."""
+    known = [gpu.index for gpu in told.header.inventory.gpus]
+    if len(set(known)) < len(known):
+        yield fail(TELEMETRY, f"GPUs {_spelled(known)} in the inventory", "each GPU once")
+    of_samples = (tuple(one.index for one in sample.gpus) for sample in told.samples)
+    for indexes in dict.fromkeys(of_samples):
+        if len(set(indexes)) < len(indexes) or not set(indexes) <= set(known):
+            observed = f"readings of GPUs {_spelled(indexes)}"
+            yield fail(TELEMETRY, observed, f"of each of {_spelled(known) or 'none'} once")
+
+
+def _spelled(indexes: list[int] | tuple[int, ...]) -> str:
+    return clip(", ".join(map(str, indexes)))
+
+
+def _values(told: Telemetry) -> Iterator[Problem]:
+    """Look for what neither a driver nor the kit's sampler can have written."""
+    interval_s = told.header.interval_s
+    if not SHORTEST_INTERVAL_S <= interval_s <= LONGEST_INTERVAL_S:
+        expected = f"{SHORTEST_INTERVAL_S} to {LONGEST_INTERVAL_S} s"
+        yield fail(TELEMETRY, f"a sample each {interval_s:g} s", expected)
+    readings = (one for sample in told.samples for one in sample.gpus)
+    below = [one.power_w for one in readings if one.power_w is not None and one.power_w < 0]
+    if below:
+        observed = f"{len(below)} readings of less than 0 W, down to {min(below):g} W"
+        yield fail(TELEMETRY, observed, "power that is drawn")
+
+
+def _of_this_run(told: Telemetry, clock: Clock) -> Iterator[Problem]:
+    """Join the two clocks: telemetry of another run has another distance between them.
+
+    The sampler begins before the engine loads, and the host's clock may be set meanwhile. Then its
+    end has the distance of the run's end: of another run, neither has.
+    """
+    try:
+        apart_s = _apart_s(told.header.utc, clock.start_utc) - told.header.t_s
+        is_stepped = _is_stepped(told, clock, apart_s)
+    except (ValueError, TypeError) as error:
+        yield fail(TELEMETRY, clip(error), "a date and time in UTC")
+        return
+    if abs(apart_s) > CLOCK_TOLERANCE_S:
+        problem = warn if is_stepped else fail
+        observed = f"begun {apart_s + told.header.t_s:.3f} s after the run's start by the UTC clock"
+        yield problem(TELEMETRY, observed, f"{told.header.t_s:.3f} s, by the monotonic clock")
+
+
+def _is_stepped(told: Telemetry, clock: Clock, apart_s: float) -> bool:
+    """Tell whether the UTC clock may have been set between the sampler's start and the run's."""
+    if abs(apart_s) > CLOCK_STEP_S + CLOCK_TOLERANCE_S or told.header.t_s > 0:
+        return False
+    if told.end is None:
+        return True
+    at_end_s = _apart_s(told.end.utc, clock.end_utc) - (told.end.t_s - clock.end_s)
+    return abs(at_end_s) <= CLOCK_TOLERANCE_S
+
+
+def _apart_s(moment: str, origin: str) -> float:
+    apart = datetime.fromisoformat(moment) - datetime.fromisoformat(origin)
+    return apart.total_seconds()
+
+
+def _covers(told: Telemetry, evidence: Evidence) -> Iterator[Problem]:
+    """Hold the samples against the records: from before the first until after the last."""
+    is_complete = evidence.document.status is Status.COMPLETE
+    if told.end is None and is_complete:
+        yield fail(TELEMETRY, "no last line", "a last line, since sealing comes after it")
+    start_s, end_s = _span(evidence.records)
+    times_s = [sample.t_s for sample in told.samples]
+    if not evidence.records:
+        return
+    if not times_s or times_s[0] > start_s:
+        observed = f"the first sample at {times_s[0]} s" if times_s else "no sample"
+        yield fail(TELEMETRY, observed, f"one before the first request, at {start_s} s")
+    if times_s and times_s[-1] < end_s and is_complete:
+        expected = f"one after the last response, at {end_s:.6f} s"
+        yield fail(TELEMETRY, f"the last sample at {times_s[-1]} s", expected)
+    if is_complete and _measured(evidence) and not while_measured(evidence):
+        observed = "no sample in the measured passes"
+        yield unchecked(TELEMETRY, observed, "what the GPUs did while they were measured")
+
+
+def _gaps(told: Telemetry) -> Iterator[Problem]:
+    allowed_s = max(GAP_S, GAP_INTERVALS * told.header.interval_s)
+    for earlier, later in pairwise(told.samples):
+        if later.t_s - earlier.t_s > allowed_s:
+            observed = f"no sample from {earlier.t_s} to {later.t_s} s"
+            yield warn(TELEMETRY, observed, f"gaps of at most {allowed_s:g} s")

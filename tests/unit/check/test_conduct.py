@@ -1,0 +1,103 @@
+"""What the engine did: what it had done before, what it took from its cache, what it was sent.
+
+The ways to tamper with it are in `tests/cases/engines.py` and `tampering.py`.
+"""
+
+import re
+
+import pytest
+
+from kit import bundle, exposition
+from kit.bundle import Runtime
+from kit.check.finding import Outcome
+from kit.errors import ExitCode
+from tests.cases.engines import whole_prompts_from_the_cache
+from tests.factory import ROOT, Draft, Settings, change_record, draft, judge
+
+PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
+UNCHECKED = Outcome.COULD_NOT_CHECK
+ENDPOINT = Settings(runtime=Runtime.ENDPOINT)
+ON_GPU = Settings(topology="tp1", model="moe")
+
+
+def outcomes(made: Draft, code: str) -> set[Outcome]:
+    return {one.outcome for one in judge(made.seal()).findings if one.code == f"protocol-{code}"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"), [(Settings(), FAIL), (ON_GPU, FAIL), (ENDPOINT, WARN)]
+)
+def test_of_a_prompt_something_is_computed(settings: Settings, expected: Outcome) -> None:
+    """A server of somebody else's may count otherwise."""
+    made = draft(settings)
+    assert outcomes(made, "cache") == {PASS}
+    whole_prompts_from_the_cache(made)
+    assert outcomes(made, "cache") == {expected}
+
+
+def test_all_but_the_last_token_of_a_prompt_may_be_cached() -> None:
+    """A block of the cache may end just before it."""
+    made = draft(ENDPOINT)
+    change_record(made, -1, cached_tokens=(made.records[-1].prompt_tokens or 0) - 1)
+    assert WARN not in outcomes(made, "cache")
+
+
+def served_before(made: Draft) -> Draft:
+    """Have every counter begin at more than it did."""
+    for name, text in made.metrics.items():
+        made.metrics[name] = re.sub(
+            rb"(?m)^(vllm:(?:generation_tokens|prompt_tokens)_total\S* )(\S+)$",
+            lambda found: found[1] + str(float(found[2]) + 12345.0).encode(),
+            text,
+        )
+    return made
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (Settings(), {WARN}),
+        (Settings(runtime=Runtime.DOCKER), {WARN}),
+        (ON_GPU, {WARN}),
+        (ENDPOINT, set()),
+    ],
+)
+def test_an_own_engine_that_had_served_before_is_said(
+    settings: Settings, expected: set[Outcome]
+) -> None:
+    made = served_before(draft(settings))
+    assert outcomes(made, "fresh-engine") == expected
+    assert judge(made.seal()).exit_code is ExitCode.DONE
+
+
+def test_what_was_counted_before_is_not_known_without_counters() -> None:
+    made = draft()
+    del made.metrics["warmup-0-before"]
+    assert outcomes(made, "fresh-engine") == {UNCHECKED}
+    assert outcomes(draft(Settings(stop_after=0)), "fresh-engine") == {PASS}
+
+
+def test_a_real_engine_counts_from_0() -> None:
+    """As measured: its start-up goes through no counter of requests."""
+    told = [
+        exposition.totals(bundle.inflate(path.read_bytes()), exposition.WITNESSES)
+        for path in (ROOT / "results" / "community").glob("*/data/metrics/warmup-0-before.prom.gz")
+    ]
+    assert told
+    assert all(set(one) == set(exposition.WITNESSES) for one in told)
+    assert {value for one in told for value in one.values()} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"), [(ENDPOINT, WARN), (Settings(), FAIL), (ON_GPU, FAIL)]
+)
+def test_a_template_may_name_the_date_and_a_run_go_over_midnight(
+    settings: Settings, expected: Outcome
+) -> None:
+    """Of a server of somebody else's; the kit's models have templates without a date."""
+    made = draft(settings)
+    for position in range(len(made.records) // 2, len(made.records)):
+        ids = made.records[position].prompt_token_ids or ()
+        change_record(made, position, prompt_token_ids=(*ids[:-1], 999))
+    assert outcomes(made, "prompt-token-ids") == {expected}
+    assert (judge(made.seal()).exit_code is ExitCode.DONE) is (expected is WARN)

@@ -1,0 +1,136 @@
+"""Telemetry itself: whose it is, of which run, and over what time. No GPU was seen.
+
+The ways to tamper with it are in `tests/cases/cards.py` and `topologies.py`.
+"""
+
+import pytest
+from msgspec.structs import replace
+
+from kit.bundle import Runtime
+from kit.check.finding import Outcome
+from tests.cases.cards import each_card, each_sample, told, with_cards
+from tests.cases.physics import faster
+from tests.factory import Draft, Settings, draft, judge, utc
+
+PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
+UNCHECKED = Outcome.COULD_NOT_CHECK
+PCIE = Settings(runtime=Runtime.DOCKER, topology="tp2-pcie", model="moe")
+KNOWN_CARD = "NVIDIA GeForce RTX 3090"
+
+
+def outcomes(made: Draft, code: str = "topology-telemetry") -> set[Outcome]:
+    return {one.outcome for one in judge(made.seal()).findings if one.code == code}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (KNOWN_CARD, PASS),
+        ("NVIDIA GeForce RTX 4070 Ti SUPER", PASS),
+        ("unknown", PASS),
+        (f"{KNOWN_CARD} ", WARN),
+        (f" {KNOWN_CARD}", WARN),
+        ("NVIDIA GeForce  RTX 3090", WARN),
+        ("NVIDIA GeForce RTX 3090\t", FAIL),
+        ("NVIDIA GeForce RTX 3090\u200b", FAIL),
+        ("NVIDIA\u00a0GeForce RTX 3090", FAIL),
+        ("NVIDIA GeF\u043erce RTX 3090", FAIL),
+    ],
+)
+def test_a_name_is_one_that_a_driver_can_have_told(name: str, expected: Outcome) -> None:
+    made = draft(PCIE)
+    each_card(made, name=name)
+    assert outcomes(made) == {expected}
+    assert judge(made.seal()).is_reportable is (name == KNOWN_CARD)
+
+
+def with_a_third_card(name: str, **values: object) -> Draft:
+    made = draft(PCIE)
+    first, *rest = told(made).header.inventory.gpus
+    with_cards(made, first, *rest, replace(first, index=2, name=name))
+    each_sample(
+        made,
+        lambda one: replace(one, gpus=(*one.gpus, replace(one.gpus[0], index=2, **values))),
+    )
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "utilization", "expected"),
+    [
+        ("NVIDIA T400 4GB", 0, PASS),
+        ("NVIDIA T400 4GB", 3, UNCHECKED),
+        ("NVIDIA T400 4GB", None, UNCHECKED),
+        ("NVIDIA GeForce RTX 4090", 3, PASS),
+    ],
+)
+def test_a_card_that_nobody_knows_matters_if_it_may_have_served(
+    name: str, utilization: int | None, expected: Outcome
+) -> None:
+    made = with_a_third_card(name, utilization_percent=utilization)
+    assert outcomes(made, "physics-tier") == {expected}
+    assert FAIL not in {one.outcome for one in judge(made.seal()).findings}
+    assert judge(made.seal()).is_reportable is (expected is PASS)
+
+
+def test_the_cards_that_served_are_held_against_though_another_is_not_known() -> None:
+    made = with_a_third_card("NVIDIA T400 4GB", utilization_percent=0)
+    faster(made, 10)
+    assert FAIL in outcomes(made, "physics-roofline")
+
+
+def began_before(made: Draft, *, apart_s: float, end_apart_s: float = 0.0) -> Draft:
+    """Have the sampler begin 90 s before the run, its UTC clock off by so much then, and at the
+    end."""
+    header = replace(told(made).header, t_s=-90.0, utc=utc(-90.0 - apart_s))
+    end = told(made).end
+    assert end is not None
+    made.telemetry = replace(
+        told(made), header=header, end=replace(end, utc=utc(end.t_s - end_apart_s))
+    )
+    return made
+
+
+@pytest.mark.parametrize(
+    ("apart_s", "end_apart_s", "expected"),
+    [
+        (0.0, 0.0, PASS),
+        (1.9, 0.0, PASS),
+        (3.5, 0.0, WARN),
+        (-900.0, 0.0, WARN),
+        (3.5, 3.5, FAIL),
+        (3600.0, 0.0, FAIL),
+    ],
+)
+def test_a_clock_may_be_set_while_the_engine_loads(
+    apart_s: float, end_apart_s: float, expected: Outcome
+) -> None:
+    """Telemetry of another run is off at its end too."""
+    made = began_before(draft(PCIE), apart_s=apart_s, end_apart_s=end_apart_s)
+    assert outcomes(made) == {expected}
+    assert judge(made.seal()).is_reportable is (expected is not FAIL)
+
+
+def test_a_clock_may_be_set_before_a_run_that_broke_off() -> None:
+    made = draft(Settings(runtime=Runtime.DOCKER, topology="tp1", model="moe", stop_after=4))
+    made = began_before(made, apart_s=3.5)
+    made.telemetry = replace(told(made), end=None)
+    assert outcomes(made) == {WARN}
+
+
+def test_samples_that_all_miss_the_measured_passes_tell_nothing_of_them() -> None:
+    """A sampler that was asked for one a minute is the kit's; such a run is valid."""
+    made = draft(PCIE)
+    samples = told(made).samples
+    header = replace(told(made).header, interval_s=60.0)
+    made.telemetry = replace(told(made), header=header, samples=(samples[0], samples[-1]))
+    verdict = judge(made.seal())
+    assert outcomes(made) == {UNCHECKED}
+    assert FAIL not in {one.outcome for one in verdict.findings}
+    assert "topology-telemetry" in verdict.not_shown
+
+
+def test_a_card_that_falls_silent_is_still_one_of_the_inventory() -> None:
+    made = draft(PCIE)
+    each_sample(made, lambda one: replace(one, gpus=one.gpus[:1]) if one.t_s > 0.5 else one)
+    assert outcomes(made) == {PASS}
