@@ -6,7 +6,7 @@ look for the code that names the change.
 
 import dataclasses
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
@@ -55,8 +55,25 @@ SUITE = Suite(
 )
 
 TOKENIZER_SHA256 = "7e" * 32
-TOKENIZER = Detokenizer(pieces={number: f" {number}".encode() for number in range(1000)})
-"""Each token is the number of its id."""
+ASKED = {
+    text: 1000 + number
+    for number, text in enumerate([SUITE.system, *(prompt.text for prompt in SUITE.prompts)])
+}
+"""A token for the whole of each text that is asked."""
+
+END_OF_TURN, END_OF_TEXT = 1100, 1101
+
+TOKENIZER = Detokenizer(
+    pieces={
+        **{number: f" {number}".encode() for number in range(1000)},
+        **{number: text.encode() for text, number in ASKED.items()},
+        END_OF_TURN: b"",
+        END_OF_TEXT: b"",
+        1102: b" \xe2\x80",
+    },
+    specials={END_OF_TURN: "<|im_end|>", END_OF_TEXT: "<|endoftext|>"},
+)
+"""Each token is the number of its id, but for those at the end: the last is half a character."""
 
 TWIN = Twin(
     id="tiny",
@@ -135,7 +152,8 @@ BLOCK_TOKENS = 4
 class Settings:
     """What kind of run is simulated. `stop_after` records it breaks off, with a failed one.
 
-    `shipped` is what its plan is made of: the fakes of this file, or a checkout's own.
+    `shipped` is what its plan is made of: the fakes of this file, or a checkout's own. `encode` is
+    a tokenizer for its prompts; None takes the fake one.
     """
 
     protocol: ProtocolName = ProtocolName.KIT
@@ -153,6 +171,7 @@ class Settings:
     rehearsal: bool = False
     suite: str = SUITE.id
     shipped: Shipped = SHIPPED
+    encode: Callable[[str], Sequence[int]] | None = None
 
     @property
     def engine(self) -> Engine:
@@ -204,7 +223,7 @@ class FakeServer:
 
     def send(self, planned: Plan, request: Request) -> Record:
         """Answer one request with its whole token budget."""
-        prompt_ids = tuple(range(5, 5 + 150 + len(request.prompt_id)))
+        prompt_ids = self._asked(planned, request)
         tokens = planned.sampling.max_tokens
         ids = tuple(self.noise.randrange(1000) for _ in range(tokens))
         cached = self._cached(planned, request, len(prompt_ids))
@@ -252,6 +271,13 @@ class FakeServer:
         if self.settings.is_shared:
             self._count(self.noise.randrange(1, 50), self.noise.randrange(1, 50), 4, 1.5)
         return ("\n".join(lines) + "\n").encode()
+
+    def _asked(self, planned: Plan, request: Request) -> tuple[int, ...]:
+        """Return the ids of a prompt: system message and text in a template's words."""
+        if self.settings.encode is not None:
+            return tuple(self.settings.encode(f"{planned.system}\n{request.prompt}"))
+        asked = (ASKED.get(planned.system, 6), ASKED.get(request.prompt, 7))
+        return (5, *asked, *range(8, 5 + 150 + len(request.prompt_id)))
 
     def _cached(self, planned: Plan, request: Request, prompt_tokens: int) -> int:
         if planned.cache is CachePolicy.COLD or request.prompt_id not in self.seen:

@@ -150,7 +150,7 @@ class Code(Enum):
     )
     ARITHMETIC_TEXT = (
         "arithmetic-text",
-        "the text of a response is what its token ids say",
+        "a response's text is what its token ids say, up to its end, and a prompt's ids ask it",
         "ask for the original; for a model of the hub give its tokenizer with --tokenizer",
     )
     ARITHMETIC_PROMPT_TOKENS = (

@@ -19,6 +19,7 @@ from kit.record import ErrorCode, FinishReason, Phase
 from kit.schedule import requests
 from kit.spec import Prompt
 from tests.cases import physics as p
+from tests.cases import texts as x
 from tests.cases import timings as c
 from tests.cases import topologies as t
 from tests.factory import (
@@ -821,6 +822,10 @@ CASES = (
     _forgery(Code.ARITHMETIC_TEXT, another_text_beside_the_same_ids),
     _forgery(Code.ARITHMETIC_TEXT, other_ids_beside_the_same_text),
     _forgery(Code.ARITHMETIC_TEXT, an_id_that_no_text_belongs_to),
+    _forgery(Code.ARITHMETIC_TEXT, x.another_question),
+    _forgery(Code.ARITHMETIC_TEXT, x.the_prompt_of_another_request),
+    _forgery(Code.ARITHMETIC_TEXT, x.tokens_that_say_nothing),
+    _forgery(Code.ARITHMETIC_TEXT, x.a_twin_that_stops_by_itself),
     _forgery(Code.ARITHMETIC_COMPLETION_TOKENS, more_completion_tokens_than_ids),
     _forgery(Code.ARITHMETIC_SERVER_COUNTER, more_completion_tokens_than_ids),
     _forgery(Code.ARITHMETIC_SERVER_COUNTER, ids_and_tokens_shortened_together),
