@@ -18,6 +18,7 @@ from kit.plan import CachePolicy, Choices, Connection, Deviation, Dialect, Proto
 from kit.record import ErrorCode, FinishReason, Phase
 from kit.schedule import requests
 from kit.spec import Prompt
+from tests.cases import logs as o
 from tests.cases import physics as p
 from tests.cases import texts as x
 from tests.cases import timings as c
@@ -988,6 +989,18 @@ CASES = (
     _forgery(Code.TOPOLOGY_ARGUMENTS, t.a_flag_that_is_not_planned),
     _forgery(Code.TOPOLOGY_ARGUMENTS, t.a_flag_left_out, PCIE),
     _forgery(Code.TOPOLOGY_ARGUMENTS, t.a_flag_with_another_value, PCIE),
+    _forgery(Code.TOPOLOGY_MODEL, o.another_model_by_the_log),
+    _forgery(Code.TOPOLOGY_MODEL, o.another_tokenizer_by_the_log, GPU_ONE),
+    _forgery(Code.TOPOLOGY_MODEL, o.another_architecture_by_the_log, PCIE),
+    _forgery(Code.TOPOLOGY_MODEL, o.more_cache_than_a_card_holds, GPU_ONE),
+    _forgery(Code.TOPOLOGY_ARGUMENTS, o.tokens_guessed_ahead),
+    _forgery(Code.TOPOLOGY_DEVICE, o.more_cores_than_planned),
+    _forgery(Code.TOPOLOGY_DEVICE, o.other_cores_than_were_chosen),
+    _forgery(Code.TOPOLOGY_KERNELS, o.four_bits_sold_as_eight, NVLINK),
+    _forgery(Code.TOPOLOGY_LOG, o.the_nccl_log_of_another_run, NVLINK),
+    _forgery(Code.TOPOLOGY_LOG, o.the_nccl_log_of_another_release, PCIE),
+    _forgery(Code.TOPOLOGY_LOG, o.a_log_of_another_day_without_completions),
+    _forgery(Code.TOPOLOGY_LOG, o.a_log_of_another_day_without_completions, CPU_IN_CONTAINERS),
     _forgery(Code.TOPOLOGY_CONTEXT_LIMIT, t.another_context_limit, PCIE),
     _forgery(Code.TOPOLOGY_ALL_REDUCE, t.custom_all_reduce_in_use, PCIE),
     _forgery(Code.TOPOLOGY_ALL_REDUCE, t.custom_all_reduce_left_on, NVLINK),
