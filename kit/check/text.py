@@ -89,12 +89,12 @@ def _text(record: Record, tokenizer: Detokenizer) -> Iterator[Problem]:
     A server that sends the bytes of such a character all the same writes U+FFFD for them.
     """
     ids = record.token_ids or ()
-    sent, spelled = tokenizer.text_of(ids), tokenizer.bytes_of(ids)
-    if sent is None or spelled is None:
+    spelled = tokenizer.bytes_of(ids)
+    if spelled is None:
         yield fail(subject_of(record), "a token id that the tokenizer has not", "its own ids")
         return
     said, told = spelled.decode("utf-8", "replace").rstrip(_INCOMPLETE), record.text or ""
-    if told != sent and told.rstrip(_INCOMPLETE) != said:
+    if told.rstrip(_INCOMPLETE) != said and told != tokenizer.text_of(ids):
         pairs = enumerate(zip(said, told, strict=False))
         first = next((position for position, (one, other) in pairs if one != other), len(said))
         around = slice(max(0, first - 10), first + 30)
@@ -107,10 +107,10 @@ def _goes_on(record: Record, tokenizer: Detokenizer, twin: Twin | None) -> Itera
     A twin generates no special token at all. Another model may, though hardly ever: only the one
     that ends a turn is known to end its answers too.
     """
-    names = tokenizer.specials
-    inner = {names[one] for one in (record.token_ids or ())[:-1] if one in names}
-    if not inner:
+    names, ids = tokenizer.specials, (record.token_ids or ())[:-1]
+    if names.keys().isdisjoint(ids):
         return
+    inner = {names[one] for one in ids if one in names}
     subject, observed = subject_of(record), clip(f"amid its tokens: {', '.join(sorted(inner))}")
     if twin is not None or _END_OF_TURN in inner:
         yield fail(subject, observed, "an answer ends there")
