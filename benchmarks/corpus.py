@@ -10,9 +10,11 @@ import argparse
 import random
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from functools import cache
 from pathlib import Path
 
 from msgspec.structs import replace
+from tokenizers import Tokenizer
 
 from kit.bundle import EngineIdentity, ModelFile
 from kit.check.evidence import Shipped
@@ -66,6 +68,7 @@ def bundles(size: Size, count: int) -> Iterator[Mapping[str, bytes]]:
             passes=PASSES,
             seed=seed,
             shipped=shipped,
+            encode=_encode if isinstance(shipped.models[model], Twin) else None,
         )
         made = draft(settings)
         made.document = replace(
@@ -74,6 +77,16 @@ def bundles(size: Size, count: int) -> Iterator[Mapping[str, bytes]]:
         _pad(made, random.Random(seed))  # noqa: S311  # noise, not a secret
         _spell(made, shipped)
         yield made.seal()
+
+
+def _encode(text: str) -> list[int]:
+    """Return a text's ids by the twins' tokenizer; no other is at hand."""
+    return list(_tokenizer().encode(text).ids)
+
+
+@cache
+def _tokenizer() -> Tokenizer:
+    return Tokenizer.from_file(str(checkout.ROOT / "kit" / "twins" / TOKENIZER))
 
 
 def _identity(engine: EngineIdentity, model: Model) -> EngineIdentity:

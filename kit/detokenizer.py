@@ -6,7 +6,7 @@ printable character a byte (Radford et al., "Language Models are Unsupervised Mu
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -20,12 +20,20 @@ _OTHERS = tuple(byte for byte in range(0x100) if byte not in _PRINTABLE)
 _SPELLED = {0x100 + position: byte for position, byte in enumerate(_OTHERS)}
 _SPELLED |= dict.fromkeys(_OTHERS, 0x100)  # no character of a vocabulary, and in no latin-1
 
+_LONGEST = 4
+"""Bytes of the longest character in UTF-8. Each byte tells whether it begins one, so the end of
+a text follows from its last four bytes."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Detokenizer:
-    """`pieces` maps a token id to its bytes; empty for one that a server leaves out of the text."""
+    """`pieces` maps a token id to its bytes; empty for one that a server leaves out of the text.
+
+    `specials` maps the ids of those to what they are called.
+    """
 
     pieces: Mapping[int, bytes]
+    specials: Mapping[int, str] = field(default_factory=dict)
 
     def bytes_of(self, token_ids: Sequence[int]) -> bytes | None:
         """Return the bytes that these tokens stand for; None if an id is not in the vocabulary."""
@@ -34,6 +42,36 @@ class Detokenizer:
         except KeyError:
             return None
 
+    def text_of(self, token_ids: Sequence[int]) -> str | None:
+        """Return the text that a server sends for these tokens; None for an id that is not there.
+
+        vLLM 0.17 sends the text of a token when what it has not sent yet ends in a whole character,
+        streaming or not (`DecodeStream` of the library tokenizers; vllm/v1/engine/detokenizer.py).
+        Tokens at the end that never come to that are left out whole, even of a space and half a
+        character the space.
+        """
+        spelled = self.bytes_of(token_ids)
+        if spelled is None:
+            return None
+        end = len(spelled)
+        for token_id in reversed(token_ids):
+            if not _ends_in_replacement(spelled[max(0, end - _LONGEST) : end]):
+                break
+            end -= len(self.pieces[token_id])
+        return spelled[:end].decode("utf-8", "replace")
+
+    def prompt_of(self, token_ids: Sequence[int]) -> str | None:
+        """Return these tokens as they stood in a prompt, special ones by their names."""
+        if self.bytes_of(token_ids) is None:
+            return None
+        names, pieces = self.specials, self.pieces
+        spelled = (names[one].encode() if one in names else pieces[one] for one in token_ids)
+        return b"".join(spelled).decode("utf-8", "replace")
+
+
+def _ends_in_replacement(tail: bytes) -> bool:
+    return tail.decode("utf-8", "replace").endswith("\ufffd")
+
 
 def parse(data: bytes, name: str) -> Detokenizer:
     """Read a `tokenizer.json`; `SpecError` for one that is not byte-level BPE."""
@@ -41,7 +79,9 @@ def parse(data: bytes, name: str) -> Detokenizer:
         document = msgspec.json.decode(data)
         if document["decoder"]["type"] != "ByteLevel" or document["model"]["type"] != "BPE":
             raise ValueError("its decoder is not that of byte-level BPE")
-        return Detokenizer(pieces=dict(_pieces(document)))
+        added = document["added_tokens"]
+        specials = {one["id"]: str(one["content"]) for one in added if one["special"]}
+        return Detokenizer(pieces=dict(_pieces(document)), specials=specials)
     except (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise SpecError(
             f"cannot use the tokenizer {name}: {error}",

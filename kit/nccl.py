@@ -2,7 +2,7 @@
 
 Formats are those of the sources of NCCL 2.4 to 2.27 (`transport/p2p.cc`, `shm.cc`, `net.cc`,
 `misc/param.cc`, `graph/topo.cc`), read and not seen: nobody ran this on a GPU. One pass over the
-text, by one expression whose every branch begins with fixed text and has an end.
+text for each of two expressions, whose every branch begins with fixed text and has an end.
 """
 
 import re
@@ -44,7 +44,8 @@ class NcclLog(msgspec.Struct, frozen=True, kw_only=True):
 
     `environment` are (name, value) pairs that NCCL says it took from the environment. `nvlink_gb_s`
     are the bandwidths in GB/s of the NVLink connections in its topology (subsystem GRAPH): on
-    compute capability 8.6 four links are 48.0. `is_cut` tells that the log holds more than was
+    compute capability 8.6 four links are 48.0. `pids` are the ids of the processes that wrote, as
+    they see them. `is_cut` tells that the log holds more than was
     looked at.
     """
 
@@ -52,6 +53,7 @@ class NcclLog(msgspec.Struct, frozen=True, kw_only=True):
     channels: tuple[Channel, ...]
     environment: tuple[tuple[str, str], ...]
     nvlink_gb_s: tuple[float, ...]
+    pids: tuple[int, ...]
     is_cut: bool
 
 
@@ -66,6 +68,9 @@ _LINE = re.compile(
     rb"|NVL\[(?P<bandwidth>[0-9]{1,5}\.[0-9]{1,3})\]"
     rb"|NCCL version (?P<version>[0-9]{1,3}(?:\.[0-9]{1,3}){1,3}(?:\+cuda[0-9]{1,2}\.[0-9]{1,2})?)"
 )
+
+_WRITER = re.compile(rb":(?P<pid>[0-9]{1,10}):[0-9]{1,10} \[-?[0-9]{1,4}\] NCCL INFO ")
+"""The prefix of each line, `host:pid:tid [device]` (`debug.cc`)."""
 
 _TRAILER = re.compile(r" comm .*")
 """Older releases end a channel's line in ` comm 0x... nRanks 02`."""
@@ -91,11 +96,15 @@ def read(log: bytes) -> NcclLog:
             is_cut |= _keep(versions, text["version"])
         else:
             is_cut |= _keep(bandwidths, float(text["bandwidth"]))
+    pids: dict[int, None] = {}
+    for match in _WRITER.finditer(log, 0, LOG_LIMIT_BYTES):
+        is_cut |= _keep(pids, int(match["pid"]))
     return NcclLog(
         versions=tuple(versions),
         channels=tuple(channels),
         environment=tuple(environment),
         nvlink_gb_s=tuple(bandwidths),
+        pids=tuple(pids),
         is_cut=is_cut,
     )
 

@@ -2,7 +2,7 @@
 
 Formats are those of vLLM 0.17.0, from its sources and, for all that does not take a GPU, from real
 logs of its CPU build. A process prefix such as `(EngineCore_DP0 pid=7) ` may be there or not. One
-pass over the text for each of two expressions: each begins with fixed text, which is searched for
+pass over the text for each of four expressions: each begins with fixed text, which is searched for
 ten times as fast as a choice of texts, and every branch has an end.
 """
 
@@ -22,6 +22,9 @@ DISTINCT_LIMIT = 256
 
 ARGUMENTS_LIMIT_BYTES = 16 * 2**10
 
+_START_OF_CONFIG = 10_000
+"""Characters in which the engine's own model is named; what comes later has models of its own."""
+
 Arguments: TypeAlias = tuple[tuple[str, str], ...]
 """(name, value as JSON) of each argument that is not at its default."""
 
@@ -37,7 +40,11 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     """What was found, each distinct thing once, in the order of first appearance.
 
     `arguments` is None for a line that could not be read; `devices` are torch's names for what
-    serves. `context_limits` and `kv_cache_tokens`
+    serves. `models` are the folders of model and tokenizer, `architectures` the classes that vLLM
+    resolved, `dtypes` torch's names; `speculative` is `None` where no token is guessed ahead.
+    `cores` are the processors that OpenMP's threads are bound to; `rank_pids` are the process ids
+    of the ranks that told their number, as they see them.
+    `context_limits` and `kv_cache_tokens`
     are in tokens; `max_concurrency` counts requests as long as the context. `kernels` are those for
     4-bit weights, in vLLM's words; `fallbacks` the lines that say that Marlin was not to be had.
     `graph_registrations` are the numbers of CUDA graph addresses that custom all-reduce registered:
@@ -51,6 +58,12 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     arguments: tuple[Arguments | None, ...]
     context_limits: tuple[int, ...]
     devices: tuple[str, ...]
+    models: tuple[str, ...]
+    architectures: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    speculative: tuple[str, ...]
+    cores: tuple[int, ...]
+    rank_pids: tuple[int, ...]
     kv_cache_tokens: tuple[int, ...]
     max_concurrency: tuple[float, ...]
     model_gib: tuple[float, ...]
@@ -71,6 +84,7 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
 _MESSAGES = {
     "engine": rb"Initializing a V1 LLM engine \(v(?P<version>[^)\s]{1,64})\) "
     rb"with config: (?P<config>[^\n]{0,16384})",
+    "architecture": rb"Resolved architecture: (?P<class_name>[A-Za-z0-9_]{1,80})",
     "given": rb"non-default args: (?P<given_text>[^\n]{0,%d})" % (ARGUMENTS_LIMIT_BYTES + 1),
     "kv_cache": rb"GPU KV cache size: (?P<tokens>[0-9,]{1,20}) tokens",
     "concurrency": rb"Maximum concurrency for (?P<context>[0-9,]{1,20}) tokens per request: "
@@ -96,6 +110,11 @@ _FACT = re.compile(
 _GLOO = re.compile(
     rb"\[Gloo\] (?P<gloo>Rank [0-9]{1,6} is connected to (?P<peers>[0-9]{1,6}) peer ranks)"
 )
+_CORE = re.compile(rb"\tOMP tid: [0-9]{1,10}, (?P<bound>core (?P<core>[0-9]{1,6}))\b")
+_RANK = re.compile(
+    rb" pid=(?P<rank>(?P<pid>[0-9]{1,10})\) [A-Z]{4,8} [0-9: -]{14} "
+    rb"\[[a-z_]{1,40}\.py:[0-9]{1,6}\] world_size=)"
+)
 _COMPLETION = b'"POST /v1/chat/completions HTTP/1.1" 200'
 _MOMENT = re.compile(rb"\b(?:INFO|WARNING) (?P<moment>\d\d-\d\d \d\d:\d\d:\d\d) \[")
 _TAIL_BYTES = 64 * 2**10
@@ -103,6 +122,9 @@ _TAIL_BYTES = 64 * 2**10
 _ALL_REDUCE = re.compile(r"\bdisable_custom_all_reduce=(True|False)\b")
 _DEVICE = re.compile(r"\bdevice_config=([a-z]{1,16})\b")
 _CONTEXT = re.compile(r"\bmax_seq_len=([0-9]{1,12})\b")
+_MODEL = re.compile(r"(?:\A|, )(?:model|tokenizer)=(['\"])(?P<folder>[^'\"\n]{1,4096})\1")
+_DTYPE = re.compile(r"\bdtype=(torch\.[a-z0-9_]{1,24})\b")
+_SPECULATIVE = re.compile(r"\bspeculative_config=([^,\n]{1,200})")
 _LITERAL = re.compile(
     r"'[^'\"\\]*'|(?:True|False|None)\b|-?[0-9]+(?:\.[0-9]+)?|[][{},: ]|(?P<other>.)", re.DOTALL
 )
@@ -113,7 +135,7 @@ def read(log: bytes) -> ServerLog:
     """Read a log; what is not known is passed over, so that another release's tells little."""
     found: defaultdict[str, dict[Any, None]] = defaultdict(dict)
     is_cut = len(log) > LOG_LIMIT_BYTES
-    facts = (form.finditer(log, 0, LOG_LIMIT_BYTES) for form in (_FACT, _GLOO))
+    facts = (form.finditer(log, 0, LOG_LIMIT_BYTES) for form in (_FACT, _GLOO, _CORE, _RANK))
     for match in chain.from_iterable(facts):
         for field, value in _facts(match):
             if len(found[field]) < DISTINCT_LIMIT:
@@ -124,6 +146,12 @@ def read(log: bytes) -> ServerLog:
         arguments=tuple(found["arguments"]),
         context_limits=tuple(found["context_limits"]),
         devices=tuple(found["devices"]),
+        models=tuple(found["models"]),
+        architectures=tuple(found["architectures"]),
+        dtypes=tuple(found["dtypes"]),
+        speculative=tuple(found["speculative"]),
+        cores=tuple(found["cores"]),
+        rank_pids=tuple(found["rank_pids"]),
         kv_cache_tokens=tuple(found["kv_cache_tokens"]),
         max_concurrency=tuple(found["max_concurrency"]),
         model_gib=tuple(found["model_gib"]),
@@ -184,6 +212,21 @@ def _device(config: str) -> Iterator[str]:
         yield told[1]
 
 
+def _models(config: str) -> Iterator[str]:
+    for told in _MODEL.finditer(config, 0, _START_OF_CONFIG):
+        yield told["folder"]
+
+
+def _dtype(config: str) -> Iterator[str]:
+    if told := _DTYPE.search(config):
+        yield told[1]
+
+
+def _speculative(config: str) -> Iterator[str]:
+    if told := _SPECULATIVE.search(config):
+        yield told[1]
+
+
 def _context(config: str) -> Iterator[int]:
     if told := _CONTEXT.search(config):
         yield int(told[1])
@@ -211,7 +254,11 @@ _READERS: dict[str, tuple[_Reader, ...]] = {
         ("context_limits", "config", _context),
         ("devices", "config", _device),
         ("custom_all_reduce_disabled", "config", _all_reduce),
+        ("models", "config", _models),
+        ("dtypes", "config", _dtype),
+        ("speculative", "config", _speculative),
     ),
+    "architecture": (("architectures", "class_name", _word),),
     "given": (("arguments", "given_text", _arguments),),
     "kv_cache": (("kv_cache_tokens", "tokens", _whole),),
     "concurrency": (("context_limits", "context", _whole), ("max_concurrency", "times", _number)),
@@ -226,5 +273,7 @@ _READERS: dict[str, tuple[_Reader, ...]] = {
     "world": (("worlds", "world", _world),),
     "cpu_shm": (("cpu_shm_disabled", "cpu_shm", _word),),
     "gloo": (("gloo_peers", "peers", _whole),),
+    "bound": (("cores", "core", _whole),),
+    "rank": (("rank_pids", "pid", _whole),),
 }
 """For each kind of line: the field, the group of the expression, and how its text is read."""

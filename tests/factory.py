@@ -6,7 +6,7 @@ look for the code that names the change.
 
 import dataclasses
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from kit import bundle, canonical, hardware, plan, schedule, telemetry
+from kit import bundle, canonical, hardware, physics, plan, schedule, telemetry
 from kit.bundle import (
     Beside,
     Clock,
@@ -55,8 +55,25 @@ SUITE = Suite(
 )
 
 TOKENIZER_SHA256 = "7e" * 32
-TOKENIZER = Detokenizer(pieces={number: f" {number}".encode() for number in range(1000)})
-"""Each token is the number of its id."""
+ASKED = {
+    text: 1000 + number
+    for number, text in enumerate([SUITE.system, *(prompt.text for prompt in SUITE.prompts)])
+}
+"""A token for the whole of each text that is asked."""
+
+END_OF_TURN, END_OF_TEXT = 1100, 1101
+
+TOKENIZER = Detokenizer(
+    pieces={
+        **{number: f" {number}".encode() for number in range(1000)},
+        **{number: text.encode() for text, number in ASKED.items()},
+        END_OF_TURN: b"",
+        END_OF_TEXT: b"",
+        1102: b" \xe2\x80",
+    },
+    specials={END_OF_TURN: "<|im_end|>", END_OF_TEXT: "<|endoftext|>"},
+)
+"""Each token is the number of its id, but for those at the end: the last is half a character."""
 
 TWIN = Twin(
     id="tiny",
@@ -98,7 +115,12 @@ MODELS = {
 
 ENGINES = {
     ("cpu-tp1", TWIN.id): ENGINE,
-    ("cpu-tp2", TWIN.id): replace(ENGINE, tensor_parallel_size=2, transport=Transport.GLOO),
+    ("cpu-tp2", TWIN.id): replace(
+        ENGINE,
+        tensor_parallel_size=2,
+        transport=Transport.GLOO,
+        environment=(("VLLM_CPU_OMP_THREADS_BIND", "0|1"),),
+    ),
     **{
         (topology, model): gpu_engine(model, transport)
         for topology, transport in TRANSPORTS.items()
@@ -125,17 +147,24 @@ PACES = {
     "moe-fp8": (1 / 154, 2e-4),
     "tiny": (0.02, 0.0),
     "moe-mini": (1 / 58, 0.0),
+    "dense-mini": (1 / 15, 0.0),
 }
 """Seconds of a token, about as published or measured, and of a prompt's token that is not cached:
 about 3 to 7 times what the arithmetic of a 3090 takes at least."""
 BLOCK_TOKENS = 4
+
+CPU_BLOCK_TOKENS = 32
+"""As the topologies of a CPU ask for."""
+
+CLASSES = {"qwen3_moe": "Qwen3MoeForCausalLM", "qwen2": "Qwen2ForCausalLM"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What kind of run is simulated. `stop_after` records it breaks off, with a failed one.
 
-    `shipped` is what its plan is made of: the fakes of this file, or a checkout's own.
+    `shipped` is what its plan is made of: the fakes of this file, or a checkout's own. `encode` is
+    a tokenizer for its prompts; None takes the fake one.
     """
 
     protocol: ProtocolName = ProtocolName.KIT
@@ -153,6 +182,7 @@ class Settings:
     rehearsal: bool = False
     suite: str = SUITE.id
     shipped: Shipped = SHIPPED
+    encode: Callable[[str], Sequence[int]] | None = None
 
     @property
     def engine(self) -> Engine:
@@ -214,7 +244,7 @@ class FakeServer:
 
     def send(self, planned: Plan, request: Request) -> Record:
         """Answer one request with its whole token budget."""
-        prompt_ids = tuple(range(5, 5 + 150 + len(request.prompt_id)))
+        prompt_ids = self._asked(planned, request)
         tokens = planned.sampling.max_tokens
         ids = tuple(self.noise.randrange(1000) for _ in range(tokens))
         cached = self._cached(planned, request, len(prompt_ids))
@@ -269,6 +299,13 @@ class FakeServer:
             self._count(self.noise.randrange(1, 50), self.noise.randrange(1, 50), 4, (0.5, 1.5))
         return ("\n".join(lines) + "\n").encode()
 
+    def _asked(self, planned: Plan, request: Request) -> tuple[int, ...]:
+        """Return the ids of a prompt: system message and text in a template's words."""
+        if self.settings.encode is not None:
+            return tuple(self.settings.encode(f"{planned.system}\n{request.prompt}"))
+        asked = (ASKED.get(planned.system, 6), ASKED.get(request.prompt, 7))
+        return (5, *asked, *range(8, 5 + 150 + len(request.prompt_id)))
+
     def _cached(self, planned: Plan, request: Request, prompt_tokens: int) -> int:
         if planned.cache is CachePolicy.COLD or request.prompt_id not in self.seen:
             self.seen.add(request.prompt_id)
@@ -315,7 +352,7 @@ def draft(settings: Settings | None = None) -> Draft:
         plan_digest=planned.digest(),
         run_salt="5a" * 16 if settings.cache is CachePolicy.COLD else None,
         clock=Clock(start_utc=utc(0.0), end_utc=utc(end_s), end_s=end_s),
-        engine=_identity(settings.runtime),
+        engine=_identity(settings),
         host=_host(),
         packages={"msgspec": "0.21.0"},
         absent=_absent(settings, is_process, bool(metrics)),
@@ -335,8 +372,22 @@ def logged(records: Iterable[Record], settings: Settings) -> bytes:
     """Return the log of a server that answered these records."""
     answered = (one for one in records if one.error is None)
     moments = (START + timedelta(seconds=one.sent_s + one.wall_s) for one in answered)
-    log = server_log(settings.engine, settings.model) + access_log(moments)
+    model = settings.shipped.models[settings.model]
+    model_class = CLASSES.get(model.config.get("model_type", ""))
+    started = server_log(settings.engine, settings.model, model_class, _kv_tokens(settings))
+    log = started + access_log(moments)
     return log.replace(b"pid=8", b"pid=%d" % (8 + settings.seed))  # no two starts have one
+
+
+def _kv_tokens(settings: Settings) -> int:
+    """Return the tokens of the KV cache: on CPU what whole blocks of its space hold."""
+    engine = settings.engine
+    shape = physics.shape_of(settings.shipped.models[settings.model].config)
+    space_gib = dict(engine.environment).get("VLLM_CPU_KVCACHE_SPACE")
+    if shape is None or space_gib is None:
+        return 123_456
+    tokens = int(space_gib) * 2**30 * engine.tensor_parallel_size // shape.kv_bytes_per_token
+    return tokens // CPU_BLOCK_TOKENS * CPU_BLOCK_TOKENS
 
 
 def host_facts(document: Document, settings: Settings) -> HostFacts:
@@ -474,21 +525,21 @@ def _startable(settings: Settings) -> Settings:
     return settings
 
 
-def _identity(runtime: Runtime) -> EngineIdentity:
+def _identity(settings: Settings) -> EngineIdentity:
     """Return what is known of an engine: of one in a container, what the host says of its image."""
-    if runtime is Runtime.ENDPOINT:
+    if settings.runtime is Runtime.ENDPOINT:
         return EngineIdentity()
     files = (
         ModelFile(name="model.safetensors", size_bytes=9, sha256=TWIN.sha256),
         ModelFile(name="tokenizer.json", size_bytes=9, sha256=TOKENIZER_SHA256),
     )
-    if runtime is Runtime.DOCKER:
+    if settings.runtime is Runtime.DOCKER:
         return EngineIdentity(version="0.17.0", model_files=files)
     return EngineIdentity(
         version="0.17.0",
         build="cpu",
         lock_sha256="cd" * 32,
-        cores=(0,),
+        cores=tuple(range(settings.engine.tensor_parallel_size)),
         model_files=files,
     )
 

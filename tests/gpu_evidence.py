@@ -5,7 +5,7 @@ cards are two RTX 3090s as `tests/stand_in_nvml.c` tells of them.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -30,6 +30,9 @@ NCCL_LOGS = {
     Transport.SHARED_MEMORY: (LOGS / "nccl-shm.log").read_bytes(),
     Transport.SOCKET: (LOGS / "nccl-socket.log").read_bytes(),
 }
+
+FIRST_RANK_PID = 41
+"""Process id of the first of two ranks in those logs."""
 
 _ENVIRONMENTS = {
     Transport.NVLINK: {},
@@ -74,24 +77,25 @@ def gpu_engine(model: str, transport: Transport) -> Engine:
     )
 
 
-def server_log(engine: Engine, model: str) -> bytes:
+def server_log(engine: Engine, model: str, model_class: str | None, kv_tokens: int) -> bytes:
     """Return the log of a server that was started so, and chose as it should."""
     on_gpu = engine.device is Device.GPU
     size, options = engine.tensor_parallel_size, _options(engine.command)
     context = options["max_model_len"]
     is_off = "disable_custom_all_reduce" in options
+    dtype = options.get("dtype", "bfloat16")
     config = (
-        f"max_seq_len={context}, disable_custom_all_reduce={is_off}, enforce_eager=False, "
-        f"device_config={'cuda' if on_gpu else 'cpu'}"
+        f"model='<models>/{model}', speculative_config=None, tokenizer='<models>/{model}', "
+        f"dtype=torch.{dtype}, max_seq_len={context}, disable_custom_all_reduce={is_off}, "
+        f"enforce_eager=False, device_config={'cuda' if on_gpu else 'cpu'}"
     )
-    rank = f"world_size={size} rank=0 local_rank=0 distributed_init_method=tcp://127.0.0.1:5"
     limit = f"Maximum concurrency for {int(str(context)):,} tokens per request: 3.77x"
     messages = [
         f"[utils.py:238] non-default args: {_non_default(options, model)}",
+        *([f"[model.py:531] Resolved architecture: {model_class}"] if model_class else ()),
         f"[core.py:101] Initializing a V1 LLM engine (v0.17.0) with config: {config}",
-        f"[parallel_state.py:1393] {rank} backend={'nccl' if on_gpu else 'gloo'}",
         *(_KERNELS.get(model, ()) if on_gpu else ()),
-        "[kv_cache_utils.py:1314] GPU KV cache size: 123,456 tokens",
+        f"[kv_cache_utils.py:1314] GPU KV cache size: {kv_tokens:,} tokens",
         f"[kv_cache_utils.py:1319] {limit}",
     ]
     if engine.transport is Transport.GLOO:
@@ -101,7 +105,29 @@ def server_log(engine: Engine, model: str) -> bytes:
         )
     peers = f"[Gloo] Rank 0 is connected to {size - 1} peer ranks. Expected number of connected"
     lines = [f"(EngineCore_DP0 pid=7) INFO 03-06 12:00:00 {message}" for message in messages]
+    lines += [line for rank in range(size) for line in _rank_lines(engine, rank)]
     return "\n".join([*lines, "" if on_gpu else peers, ""]).encode()
+
+
+def _rank_lines(engine: Engine, rank: int) -> Iterator[str]:
+    """Yield what a rank writes of itself; one alone is the engine's own process.
+
+    Its process id is the one of NCCL's logs in `tests/logs/`.
+    """
+    size = engine.tensor_parallel_size
+    name, pid = (
+        ("EngineCore_DP0", 7) if size == 1 else (f"VllmWorker-{rank}", FIRST_RANK_PID + rank)
+    )
+    place = f"({name} pid={pid}) INFO 03-06 12:00:00"
+    backend = "nccl" if engine.device is Device.GPU else "gloo"
+    if engine.device is Device.CPU:
+        yield f"{place} [cpu_worker.py:90] \tOMP tid: {pid}, core {rank}"
+    yield (
+        f"{place} [parallel_state.py:1393] world_size={size} rank={rank} local_rank={rank} "
+        f"distributed_init_method=tcp://127.0.0.1:5 backend={backend}"
+    )
+    if engine.device is Device.GPU and size > 1:
+        yield f"{place} [pynccl.py:111] vLLM is using nccl==2.27.5"
 
 
 def access_log(moments: Iterable[datetime]) -> bytes:

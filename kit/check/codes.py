@@ -150,7 +150,7 @@ class Code(Enum):
     )
     ARITHMETIC_TEXT = (
         "arithmetic-text",
-        "the text of a response is what its token ids say",
+        "a response's text is what its token ids say, up to its end, and a prompt's ids ask it",
         "ask for the original; for a model of the hub give its tokenizer with --tokenizer",
     )
     ARITHMETIC_PROMPT_TOKENS = (
@@ -235,18 +235,23 @@ class Code(Enum):
     )
     TOPOLOGY_DEVICE = (
         "topology-device",
-        "the server's log names the class of device that the topology is of",
+        "the server's log names the device that the topology is of, and no more cores of a CPU",
         "measure again on a machine with the devices that the topology needs",
     )
     TOPOLOGY_ARGUMENTS = (
         "topology-arguments",
-        "the server was started with the plan's arguments and no others",
+        "the server was started with the plan's arguments and no others, and took them",
         "measure again with an unchanged checkout",
+    )
+    TOPOLOGY_MODEL = (
+        "topology-model",
+        "the server's log names the plan's model: its folder, its class, a KV cache of its shape",
+        "these figures are another model's: ask for the original, or measure again",
     )
     TOPOLOGY_LOG = (
         "topology-log",
-        "the server's log is of this run: a line for each response, up to the run's end",
-        "ask for the original: this log and these records are not of one run",
+        "logs are of this run: a line for each response, up to its end; NCCL's is by its ranks",
+        "ask for the original: these logs and these records are not of one run",
     )
     TOPOLOGY_CONTEXT_LIMIT = (
         "topology-context-limit",
@@ -260,7 +265,7 @@ class Code(Enum):
     )
     TOPOLOGY_KERNELS = (
         "topology-kernels",
-        "the kernels for 4-bit weights are Marlin, for attention and for experts",
+        "the kernels for 4-bit weights are Marlin, for attention and experts; FP8 has none of them",
         "measure again on a GPU of compute capability 8.0 or newer, with the pinned model",
     )
     TOPOLOGY_NVLINK = (

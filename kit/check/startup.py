@@ -1,14 +1,14 @@
-"""The topology tier's look at the server's log: release, arguments, context, kernels, all-reduce.
+"""The topology tier's look at the server's start: release, arguments, context, kernels, all-reduce.
 
 Only the pinned release's log is understood: of another's nothing is concluded but its version.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
 
-from kit.bundle import SERVER_LOG, Clock
+from kit.bundle import SERVER_LOG
 from kit.check.codes import Code
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding
@@ -41,12 +41,11 @@ _DEFAULTS = {
 """What the log leaves out: defaults of vLLM 0.17.0, as its own argument parser gives them. That of
 `max_model_len`, `max_num_seqs`, `enable_chunked_prefill` and others is None: no plan says that."""
 
-TIME_ZONES = timedelta(minutes=15)
-FARTHEST_ZONE = timedelta(hours=14, minutes=15)
-"""Zones differ from UTC by whole quarters of an hour, by 14 hours at most."""
+_BIND_LIMIT = 1000
+"""Characters of a list of cores; the kit's own has three."""
 
-QUIET_S, LATE_S = 120, 60
-"""A server that answers says so at once, and its throughput every ten seconds."""
+_DTYPES = ("bfloat16", "float16", "float32")
+"""What a plan may name; `auto` is whatever the model's own files say."""
 
 _TORCH_NAMES = {Device.CPU: "cpu", Device.GPU: "cuda"}
 
@@ -64,8 +63,8 @@ def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
     log = evidence.observed.server_log
     yield from findings(Code.TOPOLOGY_ENGINE_VERSION, _version(evidence, log))
     yield from findings(Code.TOPOLOGY_DEVICE, _device(evidence, engine, log))
-    yield from findings(Code.TOPOLOGY_ARGUMENTS, _arguments(engine, log))
-    yield from findings(Code.TOPOLOGY_LOG, _of_this_run(evidence, log))
+    found = (*_arguments(engine, log), *_config(engine, log))
+    yield from findings(Code.TOPOLOGY_ARGUMENTS, found)
     yield from findings(Code.TOPOLOGY_CONTEXT_LIMIT, _context_limit(engine, log))
     yield from findings(Code.TOPOLOGY_ALL_REDUCE, _all_reduce(engine, log))
     if engine.device is Device.GPU:
@@ -112,6 +111,43 @@ def _device(evidence: Evidence, engine: Engine, log: ServerLog | None) -> Iterat
     for name in log.devices:
         if name != expected:
             yield fail(SERVER_LOG, clip(name), expected)
+    if engine.device is Device.CPU:
+        yield from _cores(evidence, engine, log.cores)
+
+
+def _cores(evidence: Evidence, engine: Engine, bound: Sequence[int]) -> Iterator[Problem]:
+    """Hold the cores that threads were bound to against the plan's number of them.
+
+    Which ones they are is the machine's: a process takes the first that it may use, and tells.
+    An engine that never answered may have ended before each rank had its own.
+    """
+    count = _core_count(dict(engine.environment).get("VLLM_CPU_OMP_THREADS_BIND", ""))
+    chosen = set(evidence.document.engine.cores or ())
+    if count is None:
+        return
+    if chosen and len(chosen) != count:
+        yield fail("engine.cores", f"{len(chosen)} cores", f"{count}, by the plan")
+    told = set(bound)
+    is_short = bool(told and evidence.answered) and len(told) < count
+    if is_short or len(told) > count:
+        yield fail(SERVER_LOG, f"{len(told)} cores", f"{count}, by the plan")
+    if chosen and not told <= chosen:
+        observed = clip(f"cores {', '.join(map(str, sorted(told)))}")
+        yield fail(SERVER_LOG, observed, clip(f"cores {', '.join(map(str, sorted(chosen)))}"))
+
+
+def _core_count(words: str) -> int | None:
+    """Return how many cores vLLM is told: ranges and numbers, ranks apart by `|`; None if others.
+
+    (vllm/v1/worker/cpu_worker.py; ranges as `numactl` has them.)
+    """
+    cores: set[int] = set()
+    for word in words[:_BIND_LIMIT].replace("|", ",").split(","):
+        match = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", word)
+        if match is None:
+            return None
+        cores |= set(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return len(cores)
 
 
 def _arguments(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
@@ -132,41 +168,17 @@ def _arguments(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
             yield fail(clip(name), clip(told), "not given, as planned")
 
 
-def _of_this_run(evidence: Evidence, log: ServerLog | None) -> Iterator[Problem]:
-    expected = f"{len(evidence.answered)} chat completions"
-    if log is None or log.is_cut or not log.completions:
-        reason = "no server log" if log is None else "more lines than are looked at"
-        seen = reason if log is None or log.is_cut else "the log tells of no completion"
-        yield unchecked(SERVER_LOG, seen, expected)
-        return
-    is_short = log.completions < len(evidence.answered)
-    if is_short or log.completions > len(evidence.records):
-        yield fail(SERVER_LOG, f"{log.completions} chat completions", expected)
-    yield from _ends_with_the_run(evidence.document.clock, log.last_moment)
-
-
-def _ends_with_the_run(clock: Clock, last_moment: str | None) -> Iterator[Problem]:
-    """Hold the log's last time against the run's end, by whatever time zone the server has."""
-    if last_moment is None:
-        yield unchecked(SERVER_LOG, "no line bears a time", "times of this run")
-        return
-    try:
-        end = datetime.fromisoformat(clock.end_utc)
-        apart = min((moment - end for moment in _moments(last_moment, end.year)), key=abs)
-    except ValueError as error:
-        yield fail(SERVER_LOG, clip(error), "a date and a time")
-        return
-    early_s = -(apart.total_seconds() - round(apart / TIME_ZONES) * TIME_ZONES.total_seconds())
-    if abs(apart) > FARTHEST_ZONE or not -LATE_S <= early_s <= QUIET_S:
-        expected = f"within {QUIET_S} s of the run's end, {clip(clock.end_utc)}"
-        yield fail(SERVER_LOG, f"its last line is of {clip(last_moment)}", expected)
-
-
-def _moments(text: str, year: int) -> Iterator[datetime]:
-    """Yield the times that one without a year may stand for, about the turn of a year too."""
-    for each in (year - 1, year, year + 1):
-        with suppress(ValueError):  # a 29th of February
-            yield datetime.fromisoformat(f"{each:04}-{text.replace(' ', 'T')}+00:00")
+def _config(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
+    """Hold what the engine made of its arguments: no guessing of tokens, and the plan's type."""
+    if log is None or unread(log) is not None:
+        return  # which has been said
+    for told in log.speculative:
+        if told != "None":
+            yield fail("speculative_config", clip(told), "None, as planned")
+    wanted = _planned(engine.command).get("dtype")
+    for told in log.dtypes:
+        if wanted in _DTYPES and told != f"torch.{wanted}":
+            yield fail("dtype", clip(told), f"torch.{wanted}, as planned")
 
 
 def _given(log: ServerLog | None) -> tuple[Mapping[str, str] | None, str]:
@@ -179,6 +191,11 @@ def _given(log: ServerLog | None) -> tuple[Mapping[str, str] | None, str]:
     if arguments is None or len(log.arguments) > 1 or log.is_cut:
         return None, "the log's arguments cannot be read as one set of plain values"
     return dict(arguments), ""
+
+
+def planned_options(engine: Engine) -> dict[str, str | None]:
+    """Return the options of the plan's command, but for what is a machine's own."""
+    return _planned(engine.command)
 
 
 def _planned(command: tuple[str, ...]) -> dict[str, str | None]:
@@ -238,10 +255,12 @@ def _all_reduce(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
 
 
 def _kernels(model: str, log: ServerLog | None) -> Iterator[Problem]:
-    if model in _NOT_4_BIT:
-        return
     wanted = _MARLIN.get(model)
     reason = unread(log)
+    if model in _NOT_4_BIT and reason is None and log is not None:
+        for line in (*log.kernels, *log.fallbacks):
+            yield fail(SERVER_LOG, clip(line), "no kernel for 4-bit weights: the model has none")
+        return
     if reason is not None or log is None or wanted is None:
         why = f"no kernels are known for model {clip(model)}"
         yield unchecked(SERVER_LOG, reason or why, "Marlin kernels")

@@ -1,27 +1,31 @@
-"""The arithmetic tier's look at the text of responses: it is what their token ids say.
+"""The arithmetic tier's look at texts: an answer is what its token ids say, a prompt was asked.
 
 Who writes another text beside real ids, or other ids beside a real text, is found out wherever the
-model's tokenizer is at hand.
+model's tokenizer is at hand. So is who asks for something else, or counts what says nothing.
 """
 
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, subject_of
 from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked
+from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
 from kit.detokenizer import Detokenizer
 from kit.models import HubModel, Model, Twin
-from kit.record import Record
+from kit.record import FinishReason, Record
 
 TOKENIZER = "tokenizer.json"
 
 _INCOMPLETE = "\ufffd"
-"""A response may end amid a character: vLLM then holds back the bytes that are there."""
+"""Stands for the bytes of a character that never came to its end, where a server sends them."""
+
+_END_OF_TURN = "<|im_end|>"
+"""What ends an answer of every model of the Qwen family: the engine generates nothing after it."""
 
 
 def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
-    """Yield whether each response's text is that of its token ids."""
+    """Yield whether each text, of a response or of a prompt, is that of its token ids."""
     yield from findings(Code.ARITHMETIC_TEXT, _texts(evidence, shipped))
 
 
@@ -30,6 +34,8 @@ def _texts(evidence: Evidence, shipped: Shipped) -> Iterator[Problem]:
     if len(counted) < len(evidence.answered):
         missing = len(evidence.answered) - len(counted)
         yield unchecked(BUNDLE, f"{missing} responses have no token ids", "token ids")
+    twin = _twin(evidence, shipped.models)
+    yield from _stops(evidence, twin)
     digest = _digest(evidence, shipped.models)
     tokenizer = None if digest is None else shipped.tokenizers.get(digest)
     if tokenizer is None:
@@ -38,6 +44,8 @@ def _texts(evidence: Evidence, shipped: Shipped) -> Iterator[Problem]:
         return
     for record in counted:
         yield from _text(record, tokenizer)
+        yield from _goes_on(record, tokenizer, twin)
+    yield from _prompts(evidence, tokenizer)
 
 
 def _digest(evidence: Evidence, models: Mapping[str, Model]) -> str | None:
@@ -58,14 +66,85 @@ def _pinned(model: Model | None) -> str | None:
             return None
 
 
+def _twin(evidence: Evidence, models: Mapping[str, Model]) -> Twin | None:
+    """Return the twin that was served, if it is one."""
+    if not evidence.is_own_engine or evidence.document.plan.rehearsal:
+        return None
+    model = models.get(evidence.document.plan.cell.model)
+    return model if isinstance(model, Twin) else None
+
+
+def _stops(evidence: Evidence, twin: Twin | None) -> Iterator[Problem]:
+    """Hold a twin to its weights, by which no response ends by itself (`kit.twins.weights`)."""
+    if twin is None or twin.stop_every is not None:
+        return
+    for record in evidence.answered:
+        if record.finish_reason is FinishReason.STOP:
+            yield fail(subject_of(record), "it ended by itself", "a twin spends its whole budget")
+
+
 def _text(record: Record, tokenizer: Detokenizer) -> Iterator[Problem]:
-    spelled = tokenizer.bytes_of(record.token_ids or ())
+    """Hold a text against its ids; one may end amid a character, and lacks then what is held back.
+
+    A server that sends the bytes of such a character all the same writes U+FFFD for them.
+    """
+    ids = record.token_ids or ()
+    spelled = tokenizer.bytes_of(ids)
     if spelled is None:
         yield fail(subject_of(record), "a token id that the tokenizer has not", "its own ids")
         return
     said, told = spelled.decode("utf-8", "replace").rstrip(_INCOMPLETE), record.text or ""
-    if said != told.rstrip(_INCOMPLETE):
+    if told.rstrip(_INCOMPLETE) != said and told != tokenizer.text_of(ids):
         pairs = enumerate(zip(said, told, strict=False))
         first = next((position for position, (one, other) in pairs if one != other), len(said))
         around = slice(max(0, first - 10), first + 30)
         yield fail(subject_of(record), clip(told[around]), clip(f"{said[around]}, by its ids"))
+
+
+def _goes_on(record: Record, tokenizer: Detokenizer, twin: Twin | None) -> Iterator[Problem]:
+    """Hold that nothing comes after the end of an answer: such tokens count, and say nothing.
+
+    A twin generates no special token at all. Another model may, though hardly ever: only the one
+    that ends a turn is known to end its answers too.
+    """
+    names, ids = tokenizer.specials, (record.token_ids or ())[:-1]
+    if names.keys().isdisjoint(ids):
+        return
+    inner = {names[one] for one in ids if one in names}
+    subject, observed = subject_of(record), clip(f"amid its tokens: {', '.join(sorted(inner))}")
+    if twin is not None or _END_OF_TURN in inner:
+        yield fail(subject, observed, "an answer ends there")
+    else:
+        yield warn(subject, observed, "tokens of text, up to the last")
+
+
+def _prompts(evidence: Evidence, tokenizer: Detokenizer) -> Iterator[Problem]:
+    """Hold that system message and prompt are in what was asked; a chat template wraps them.
+
+    It may strip them, and a tokenizer may compose characters first (NFC, as Qwen's do).
+    """
+    plan = evidence.document.plan
+    texts = {prompt.id: prompt.text for prompt in plan.prompts}
+    seen: set[tuple[str, tuple[int, ...]]] = set()
+    for record in evidence.answered:
+        ids = record.prompt_token_ids
+        if ids is None or record.prompt_id not in texts or (record.prompt_id, ids) in seen:
+            continue
+        seen.add((record.prompt_id, ids))
+        asked = tokenizer.prompt_of(ids)
+        if asked is None:
+            yield fail(subject_of(record), "a prompt's id that the tokenizer has not", "its own")
+        elif not _in_order(asked, (plan.system, texts[record.prompt_id])):
+            observed = clip(f"asked, by its ids: {asked}")
+            yield fail(subject_of(record), observed, "the plan's system message and prompt")
+
+
+def _in_order(text: str, parts: Sequence[str]) -> bool:
+    """Tell whether all parts are in a text, each after the one before."""
+    text, position = unicodedata.normalize("NFC", text), 0
+    for part in (unicodedata.normalize("NFC", part.strip()) for part in parts):
+        found = text.find(part, position)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return True

@@ -7,7 +7,7 @@ GPU topology alone; where its evidence is not there, that is said.
 from collections.abc import Iterator
 
 from kit import bundle
-from kit.check import containers, gpus, startup
+from kit.check import containers, gpus, run_logs, startup
 from kit.check.codes import Code
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding
@@ -37,6 +37,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     yield from findings(Code.TOPOLOGY_TIER, ())
     yield from findings(Code.TOPOLOGY_TRANSPORT, _transport(evidence, engine))
     yield from startup.check(evidence, engine)
+    yield from run_logs.check(evidence)
     yield from containers.check(evidence, engine)
     if engine.device is Device.GPU:
         log = evidence.observed.nccl_log

@@ -18,6 +18,7 @@ from kit.check import (
     protocol,
     reportable,
     schema,
+    served,
     text,
     topology,
 )
@@ -103,6 +104,7 @@ def _upper_tiers(evidence: Evidence | None, known: Known) -> Iterator[Finding]:
         yield from arithmetic.check(evidence)
         yield from text.check(evidence, known.shipped)
         yield from topology.check(evidence)
+        yield from served.check(evidence, known.shipped)
         yield from physics.check(evidence, known.shipped)
         yield from protocol.check(evidence, known.shipped)
     yield from _not_judged(Code.CLAIMS_TIER, document)

@@ -20,8 +20,10 @@ from kit.schedule import requests
 from kit.spec import Prompt
 from tests.cases import cards as g
 from tests.cases import engines as e
+from tests.cases import logs as o
 from tests.cases import physics as p
 from tests.cases import server_times as s
+from tests.cases import texts as x
 from tests.cases import timings as c
 from tests.cases import topologies as t
 from tests.factory import (
@@ -832,6 +834,10 @@ CASES = (
     _forgery(Code.ARITHMETIC_TEXT, another_text_beside_the_same_ids),
     _forgery(Code.ARITHMETIC_TEXT, other_ids_beside_the_same_text),
     _forgery(Code.ARITHMETIC_TEXT, an_id_that_no_text_belongs_to),
+    _forgery(Code.ARITHMETIC_TEXT, x.another_question),
+    _forgery(Code.ARITHMETIC_TEXT, x.the_prompt_of_another_request),
+    _forgery(Code.ARITHMETIC_TEXT, x.tokens_that_say_nothing),
+    _forgery(Code.ARITHMETIC_TEXT, x.a_twin_that_stops_by_itself),
     _forgery(Code.ARITHMETIC_COMPLETION_TOKENS, more_completion_tokens_than_ids),
     _forgery(Code.ARITHMETIC_SERVER_COUNTER, more_completion_tokens_than_ids),
     _forgery(Code.ARITHMETIC_SERVER_COUNTER, ids_and_tokens_shortened_together),
@@ -998,6 +1004,18 @@ CASES = (
     _forgery(Code.TOPOLOGY_ARGUMENTS, t.a_flag_that_is_not_planned),
     _forgery(Code.TOPOLOGY_ARGUMENTS, t.a_flag_left_out, PCIE),
     _forgery(Code.TOPOLOGY_ARGUMENTS, t.a_flag_with_another_value, PCIE),
+    _forgery(Code.TOPOLOGY_MODEL, o.another_model_by_the_log),
+    _forgery(Code.TOPOLOGY_MODEL, o.another_tokenizer_by_the_log, GPU_ONE),
+    _forgery(Code.TOPOLOGY_MODEL, o.another_architecture_by_the_log, PCIE),
+    _forgery(Code.TOPOLOGY_MODEL, o.more_cache_than_a_card_holds, GPU_ONE),
+    _forgery(Code.TOPOLOGY_ARGUMENTS, o.tokens_guessed_ahead),
+    _forgery(Code.TOPOLOGY_DEVICE, o.more_cores_than_planned),
+    _forgery(Code.TOPOLOGY_DEVICE, o.other_cores_than_were_chosen),
+    _forgery(Code.TOPOLOGY_KERNELS, o.four_bits_sold_as_eight, NVLINK),
+    _forgery(Code.TOPOLOGY_LOG, o.the_nccl_log_of_another_run, NVLINK),
+    _forgery(Code.TOPOLOGY_LOG, o.the_nccl_log_of_another_release, PCIE),
+    _forgery(Code.TOPOLOGY_LOG, o.a_log_of_another_day_without_completions),
+    _forgery(Code.TOPOLOGY_LOG, o.a_log_of_another_day_without_completions, CPU_IN_CONTAINERS),
     _forgery(Code.TOPOLOGY_CONTEXT_LIMIT, t.another_context_limit, PCIE),
     _forgery(Code.TOPOLOGY_ALL_REDUCE, t.custom_all_reduce_in_use, PCIE),
     _forgery(Code.TOPOLOGY_ALL_REDUCE, t.custom_all_reduce_left_on, NVLINK),

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from tokenizers.decoders import DecodeStream
 
 from kit import detokenizer
 from kit.errors import SpecError
@@ -20,6 +21,45 @@ def test_ids_are_spelled_as_the_library_spells_them(ids: list[int]) -> None:
     spelled = OURS.bytes_of(ids)
     assert spelled is not None
     assert spelled.decode("utf-8", "replace") == THEIRS.decode(ids, skip_special_tokens=True)
+
+
+CUT = sorted(
+    token_id
+    for token_id, piece in OURS.pieces.items()
+    if piece.decode("utf-8", "replace").endswith("\ufffd")
+)
+"""Tokens that end amid a character, or are nothing but a part of one."""
+
+any_ids = st.lists(
+    st.integers(0, THEIRS.get_vocab_size() - 1)
+    | st.sampled_from(CUT)
+    | st.sampled_from(sorted(OURS.specials)),
+    max_size=40,
+)
+
+
+@given(any_ids, st.booleans())
+def test_a_server_sends_the_text_that_we_say(ids: list[int], after_a_prompt: bool) -> None:
+    """As vLLM does it: a stream that knows the prompt, one token a step, joined."""
+    prompt = THEIRS.encode("<|im_start|>user\nAsk<|im_end|>\n<|im_start|>assistant\n").ids
+    stream = DecodeStream(ids=prompt if after_a_prompt else [], skip_special_tokens=True)
+    sent = "".join(stream.step(THEIRS, token_id) or "" for token_id in ids)
+    assert OURS.text_of(ids) == sent
+
+
+def test_the_tokens_held_back_at_the_end_are_left_out_whole() -> None:
+    space_and_half = next(one for one in CUT if OURS.pieces[one].startswith(b" "))
+    told = THEIRS.encode("So it is").ids
+    assert OURS.text_of([*told, space_and_half]) == "So it is"
+    assert OURS.text_of([space_and_half]) == ""
+    assert OURS.text_of([space_and_half, *told]) == " \ufffdSo it is"
+    assert OURS.text_of([THEIRS.get_vocab_size()]) is None
+
+
+def test_a_prompt_is_spelled_with_its_special_tokens() -> None:
+    asked = "<|im_start|>user\nAsk<|im_end|>\n"
+    assert OURS.prompt_of(THEIRS.encode(asked).ids) == asked
+    assert OURS.prompt_of([THEIRS.get_vocab_size()]) is None
 
 
 @given(st.text(max_size=80))

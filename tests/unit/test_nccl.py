@@ -87,6 +87,13 @@ def test_the_bandwidth_of_nvlink_where_the_graph_is_told() -> None:
     assert nccl.read(log("nccl-p2p")).nvlink_gb_s == ()
 
 
+def test_the_processes_that_wrote() -> None:
+    for name in ("nccl-p2p", "nccl-shm", "nccl-socket"):
+        assert nccl.read(log(name)).pids == (41, 42)
+    assert nccl.read(b"a-host:7:9 [-1] NCCL INFO Bootstrap: Using lo\n").pids == (7,)
+    assert nccl.read(b"NCCL INFO Bootstrap: Using eth0:127.0.0.1<0>\n").pids == ()
+
+
 def test_carriage_returns_do_no_harm() -> None:
     (channel,) = nccl.read(line("SHM/direct/direct").replace(b"\n", b"\r\n")).channels
     assert channel.wording == "SHM/direct/direct"

@@ -1,5 +1,6 @@
 """The log of vLLM 0.17.0: a real one of its CPU build, and GPU lines from its sources."""
 
+import gzip
 import json
 import time
 from pathlib import Path
@@ -41,6 +42,47 @@ def test_a_real_log_of_the_cpu_build() -> None:
     assert told["dtype"] == '"bfloat16"'
     assert told["disable_custom_all_reduce"] == "true"
     assert "tensor_parallel_size" not in told
+
+
+def test_a_real_engine_names_its_model_and_its_cores() -> None:
+    """The lines are those of a bundle of the community, measured without a GPU."""
+    path = next((Path(__file__).parents[2] / "results/community").glob("*-moe-mini-*"))
+    found = serverlog.read(gzip.decompress((path / "data/server.log.gz").read_bytes()))
+    assert found.models == ("<state>/models/moe-mini",)
+    assert found.architectures == ("Qwen3MoeForCausalLM",)
+    assert (found.dtypes, found.speculative) == (("torch.bfloat16",), ("None",))
+    assert (found.cores, found.rank_pids) == ((0,), (6567,))
+
+
+def test_two_ranks_in_a_container_name_their_cores_and_processes() -> None:
+    """Real lines of a rehearsal in a container, with the kit's own logging configuration."""
+    found = serverlog.read(
+        b"(VllmWorker-0 pid=139) INFO 11-25 23:16:17 [cpu_worker.py:90] \tOMP tid: 139, core 0\n"
+        b"(VllmWorker-0 pid=139) INFO 11-25 23:16:17 [parallel_state.py:1393] world_size=2 rank=0 "
+        b"local_rank=0 distributed_init_method=tcp://127.0.0.1:37531 backend=gloo\n"
+        b"(VllmWorker-1 pid=140) INFO 11-25 23:16:17 [cpu_worker.py:90] \tOMP tid: 140, core 1\n"
+        b"(VllmWorker-1 pid=140) INFO 11-25 23:16:17 [parallel_state.py:1393] world_size=2 rank=1 "
+        b"local_rank=1 distributed_init_method=tcp://127.0.0.1:37531 backend=gloo\n"
+        b"(EngineCore_DP0 pid=98) INFO 11-25 23:16:18 [kv_cache_utils.py:1314] GPU KV cache size: "
+        b"4,194,304 tokens\n"
+    )
+    assert (found.cores, found.rank_pids) == ((0, 1), (139, 140))
+
+
+@pytest.mark.parametrize(
+    ("config", "models", "speculative"),
+    [
+        ("model='/m/a', speculative_config=None, tokenizer='/m/b'", ("/m/a", "/m/b"), ("None",)),
+        ("model=\"/o'neil/a\", tokenizer=None", (), ()),
+        ("speculative_config=SpeculativeConfig(m='x', n=2)", (), ("SpeculativeConfig(m='x'",)),
+        ("served_model_name='a', dtype=torch.int4", (), ()),
+    ],
+)  # fmt: skip
+def test_what_the_engine_was_made_of(
+    config: str, models: tuple[str, ...], speculative: tuple[str, ...]
+) -> None:
+    found = one(f"Initializing a V1 LLM engine (v0.17.0) with config: {config}")
+    assert (found.models, found.speculative) == (models, speculative)
 
 
 def test_gpu_lines_of_the_moe_model() -> None:
@@ -176,7 +218,8 @@ def test_more_than_is_looked_at_is_said() -> None:
 @pytest.mark.parametrize(
     "piece",
     [b"] ", b"]", b"\n", b"] Using ", b"] Using A", b"] world_size=", b"] non-default args: {'a':",
-     b"] Layer '", b"[Gloo] Rank ", b"] Initializing a V1 LLM engine (v0"],
+     b"] Layer '", b"[Gloo] Rank ", b" pid=1) INFO 1 [", b"\tOMP tid: 1, ", b" pid=",
+     b", model='", b"] Initializing a V1 LLM engine (v0"],
 )  # fmt: skip
 def test_hostile_text_takes_linear_time(piece: bytes) -> None:
     began = time.process_time()

@@ -97,11 +97,6 @@ def links_that_nobody_tells_of(made: Draft) -> None:
     change_gpus(made, nvlink_links_active=None)
 
 
-def a_log_without_completions(made: Draft) -> None:
-    assert made.server_log is not None
-    made.server_log = made.server_log.partition(b"(MainProcess")[0]
-
-
 def change_gpus(made: Draft, **facts: object) -> None:
     """Change what telemetry says of every card."""
     assert made.telemetry is not None
@@ -123,7 +118,6 @@ def test_a_gpu_topology_whose_cards_are_known_is_reportable(topology: str) -> No
     [
         (without_telemetry, {"topology-telemetry", "physics-tier", "physics-roofline"}),
         (a_card_that_nobody_knows, {"physics-tier", "physics-roofline"}),
-        (a_log_without_completions, {"topology-log"}),
     ],
 )
 @pytest.mark.parametrize("topology", TRANSPORTS)

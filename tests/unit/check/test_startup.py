@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from kit.check import startup
 from kit.check.finding import Outcome
+from kit.edge import checkout
 from kit.errors import ExitCode
 from tests.factory import Draft, Settings, change_plan, draft, judge
 from tests.gpu_evidence import LOGS
@@ -50,46 +51,6 @@ def test_a_real_log_of_the_cpu_build_passes() -> None:
     change_plan(made, engine=replace(engine, command=command))
     for name in ("engine-version", "transport", *OF_THE_LOG[:4]):
         assert outcomes(made, name) == {PASS}, name
-
-
-@pytest.mark.parametrize(
-    ("zone", "expected"),
-    [
-        (b"03-06 17:30", PASS),
-        (b"03-05 22:00", PASS),
-        (b"03-06 17:35", FAIL),
-        (b"03-07 12:00", FAIL),
-    ],
-)
-def test_a_log_may_be_of_any_time_zone_and_of_no_other_time(zone: bytes, expected: Outcome) -> None:
-    """UTC+5:30 and UTC-14 are zones; five minutes more are not, nor is a day."""
-    made = draft(PCIE)
-    assert made.server_log is not None
-    made.server_log = made.server_log.replace(b"03-06 12:00", zone)
-    assert outcomes(made, "log") == {expected}
-
-
-def test_a_log_without_completions_or_times_cannot_be_held() -> None:
-    made = draft(PCIE)
-    assert made.server_log is not None
-    quiet = made.server_log.replace(b"POST /v1", b"POST /v2")
-    made.server_log = quiet
-    assert outcomes(made, "log") == {UNCHECKED}
-    made = draft(PCIE)
-    assert made.server_log is not None
-    made.server_log = made.server_log.replace(b"INFO 03-06 12:00", b"INFO 03-06 12")
-    assert outcomes(made, "log") == {UNCHECKED}
-
-
-def test_a_log_of_new_years_eve_is_of_the_year_before() -> None:
-    made = draft(PCIE)
-    assert made.server_log is not None
-    made.server_log = made.server_log.replace(b"03-06 12:00", b"12-31 23:59")
-    clock = made.document.clock
-    made.document = replace(
-        made.document, clock=replace(clock, end_utc="2027-01-01T00:00:09.000000Z")
-    )
-    assert outcomes(made, "log") == {PASS}
 
 
 def test_a_rehearsal_is_served_by_a_cpu_and_says_so() -> None:
@@ -178,6 +139,107 @@ def test_custom_all_reduce_is_off_only_where_the_log_says_so() -> None:
     alone = Settings(topology="tp1", model="moe")
     left_on = respelled(b"reduce=True", b"reduce=False", alone)
     assert outcomes(left_on, "all-reduce") == {PASS}  # one rank has nothing to reduce
+
+
+@pytest.mark.parametrize(
+    ("bound", "chosen", "expected"),
+    [
+        (b"core 0", (0,), PASS),
+        (b"core 5", (5,), PASS),
+        (b"core 5", None, PASS),  # in a container nobody else knows
+        (b"core 5", (4,), FAIL),
+        (b"core 0\n\tOMP tid: 8, core 1", (0,), FAIL),
+        (b"core 0\n\tOMP tid: 8, core 1", (0, 1), FAIL),
+        (b"core 0\n\tOMP tid: 8, core 1", None, FAIL),
+        (b"no core", (0,), PASS),
+        (b"no core", (0, 1), FAIL),
+    ],
+)
+def test_cores_are_as_many_as_planned_and_those_that_were_chosen(
+    bound: bytes, chosen: tuple[int, ...] | None, expected: Outcome
+) -> None:
+    made = respelled(b"core 0", bound, Settings())
+    made.document = replace(made.document, engine=replace(made.document.engine, cores=chosen))
+    assert outcomes(made, "device") == {expected}
+
+
+def test_a_rank_has_a_core_of_its_own() -> None:
+    two = Settings(topology="cpu-tp2")
+    assert outcomes(draft(two), "device") == {PASS}
+    assert outcomes(respelled(b"core 1", b"core 0", two), "device") == {FAIL}
+
+
+def test_an_engine_that_ended_before_each_rank_had_its_core() -> None:
+    ended = Settings(topology="cpu-tp2", stop_after=0)
+    made = respelled(b"\tOMP tid: 42, core 1", b"", ended)
+    assert outcomes(made, "device") == {PASS}
+    made = respelled(b"\tOMP tid: 42, core 1", b"", Settings(topology="cpu-tp2"))
+    assert outcomes(made, "device") == {FAIL}
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        ("0", 1),
+        ("0|1", 2),
+        ("0-3|4-7", 8),
+        ("0,2,4", 3),
+        ("3-1", 0),
+        ("auto", None),
+        ("nobind", None),
+        ("", None),
+        ("0|", None),
+        ("0-99999", None),
+    ],
+)
+def test_how_many_cores_a_variable_names(words: str, count: int | None) -> None:
+    assert startup._core_count(words) == count
+
+
+def test_the_topologies_of_a_cpu_have_a_core_for_each_rank() -> None:
+    engines = {key: one for key, one in checkout.shipped().engines.items() if "cpu" in key[0]}
+    assert engines
+    for engine in engines.values():
+        words = dict(engine.environment)["VLLM_CPU_OMP_THREADS_BIND"]
+        assert startup._core_count(words) == engine.tensor_parallel_size
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (b"speculative_config=None", b"speculative_config=SpeculativeConfig(method='ngram')", FAIL),
+        (b"speculative_config=None, ", b"", PASS),
+        (b"dtype=torch.bfloat16", b"dtype=torch.float16", PASS),  # the plan leaves it to the model
+    ],
+)
+def test_what_the_engine_made_of_its_arguments(old: bytes, new: bytes, expected: Outcome) -> None:
+    assert outcomes(respelled(old, new), "arguments") == {expected}
+
+
+def test_a_type_of_the_plan_is_the_engines() -> None:
+    made = draft()
+    engine = made.document.plan.engine
+    assert engine is not None
+    assert made.server_log is not None
+    change_plan(made, engine=replace(engine, command=(*engine.command, "--dtype=bfloat16")))
+    made.server_log = made.server_log.replace(b"args: {", b"args: {'dtype': 'bfloat16', ")
+    assert outcomes(made, "arguments") == {PASS}
+    made.server_log = made.server_log.replace(b"torch.bfloat16", b"torch.float32")
+    assert outcomes(made, "arguments") == {FAIL}
+
+
+def test_a_model_of_8_bits_has_no_kernels_for_4() -> None:
+    made = draft(Settings(topology="tp2-nvlink", model="moe-fp8"))
+    four_bits = draft(Settings(topology="tp2-nvlink", model="moe")).server_log or b""
+    lines = [line for line in four_bits.splitlines(keepends=True) if b"WNA16" in line]
+    assert len(lines) == 2
+    for line in lines:
+        told = made.server_log
+        made.server_log = (told or b"") + line
+        assert outcomes(made, "kernels") == {FAIL}
+        made.server_log = told
+    made.server_log = None
+    assert outcomes(made, "kernels") == {UNCHECKED}
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,40 @@
 """Texts against token ids: where a tokenizer is at hand, and where none is."""
 
+import dataclasses
+
 import pytest
 from msgspec.structs import replace
 
 from kit.bundle import Runtime
+from kit.check import text
+from kit.check.evidence import Shipped
 from kit.check.finding import Finding, Outcome
+from kit.check.verify import verify
+from kit.edge import checkout
+from kit.models import HubModel, Model
 from kit.plan import Dialect
-from tests.factory import Draft, Settings, change_record, draft, judge
+from kit.record import FinishReason
+from tests.factory import (
+    END_OF_TEXT,
+    END_OF_TURN,
+    KNOWN,
+    SHIPPED,
+    TOKENIZER,
+    TOKENIZER_SHA256,
+    TWIN,
+    Draft,
+    Settings,
+    change_record,
+    draft,
+)
+
+HUB = HubModel(id=TWIN.id, repository="somebody/tiny", licence="MIT", files=())
 
 
-def found(made: Draft) -> list[Finding]:
-    return [one for one in judge(made.seal()).findings if one.code == "arithmetic-text"]
+def found(made: Draft, shipped: Shipped = SHIPPED) -> list[Finding]:
+    known = dataclasses.replace(KNOWN, shipped=shipped)
+    verdict = verify("case", made.seal(), (), known)
+    return [one for one in verdict.findings if one.code == "arithmetic-text"]
 
 
 @pytest.mark.parametrize(
@@ -51,10 +75,89 @@ def test_a_response_may_end_amid_a_character() -> None:
     assert [one.outcome for one in found(made)] == [Outcome.PASS]
 
 
+def test_the_last_tokens_may_be_held_back_whole() -> None:
+    """The text ends before a space that shares its token with half a character."""
+    made = draft()
+    ids, told = made.records[4].token_ids or (), made.records[4].text or ""
+    kept = told.rpartition(" ")[0]
+    change_record(made, 4, token_ids=(*ids[:-1], 1102), text=kept)
+    assert [one.outcome for one in found(made)] == [Outcome.PASS]
+    change_record(made, 4, text=kept[:-1])
+    assert [one.outcome for one in found(made)] == [Outcome.FAIL]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("<|im_start|>{system}<|im_end|>{prompt}", Outcome.PASS),
+        ("{system}{prompt} ", Outcome.PASS),
+        ("{prompt}{system}", Outcome.FAIL),
+        ("{prompt}", Outcome.FAIL),
+        ("{system}", Outcome.FAIL),
+        ("{system}And briefly: {prompt}", Outcome.PASS),  # what a template adds is not known
+    ],
+)
+def test_system_message_and_prompt_are_asked_in_this_order(asked: str, expected: Outcome) -> None:
+    made = draft()
+    plan = made.document.plan
+    whole = asked.format(system=plan.system, prompt=plan.prompts[1].text)
+    pieces = {**TOKENIZER.pieces, 2000: whole.encode()}
+    tokenizer = dataclasses.replace(TOKENIZER, pieces=pieces)
+    changed = dataclasses.replace(SHIPPED, tokenizers={TOKENIZER_SHA256: tokenizer})
+    for position, record in enumerate(made.records):
+        if record.prompt_id == plan.prompts[1].id:
+            change_record(made, position, prompt_token_ids=(2000,))
+    assert {one.outcome for one in found(made, changed)} == {expected}
+
+
+def test_a_tokenizer_may_compose_characters_and_a_template_may_strip() -> None:
+    assert text._in_order("a u\u0308ber b", ("\n\u00fcber ", " b\n", ""))
+    assert not text._in_order("uber", ("\u00fcber",))
+
+
+def test_the_prompts_of_the_checkout_say_nothing_special() -> None:
+    """A name of a special token in a prompt would be that token."""
+    for suite in checkout.shipped().suites.values():
+        assert not any("<|" in prompt.text for prompt in suite.prompts)
+
+
+@pytest.mark.parametrize(
+    ("inner", "model", "expected"),
+    [
+        (END_OF_TURN, TWIN, Outcome.FAIL),
+        (END_OF_TEXT, TWIN, Outcome.FAIL),
+        (END_OF_TURN, HUB, Outcome.FAIL),
+        (END_OF_TEXT, HUB, Outcome.WARN),
+    ],
+)
+def test_an_answer_does_not_go_on_after_its_end(
+    inner: int, model: Model, expected: Outcome
+) -> None:
+    made = draft()
+    ids = (inner, *(made.records[4].token_ids or ())[1:])
+    change_record(made, 4, token_ids=ids, text=TOKENIZER.text_of(ids))
+    changed = dataclasses.replace(SHIPPED, models={**SHIPPED.models, TWIN.id: model})
+    assert {one.outcome for one in found(made, changed)} == {expected}
+    last = (*ids[1:], inner)
+    change_record(made, 4, token_ids=last, text=TOKENIZER.text_of(last))
+    assert {one.outcome for one in found(made, changed)} == {Outcome.PASS}
+
+
+@pytest.mark.parametrize(("stop_every", "expected"), [(None, Outcome.FAIL), (5, Outcome.PASS)])
+def test_a_twin_ends_by_itself_only_where_it_is_made_to(
+    stop_every: int | None, expected: Outcome
+) -> None:
+    made = draft()
+    change_record(made, 4, finish_reason=FinishReason.STOP)
+    twin = dataclasses.replace(TWIN, stop_every=stop_every)
+    changed = dataclasses.replace(SHIPPED, models={**SHIPPED.models, TWIN.id: twin})
+    assert {one.outcome for one in found(made, changed)} == {expected}
+
+
 def test_a_difference_is_shown_where_it_begins() -> None:
     made = draft()
-    text = made.records[4].text or ""
-    change_record(made, 4, text=text[:12] + "X" + text[13:])
+    told = made.records[4].text or ""
+    change_record(made, 4, text=told[:12] + "X" + told[13:])
     (one,) = found(made)
     assert one.subject == "measured-1/debug"
     assert "X" in one.observed

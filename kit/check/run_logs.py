@@ -1,0 +1,98 @@
+"""The topology tier's look at whether logs are of this run: its responses, its end, its ranks.
+
+No GPU was seen: how NCCL spells the processes that write, and vLLM its NCCL, is from their sources.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from kit.bundle import NCCL_LOG, SERVER_LOG, Clock
+from kit.check.codes import Code
+from kit.check.evidence import Evidence
+from kit.check.finding import Finding
+from kit.check.problem import Problem, clip, fail, findings, unchecked
+from kit.check.startup import unread
+from kit.nccl import NcclLog
+from kit.serverlog import ServerLog
+
+TIME_ZONES = timedelta(minutes=15)
+FARTHEST_ZONE = timedelta(hours=14, minutes=15)
+"""Zones differ from UTC by whole quarters of an hour, by 14 hours at most."""
+
+QUIET_S, LATE_S = 120, 60
+"""A server that answers says so at once, and its throughput every ten seconds."""
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    """Yield whether the server's log, and NCCL's where there is one, are of this run."""
+    server, ranks = evidence.observed.server_log, evidence.observed.nccl_log
+    found = (*_of_this_run(evidence, server), *_of_one_engine(server, ranks))
+    yield from findings(Code.TOPOLOGY_LOG, found)
+
+
+def _of_this_run(evidence: Evidence, log: ServerLog | None) -> Iterator[Problem]:
+    expected = f"{len(evidence.answered)} chat completions"
+    if log is None or log.is_cut:
+        reason = "no server log" if log is None else "more lines than are looked at"
+        yield unchecked(SERVER_LOG, reason, expected)
+        return
+    why = unread(log) if evidence.answered else "no request was answered"
+    if not log.completions and why is not None:
+        yield unchecked(SERVER_LOG, f"the log tells of no completion: {why}", expected)
+        return
+    is_short = log.completions < len(evidence.answered)
+    if is_short or log.completions > len(evidence.records):
+        yield fail(SERVER_LOG, f"{log.completions} chat completions", expected)
+    yield from _ends_with_the_run(evidence.document.clock, log.last_moment)
+
+
+def _ends_with_the_run(clock: Clock, last_moment: str | None) -> Iterator[Problem]:
+    """Hold the log's last time against the run's end, by whatever time zone the server has."""
+    if last_moment is None:
+        yield unchecked(SERVER_LOG, "no line bears a time", "times of this run")
+        return
+    try:
+        end = datetime.fromisoformat(clock.end_utc)
+        apart = min((moment - end for moment in _moments(last_moment, end.year)), key=abs)
+    except ValueError as error:
+        yield fail(SERVER_LOG, clip(error), "a date and a time")
+        return
+    early_s = -(apart.total_seconds() - round(apart / TIME_ZONES) * TIME_ZONES.total_seconds())
+    if abs(apart) > FARTHEST_ZONE or not -LATE_S <= early_s <= QUIET_S:
+        expected = f"within {QUIET_S} s of the run's end, {clip(clock.end_utc)}"
+        yield fail(SERVER_LOG, f"its last line is of {clip(last_moment)}", expected)
+
+
+def _moments(text: str, year: int) -> Iterator[datetime]:
+    """Yield the times that one without a year may stand for, about the turn of a year too."""
+    for each in (year - 1, year, year + 1):
+        with suppress(ValueError):  # a 29th of February
+            yield datetime.fromisoformat(f"{each:04}-{text.replace(' ', 'T')}+00:00")
+
+
+def _of_one_engine(server: ServerLog | None, ranks: NcclLog | None) -> Iterator[Problem]:
+    """Hold NCCL's log against the server's: the ranks that wrote both are the same processes.
+
+    Each tells its own process id, so that containers make no difference.
+    """
+    if server is None or ranks is None or unread(server) is not None:
+        return
+    if _differ(_releases(server.nccl_versions), _releases(ranks.versions)):
+        observed = f"NCCL {', '.join(ranks.versions)}"
+        expected = f"NCCL {', '.join(server.nccl_versions)}, by the server's log"
+        yield fail(NCCL_LOG, clip(observed), clip(expected))
+    if _differ(server.rank_pids, ranks.pids):
+        observed = f"written by processes {', '.join(map(str, ranks.pids))}"
+        expected = f"by processes {', '.join(map(str, server.rank_pids))}, the server's ranks"
+        yield fail(NCCL_LOG, clip(observed), clip(expected))
+
+
+def _releases(versions: Sequence[str]) -> set[str]:
+    """Return versions as both spell them: NCCL adds CUDA's, and vLLM leaves out a last 0."""
+    return {version.partition("+")[0].removesuffix(".0") for version in versions}
+
+
+def _differ(some: Collection[object], others: Collection[object]) -> bool:
+    """Tell whether both name something, and nothing that the other names too."""
+    return bool(some) and bool(others) and set(some).isdisjoint(others)

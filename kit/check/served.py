@@ -1,0 +1,127 @@
+"""The topology tier's look at which model was served, by the server's own log.
+
+The folder that it was loaded from, the class that vLLM resolved, and the KV cache, whose tokens
+follow from the model's shape and the memory that is there. Lines that only a GPU writes follow
+vLLM's sources; no GPU was seen.
+"""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from kit import physics
+from kit.bundle import SERVER_LOG
+from kit.check.codes import Code
+from kit.check.evidence import Evidence, Shipped
+from kit.check.finding import Finding
+from kit.check.problem import Problem, clip, fail, findings, unchecked
+from kit.check.startup import planned_options, unread
+from kit.models import Model
+from kit.physics import Shape
+from kit.plan import Engine
+from kit.serverlog import ServerLog
+from kit.spec import Device
+
+_CLASSES = {physics.MOE: "Qwen3MoeForCausalLM", physics.DENSE: "Qwen2ForCausalLM"}
+"""The class of transformers, and of vLLM, for a `model_type`."""
+
+_CPU_BLOCK_TOKENS = 128
+"""Tokens in a block of the KV cache on CPU, unless told (vllm/platforms/cpu.py)."""
+
+_DIGITS = 12
+"""Of a space and a block together: longer numbers are no sizes."""
+
+
+def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
+    """Yield whether the log names the plan's model; of a server of somebody else's, nothing."""
+    engine = evidence.document.plan.engine
+    if engine is None or not evidence.is_own_engine:
+        return
+    model = shipped.models.get(evidence.document.plan.cell.model)
+    found = _model(evidence, engine, model)
+    yield from findings(Code.TOPOLOGY_MODEL, found)
+
+
+def _model(evidence: Evidence, engine: Engine, model: Model | None) -> Iterator[Problem]:
+    log = evidence.observed.server_log
+    if (reason := unread(log)) is not None or log is None:
+        yield unchecked(SERVER_LOG, reason or "no server log", Code.TOPOLOGY_MODEL.holds)
+        return
+    yield from _folder(evidence, engine, log)
+    if model is not None:
+        yield from _class(model, log)
+        yield from _cache(evidence, engine, model, log)
+
+
+def _folder(evidence: Evidence, engine: Engine, log: ServerLog) -> Iterator[Problem]:
+    """Hold the name of the model's folder: what is above it is the machine's, and redacted."""
+    wanted = _served(engine) or evidence.document.plan.cell.model
+    arguments = dict((log.arguments or (None,))[0] or ())
+    given = (arguments[name].strip('"') for name in ("model", "model_tag") if name in arguments)
+    told = {PurePosixPath(folder).name for folder in (*log.models, *given)} - {""}
+    for name in sorted(told):
+        if "<" in name:
+            yield unchecked(SERVER_LOG, clip(f"a redacted name, {name}"), clip(wanted))
+        elif name != wanted:
+            yield fail(SERVER_LOG, clip(f"model {name}"), clip(wanted))
+    if not told:
+        yield unchecked(SERVER_LOG, "the log names no model", clip(wanted))
+
+
+def _served(engine: Engine) -> str | None:
+    """Return the name of the folder that the command serves."""
+    words = engine.command
+    if "serve" not in words[:-1] or (word := words[words.index("serve") + 1]).startswith("--"):
+        return None
+    return PurePosixPath(word).name
+
+
+def _class(model: Model, log: ServerLog) -> Iterator[Problem]:
+    """Hold the architecture; a rehearsal's twin has its model's."""
+    wanted = _CLASSES.get(str(model.config.get("model_type")))
+    for told in log.architectures if wanted else ():
+        if told != wanted:
+            yield fail(SERVER_LOG, f"architecture {clip(told)}", wanted or "")
+    if wanted and not log.architectures:
+        yield unchecked(SERVER_LOG, "the log resolves no architecture", wanted)
+
+
+def _cache(evidence: Evidence, engine: Engine, model: Model, log: ServerLog) -> Iterator[Problem]:
+    shape = physics.shape_of(model.config)
+    if shape is None or evidence.document.plan.rehearsal or not log.kv_cache_tokens:
+        return
+    if model.config["num_key_value_heads"] % engine.tensor_parallel_size:
+        return  # heads are then held more than once
+    if engine.device is Device.GPU:
+        yield from _cache_in_memory(evidence, engine, shape, log)
+    elif planned_options(engine).get("dtype") == model.config["torch_dtype"]:
+        yield from _cache_as_told(engine, shape, log)
+
+
+def _cache_as_told(engine: Engine, shape: Shape, log: ServerLog) -> Iterator[Problem]:
+    """Hold the cache of a CPU against the space that it was given: whole blocks, and no more.
+
+    Each rank has that space to itself, for its share of the heads (vllm/v1/worker/cpu_worker.py).
+    """
+    space_gib = dict(engine.environment).get("VLLM_CPU_KVCACHE_SPACE", "")
+    block = planned_options(engine).get("block_size") or str(_CPU_BLOCK_TOKENS)
+    if not (space_gib.isdecimal() and block.isdecimal() and len(space_gib + block) < _DIGITS):
+        return
+    most = int(space_gib) * 2**30 * engine.tensor_parallel_size / shape.kv_bytes_per_token
+    for tokens in log.kv_cache_tokens:
+        if not most - int(block) < tokens <= most:
+            expected = f"{most:.0f}, less a part of a block: {space_gib} GiB, by the model's shape"
+            yield fail(SERVER_LOG, f"a KV cache of {tokens} tokens", clip(expected))
+
+
+def _cache_in_memory(
+    evidence: Evidence, engine: Engine, shape: Shape, log: ServerLog
+) -> Iterator[Problem]:
+    """Hold the cache of GPUs against the memory of the largest; a value takes a byte at least."""
+    telemetry = evidence.observed.telemetry
+    gpus = () if telemetry is None else telemetry.header.inventory.gpus
+    memory_bytes = max((gpu.memory_bytes or 0 for gpu in gpus), default=0)
+    least = shape.kv_bytes_per_token / shape.plain_bytes / engine.tensor_parallel_size
+    for tokens in log.kv_cache_tokens if memory_bytes else ():
+        if tokens * least > memory_bytes:
+            expected = f"what fits into {memory_bytes / 2**30:.0f} GiB a GPU"
+            yield fail(SERVER_LOG, f"a KV cache of {tokens} tokens", expected)

@@ -1,0 +1,76 @@
+"""Ways to tamper with what logs say of model, engine and ranks, each with the code that names it.
+
+As `tampering.py`. Lines that only a GPU writes are from the sources: see `tests/gpu_evidence.py`.
+"""
+
+import re
+
+from msgspec.structs import replace
+
+from kit import plan
+from kit.plan import Choices
+from tests.cases.topologies import respelled
+from tests.factory import ENGINES, MODELS, SUITE, Draft
+
+
+def another_model_by_the_log(made: Draft) -> None:
+    respelled(made, b"<models>/tiny", b"<models>/tinyllama-15m")
+
+
+def another_architecture_by_the_log(made: Draft) -> None:
+    respelled(made, b"Qwen3MoeForCausalLM", b"LlamaForCausalLM")
+
+
+def more_cache_than_a_card_holds(made: Draft) -> None:
+    respelled(made, b"123,456 tokens", b"99,999,999 tokens")
+
+
+def another_tokenizer_by_the_log(made: Draft) -> None:
+    respelled(made, b"tokenizer='<models>/moe'", b"tokenizer='<models>/other'")
+
+
+def tokens_guessed_ahead(made: Draft) -> None:
+    respelled(made, b"speculative_config=None", b"speculative_config=SpeculativeConfig(method='x')")
+
+
+def more_cores_than_planned(made: Draft) -> None:
+    """Log and document say the same, and the host has as many."""
+    lines = b"".join(b"\n\tOMP tid: %d, core %d" % (7 + core, core) for core in range(1, 64))
+    respelled(made, b"core 0", b"core 0" + lines)
+    engine = replace(made.document.engine, cores=tuple(range(64)))
+    host = replace(made.document.host, cpu_count=64)
+    made.document = replace(made.document, engine=engine, host=host)
+
+
+def other_cores_than_were_chosen(made: Draft) -> None:
+    respelled(made, b"core 0", b"core 1")
+
+
+def four_bits_sold_as_eight(made: Draft) -> None:
+    """A run of the 4-bit model with another plan, and the one word of its log that names it."""
+    planned = plan.plan_engine(
+        MODELS["moe-fp8"], ENGINES["tp2-nvlink", "moe-fp8"], "tp2-nvlink", SUITE, Choices(passes=3)
+    )
+    made.document = replace(made.document, plan=planned, plan_digest=planned.digest())
+    assert made.server_log is not None
+    made.server_log = re.sub(rb"(['/])moe'", rb"\1moe-fp8'", made.server_log)
+
+
+def the_nccl_log_of_another_run(made: Draft) -> None:
+    """Of the same topology, so that every channel is as it should be."""
+    assert made.nccl_log is not None
+    made.nccl_log = made.nccl_log.replace(b"node:41:41", b"node:57:57").replace(
+        b"node:42:42", b"node:58:58"
+    )
+
+
+def the_nccl_log_of_another_release(made: Draft) -> None:
+    assert made.nccl_log is not None
+    made.nccl_log = made.nccl_log.replace(b"NCCL version 2.27.5", b"NCCL version 2.21.5")
+
+
+def a_log_of_another_day_without_completions(made: Draft) -> None:
+    assert made.server_log is not None
+    lines = made.server_log.splitlines(keepends=True)
+    kept = b"".join(line for line in lines if b"POST /v1/chat/completions" not in line)
+    made.server_log = kept.replace(b"INFO 03-06 ", b"INFO 11-25 ")

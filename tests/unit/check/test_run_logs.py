@@ -1,0 +1,113 @@
+"""Whether logs are of this run. No GPU was seen: NCCL's prefix and release are from the sources."""
+
+import dataclasses
+
+import pytest
+from msgspec.structs import replace
+
+from kit.check.finding import Outcome
+from tests.factory import TRANSPORTS, Draft, Settings, draft, judge
+
+PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
+PCIE = Settings(topology="tp2-pcie", model="moe")
+
+
+def outcomes(made: Draft) -> set[Outcome]:
+    return {one.outcome for one in judge(made.seal()).findings if one.code == "topology-log"}
+
+
+@pytest.mark.parametrize(
+    ("zone", "expected"),
+    [
+        (b"03-06 17:30", PASS),
+        (b"03-05 22:00", PASS),
+        (b"03-06 17:35", FAIL),
+        (b"03-07 12:00", FAIL),
+    ],
+)
+def test_a_log_may_be_of_any_time_zone_and_of_no_other_time(zone: bytes, expected: Outcome) -> None:
+    """UTC+5:30 and UTC-14 are zones; five minutes more are not, nor is a day."""
+    made = draft(PCIE)
+    assert made.server_log is not None
+    made.server_log = made.server_log.replace(b"03-06 12:00", zone)
+    assert outcomes(made) == {expected}
+
+
+def test_a_log_without_times_cannot_be_held() -> None:
+    made = draft(PCIE)
+    assert made.server_log is not None
+    made.server_log = made.server_log.replace(b"INFO 03-06 12:00", b"INFO 03-06 12")
+    assert outcomes(made) == {UNCHECKED}
+
+
+def test_a_log_that_tells_of_no_completion_is_of_no_run_that_had_one() -> None:
+    """The access log can only be turned off by arguments, and none of them is planned."""
+    made = quiet(PCIE)
+    assert outcomes(made) == {FAIL}
+    assert outcomes(quiet(dataclasses.replace(PCIE, stop_after=0))) == {UNCHECKED}
+    assert made.server_log is not None
+    made.server_log = made.server_log.replace(b"v0.17.0", b"v0.18.0")
+    assert outcomes(made) == {UNCHECKED}  # how that one writes is not known
+
+
+def quiet(settings: Settings) -> Draft:
+    made = draft(settings)
+    assert made.server_log is not None
+    made.server_log = made.server_log.replace(b"POST /v1", b"POST /v2")
+    return made
+
+
+def test_a_log_of_new_years_eve_is_of_the_year_before() -> None:
+    made = draft(PCIE)
+    assert made.server_log is not None
+    made.server_log = made.server_log.replace(b"03-06 12:00", b"12-31 23:59")
+    clock = made.document.clock
+    made.document = replace(
+        made.document, clock=replace(clock, end_utc="2027-01-01T00:00:09.000000Z")
+    )
+    assert outcomes(made) == {PASS}
+
+
+@pytest.mark.parametrize("topology", TRANSPORTS)
+def test_the_logs_of_one_engine(topology: str) -> None:
+    assert outcomes(draft(Settings(topology=topology, model="moe"))) == {PASS}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (b"node:41:41", b"node:43:43", PASS),  # one rank of two is the same
+        (b"node:4", b"node:5", FAIL),
+        (b"node:4", b"node ", PASS),  # a prefix of another form tells nothing
+        (b"version 2.27.5+cuda12.9", b"version 2.27.5", PASS),
+        (b"version 2.27.5+cuda12.9", b"version 2.28.3+cuda12.9", FAIL),
+        (b"NCCL version", b"NCCL edition", PASS),
+        (b"node:42:42 [1]", b"node:58:58 [1]", PASS),
+    ],
+)
+def test_nccls_log_is_by_the_servers_ranks(old: bytes, new: bytes, expected: Outcome) -> None:
+    made = draft(PCIE)
+    assert made.nccl_log is not None
+    assert old in made.nccl_log
+    made.nccl_log = made.nccl_log.replace(old, new)
+    assert outcomes(made) == {expected}
+
+
+def test_a_release_without_a_last_number_is_spelled_in_two_ways() -> None:
+    made = draft(PCIE)
+    assert made.nccl_log is not None
+    assert made.server_log is not None
+    made.nccl_log = made.nccl_log.replace(b"version 2.27.5", b"version 2.28.0")
+    made.server_log = made.server_log.replace(b"nccl==2.27.5", b"nccl==2.28.")
+    assert outcomes(made) == {PASS}
+
+
+def test_a_server_log_without_prefixes_names_no_process() -> None:
+    made = draft(PCIE)
+    assert made.nccl_log is not None
+    assert made.server_log is not None
+    made.nccl_log = made.nccl_log.replace(b"node:4", b"node:5")
+    made.server_log = made.server_log.replace(b"(VllmWorker-0 pid=41) ", b"").replace(
+        b"(VllmWorker-1 pid=42) ", b""
+    )
+    assert outcomes(made) == {PASS}
