@@ -6,7 +6,7 @@ printable character a byte (Radford et al., "Language Models are Unsupervised Mu
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -29,11 +29,12 @@ a text follows from its last four bytes."""
 class Detokenizer:
     """`pieces` maps a token id to its bytes; empty for one that a server leaves out of the text.
 
-    `specials` maps the ids of those to what they are called.
+    `specials` maps the ids of those to what they are called; in `prompt_pieces` that is their text.
     """
 
     pieces: Mapping[int, bytes]
-    specials: Mapping[int, str] = field(default_factory=dict)
+    prompt_pieces: Mapping[int, bytes]
+    specials: Mapping[int, str]
 
     def bytes_of(self, token_ids: Sequence[int]) -> bytes | None:
         """Return the bytes that these tokens stand for; None if an id is not in the vocabulary."""
@@ -62,11 +63,11 @@ class Detokenizer:
 
     def prompt_of(self, token_ids: Sequence[int]) -> str | None:
         """Return these tokens as they stood in a prompt, special ones by their names."""
-        if self.bytes_of(token_ids) is None:
+        try:
+            spelled = b"".join(map(self.prompt_pieces.__getitem__, token_ids))
+        except KeyError:
             return None
-        names, pieces = self.specials, self.pieces
-        spelled = (names[one].encode() if one in names else pieces[one] for one in token_ids)
-        return b"".join(spelled).decode("utf-8", "replace")
+        return spelled.decode("utf-8", "replace")
 
 
 def _ends_in_replacement(tail: bytes) -> bool:
@@ -81,7 +82,9 @@ def parse(data: bytes, name: str) -> Detokenizer:
             raise ValueError("its decoder is not that of byte-level BPE")
         added = document["added_tokens"]
         specials = {one["id"]: str(one["content"]) for one in added if one["special"]}
-        return Detokenizer(pieces=dict(_pieces(document)), specials=specials)
+        pieces = dict(_pieces(document))
+        named = {one: name.encode() for one, name in specials.items()}
+        return Detokenizer(pieces=pieces, prompt_pieces=pieces | named, specials=specials)
     except (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise SpecError(
             f"cannot use the tokenizer {name}: {error}",

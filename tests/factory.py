@@ -63,15 +63,17 @@ ASKED = {
 
 END_OF_TURN, END_OF_TEXT = 1100, 1101
 
+SPECIALS = {END_OF_TURN: "<|im_end|>", END_OF_TEXT: "<|endoftext|>"}
+PIECES = {
+    **{number: f" {number}".encode() for number in range(1000)},
+    **{number: text.encode() for text, number in ASKED.items()},
+    **dict.fromkeys(SPECIALS, b""),
+    1102: b" \xe2\x80",
+}
 TOKENIZER = Detokenizer(
-    pieces={
-        **{number: f" {number}".encode() for number in range(1000)},
-        **{number: text.encode() for text, number in ASKED.items()},
-        END_OF_TURN: b"",
-        END_OF_TEXT: b"",
-        1102: b" \xe2\x80",
-    },
-    specials={END_OF_TURN: "<|im_end|>", END_OF_TEXT: "<|endoftext|>"},
+    pieces=PIECES,
+    prompt_pieces=PIECES | {number: name.encode() for number, name in SPECIALS.items()},
+    specials=SPECIALS,
 )
 """Each token is the number of its id, but for those at the end: the last is half a character."""
 

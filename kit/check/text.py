@@ -125,12 +125,12 @@ def _prompts(evidence: Evidence, tokenizer: Detokenizer) -> Iterator[Problem]:
     """
     plan = evidence.document.plan
     texts = {prompt.id: prompt.text for prompt in plan.prompts}
-    seen: set[tuple[str, tuple[int, ...]]] = set()
+    last: dict[str, tuple[int, ...]] = {}
     for record in evidence.answered:
         ids = record.prompt_token_ids
-        if ids is None or record.prompt_id not in texts or (record.prompt_id, ids) in seen:
+        if ids is None or record.prompt_id not in texts or last.get(record.prompt_id) == ids:
             continue
-        seen.add((record.prompt_id, ids))
+        last[record.prompt_id] = ids
         asked = tokenizer.prompt_of(ids)
         if asked is None:
             yield fail(subject_of(record), "a prompt's id that the tokenizer has not", "its own")

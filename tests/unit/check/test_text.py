@@ -101,8 +101,8 @@ def test_system_message_and_prompt_are_asked_in_this_order(asked: str, expected:
     made = draft()
     plan = made.document.plan
     whole = asked.format(system=plan.system, prompt=plan.prompts[1].text)
-    pieces = {**TOKENIZER.pieces, 2000: whole.encode()}
-    tokenizer = dataclasses.replace(TOKENIZER, pieces=pieces)
+    pieces = {**TOKENIZER.prompt_pieces, 2000: whole.encode()}
+    tokenizer = dataclasses.replace(TOKENIZER, prompt_pieces=pieces)
     changed = dataclasses.replace(SHIPPED, tokenizers={TOKENIZER_SHA256: tokenizer})
     for position, record in enumerate(made.records):
         if record.prompt_id == plan.prompts[1].id:
