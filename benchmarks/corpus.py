@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from tokenizers import Tokenizer
 
 from kit.bundle import EngineIdentity, ModelFile
+from kit.check.arithmetic.text import TOKENIZER
 from kit.check.evidence import Shipped
-from kit.check.text import TOKENIZER
 from kit.edge import checkout, disk
 from kit.models import WEIGHTS, Model, Twin
 from tests.factory import Draft, Settings, draft

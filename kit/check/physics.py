@@ -16,9 +16,9 @@ from kit.bundle import TELEMETRY
 from kit.check.codes import Code
 from kit.check.evidence import ROUNDING_S, Evidence, Shipped, subject_of
 from kit.check.finding import Finding
-from kit.check.gpus import by_gpu
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
-from kit.check.samples import while_measured
+from kit.check.topology.gpus import by_gpu
+from kit.check.topology.samples import while_measured
 from kit.hardware import Gpu
 from kit.physics import Ceiling, Shape
 from kit.plan import Engine

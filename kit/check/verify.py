@@ -18,8 +18,6 @@ from kit.check import (
     protocol,
     reportable,
     schema,
-    served,
-    text,
     topology,
 )
 from kit.check.codes import Code
@@ -101,10 +99,8 @@ def _upper_tiers(evidence: Evidence | None, known: Known) -> Iterator[Finding]:
         yield from _blind(Code.PHYSICS_TIER)
         yield from _blind(Code.PROTOCOL_TIER)
     else:
-        yield from arithmetic.check(evidence)
-        yield from text.check(evidence, known.shipped)
-        yield from topology.check(evidence)
-        yield from served.check(evidence, known.shipped)
+        yield from arithmetic.check(evidence, known.shipped)
+        yield from topology.check(evidence, known.shipped)
         yield from physics.check(evidence, known.shipped)
         yield from protocol.check(evidence, known.shipped)
     yield from _not_judged(Code.CLAIMS_TIER, document)

@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from kit.bundle import Runtime, Status
-from kit.check import gpus
 from kit.check.evidence import Observed, gather, observe
 from kit.check.finding import Outcome
+from kit.check.topology import gpus
 from kit.errors import ExitCode
 from kit.record import Phase
 from kit.telemetry import ClockReason, GpuProcesses, Sample

@@ -12,7 +12,7 @@ from kit.check.codes import Code
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked
-from kit.check.startup import unread
+from kit.check.topology.startup import unread
 from kit.nccl import NcclLog
 from kit.serverlog import ServerLog
 

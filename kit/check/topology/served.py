@@ -14,7 +14,7 @@ from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped
 from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked
-from kit.check.startup import planned_options, unread
+from kit.check.topology.startup import planned_options, unread
 from kit.models import Model
 from kit.physics import Shape
 from kit.plan import Engine
@@ -31,11 +31,8 @@ _DIGITS = 12
 """Of a space and a block together: longer numbers are no sizes."""
 
 
-def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
-    """Yield whether the log names the plan's model; of a server of somebody else's, nothing."""
-    engine = evidence.document.plan.engine
-    if engine is None or not evidence.is_own_engine:
-        return
+def check(evidence: Evidence, engine: Engine, shipped: Shipped) -> Iterator[Finding]:
+    """Yield whether the log names the plan's model."""
     model = shipped.models.get(evidence.document.plan.cell.model)
     found = _model(evidence, engine, model)
     yield from findings(Code.TOPOLOGY_MODEL, found)

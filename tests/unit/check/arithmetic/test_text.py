@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from kit.bundle import Runtime
-from kit.check import text
+from kit.check.arithmetic import text
 from kit.check.evidence import Shipped
 from kit.check.finding import Finding, Outcome
 from kit.check.verify import verify

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from kit.bundle import Runtime
-from kit.check import server_times
+from kit.check.arithmetic import server_times
 from kit.check.finding import Outcome
 from kit.plan import Dialect, ProtocolName
 from tests.factory import Draft, Settings, change_record, draft, judge, utc

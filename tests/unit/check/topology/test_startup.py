@@ -3,8 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from kit.check import startup
 from kit.check.finding import Outcome
+from kit.check.topology import startup
 from kit.edge import checkout
 from kit.errors import ExitCode
 from tests.factory import Draft, Settings, change_plan, draft, judge

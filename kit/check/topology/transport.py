@@ -1,17 +1,13 @@
-"""Tier 4, topology: the engine was started as planned, and its ranks talk over what was promised.
-
-Asks a server of somebody else's nothing: nothing is known of it. What only a GPU has is asked of a
-GPU topology alone; where its evidence is not there, that is said.
-"""
+"""The topology tier's look at how ranks talk: over what the topology promises, on every channel."""
 
 from collections.abc import Iterator
 
 from kit import bundle
-from kit.check import containers, gpus, run_logs, startup
 from kit.check.codes import Code
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked
+from kit.check.problem import Problem, clip, fail, findings, unchecked
+from kit.check.topology.startup import unread
 from kit.nccl import NcclLog, Via
 from kit.plan import Engine
 from kit.serverlog import ServerLog
@@ -27,22 +23,12 @@ _TOLD_FOR_SURE = ("NCCL_NET", "NCCL_P2P_DISABLE", "NCCL_P2P_LEVEL", "NCCL_SHM_DI
 """Variables that choose a transport: NCCL says at level INFO that it took them."""
 
 
-def check(evidence: Evidence) -> Iterator[Finding]:
-    """Yield the findings of this tier."""
-    engine = evidence.document.plan.engine
-    if engine is None or not evidence.is_own_engine:
-        nothing = unchecked(BUNDLE, "nothing is known of the server", Code.TOPOLOGY_TIER.holds)
-        yield from findings(Code.TOPOLOGY_TIER, [nothing])
-        return
-    yield from findings(Code.TOPOLOGY_TIER, ())
+def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
+    """Yield what logs say of the way between the ranks of the plan's engine."""
     yield from findings(Code.TOPOLOGY_TRANSPORT, _transport(evidence, engine))
-    yield from startup.check(evidence, engine)
-    yield from run_logs.check(evidence)
-    yield from containers.check(evidence, engine)
     if engine.device is Device.GPU:
         log = evidence.observed.nccl_log
         yield from findings(Code.TOPOLOGY_NCCL_ENVIRONMENT, _environment(engine, log))
-        yield from gpus.check(evidence, engine)
 
 
 def _transport(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
@@ -88,7 +74,7 @@ def _no_channels(log: NcclLog | None) -> Iterator[Problem]:
 def _world(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
     """Hold the number of ranks, by the server's log, against the topology's."""
     expected = f"{engine.tensor_parallel_size} ranks"
-    if (reason := startup.unread(log)) is not None or log is None:
+    if (reason := unread(log)) is not None or log is None:
         yield unchecked(bundle.SERVER_LOG, reason or "no server log", expected)
         return
     if not log.worlds:
@@ -100,7 +86,7 @@ def _world(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
 
 def _gloo(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
     """On CPU vLLM has a way through shared memory besides Gloo, and says when it is disabled."""
-    if log is None or startup.unread(log) is not None or not log.worlds:
+    if log is None or unread(log) is not None or not log.worlds:
         return  # which has been said
     for world in log.worlds:
         if world.backend != "gloo":

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 from msgspec.structs import replace
 
-from kit.check import served
 from kit.check.finding import Outcome
+from kit.check.topology import served
 from kit.check.verify import verify
 from kit.edge import checkout
 from kit.models import Twin

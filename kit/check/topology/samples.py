@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from kit.bundle import TELEMETRY, Clock, Status
-from kit.check.arithmetic import CLOCK_STEP_S
+from kit.check.arithmetic.counts import CLOCK_STEP_S
 from kit.check.codes import Code
 from kit.check.evidence import Evidence
 from kit.check.problem import Problem, clip, fail, unchecked, warn

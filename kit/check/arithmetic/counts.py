@@ -1,7 +1,6 @@
-"""Tier 3, arithmetic: every number that can be counted twice is, and the two must agree.
+"""The arithmetic tier's look at counts and moments: client against itself, and against the server.
 
-Client against itself (usage, token ids, chunks), client against server (counters, latency sum),
-and time against time.
+Usage against token ids and chunks, the server's counters against the records, time against time.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +9,6 @@ from itertools import pairwise
 from operator import itemgetter
 
 from kit import exposition
-from kit.check import chance, server_times
 from kit.check.codes import Code
 from kit.check.evidence import ROUNDING_S, Counters, Evidence, Pass, subject_of, went_through
 from kit.check.finding import Finding
@@ -32,8 +30,7 @@ _TOKENS = itemgetter(1)
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    """Yield the findings of this tier."""
-    yield from findings(Code.ARITHMETIC_TIER, ())
+    """Yield these findings of the arithmetic tier."""
     yield from findings(Code.ARITHMETIC_COMPLETION_TOKENS, _completion_tokens(evidence))
     yield from findings(Code.ARITHMETIC_PROMPT_TOKENS, _prompt_tokens(evidence))
     yield from findings(Code.ARITHMETIC_CHUNKS, _chunks(evidence))
@@ -42,8 +39,11 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     yield from findings(Code.ARITHMETIC_OVERLAP, _overlaps(evidence))
     yield from findings(Code.ARITHMETIC_SPAN, _span(evidence))
     yield from findings(Code.ARITHMETIC_CLOCK, _clock(evidence))
-    yield from server_times.check(evidence, is_utc_steady=not any(_clock(evidence)))
-    yield from chance.check(evidence)
+
+
+def is_utc_steady(evidence: Evidence) -> bool:
+    """Tell whether the UTC clock went with the monotonic one."""
+    return not any(_clock(evidence))
 
 
 def _completion_tokens(evidence: Evidence) -> Iterator[Problem]:

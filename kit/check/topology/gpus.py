@@ -4,12 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from kit.bundle import TELEMETRY
-from kit.check import samples
 from kit.check.codes import Code
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
-from kit.check.samples import no_telemetry, while_measured, while_serving
+from kit.check.topology import samples
+from kit.check.topology.samples import no_telemetry, while_measured, while_serving
 from kit.plan import Engine
 from kit.spec import Transport
 from kit.telemetry import ClockReason, GpuFacts, Reading, Sample

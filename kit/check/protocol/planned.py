@@ -1,4 +1,4 @@
-"""Tier 6, protocol: the plan is one that may be measured, and what was measured is the plan.
+"""The protocol tier's look at the plan: it may be measured, and what was measured is the plan.
 
 Knows the published protocol and the kit's own; suites and models are handed in as data.
 """
@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kit.bundle import HOST_FACTS, Document, ModelFile, Runtime, Status
-from kit.check import conduct, steadiness
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, subject_of
 from kit.check.finding import Finding
@@ -58,11 +57,10 @@ _PROTOCOLS = {
 
 
 def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
-    """Yield the findings of this tier, its warnings included."""
+    """Yield these findings of the protocol tier."""
     document, plan = evidence.document, evidence.document.plan
     planned = tuple(requests(plan))
     model = shipped.models.get(plan.cell.model) if evidence.is_own_engine else None
-    yield from findings(Code.PROTOCOL_TIER, ())
     yield from findings(Code.PROTOCOL_STATUS, _status(document, evidence.records))
     yield from findings(Code.PROTOCOL_RUNTIME, _runtime(evidence))
     yield from findings(Code.PROTOCOL_DEFINITION, _definition(plan))
@@ -75,8 +73,6 @@ def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
         yield from findings(Code.PROTOCOL_BASE_IMAGE, _base_image(evidence, shipped.base_image))
     yield from findings(Code.PROTOCOL_REQUESTS, _requests(evidence, planned))
     yield from findings(Code.PROTOCOL_SEED, _seeds(evidence.records, planned))
-    yield from conduct.check(evidence)
-    yield from steadiness.check(evidence)
 
 
 def _status(document: Document, records: tuple[Record, ...]) -> Iterator[Problem]:

@@ -1,0 +1,18 @@
+"""Tier 3, arithmetic: every number that can be counted twice is, and the two must agree."""
+
+from collections.abc import Iterator
+
+from kit.check.arithmetic import chance, counts, server_times, text
+from kit.check.codes import Code
+from kit.check.evidence import Evidence, Shipped
+from kit.check.finding import Finding
+from kit.check.problem import findings
+
+
+def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
+    """Yield the findings of this tier."""
+    yield from findings(Code.ARITHMETIC_TIER, ())
+    yield from counts.check(evidence)
+    yield from server_times.check(evidence, is_utc_steady=counts.is_utc_steady(evidence))
+    yield from chance.check(evidence)
+    yield from text.check(evidence, shipped)
