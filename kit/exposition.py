@@ -46,10 +46,10 @@ LINE_LIMIT_BYTES = 4096
 LINES_LIMIT = 1000
 """Lines of the samples asked for; each of a server's engines has one of each."""
 
-_VALUE = re.compile(
-    rb"[ \t]*"
-    rb'(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\}[ \t]*|(?<=[ \t]))'
-    rb"(?P<value>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(?:[ \t\r]|$)"
+_VALUE = (
+    r"[ \t]*+"
+    r'(?:\{(?:[^"}\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+\}[ \t]*+|(?<=[ \t]))'
+    r"(?P<value>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(?=[ \t\r\n]|\Z)"
 )
 """What follows a name: labels with quoted values, number; a timestamp or an exemplar may follow."""
 
@@ -60,13 +60,14 @@ def totals(exposition: bytes, names: Iterable[str]) -> dict[str, float]:
     So is one of which a line cannot be read, or holds a value that is not finite: half a sum would
     be a wrong figure, not an absent one. Of too many lines nothing is read.
     """
-    found: dict[str, float] = {}
+    found: dict[bytes, float] = {}
     for number, line in enumerate(_lines_of(tuple(names)).finditer(b"\n" + exposition)):
         if number == LINES_LIMIT:
             return {}
-        name = line["name"].decode()
-        found[name] = found.get(name, 0.0) + _value(line["rest"])
-    return {name: total for name, total in found.items() if math.isfinite(total)}
+        name, value = line.groups()
+        is_read = value is not None and line.end() - line.start() <= LINE_LIMIT_BYTES
+        found[name] = found.get(name, 0.0) + (float(value) if is_read else math.nan)
+    return {name.decode(): total for name, total in found.items() if math.isfinite(total)}
 
 
 @cache
@@ -74,8 +75,7 @@ def _lines_of(names: tuple[str, ...]) -> re.Pattern[bytes]:
     """Return what finds the lines that begin with one of these names, in one pass over a text."""
     either = _either(frozenset(names)) if names else "(?!)"
     end_of_name = r"(?=[ \t{\r\n]|\Z)"
-    line = rf"\n[ \t]*(?P<name>{either})(?P<rest>{end_of_name}[^\n]*)"
-    return re.compile(line.encode())
+    return re.compile(rf"\n[ \t]*+(?P<name>{either}){end_of_name}(?:{_VALUE})?[^\n]*+".encode())
 
 
 def _either(names: frozenset[str]) -> str:
@@ -89,9 +89,3 @@ def _either(names: frozenset[str]) -> str:
     by_letter = groupby(sorted(rests), key=lambda rest: rest[:1])
     branches = (_either(frozenset(group)) for _, group in by_letter)
     return f"{re.escape(shared)}(?:{'|'.join(branches)})"
-
-
-def _value(rest: bytes) -> float:
-    """Return a sample's value, NaN where it cannot be read."""
-    sample = _VALUE.match(rest) if len(rest) <= LINE_LIMIT_BYTES else None
-    return float(sample["value"]) if sample else math.nan
