@@ -16,7 +16,8 @@ CELL := $${TOPOLOGY:+--topology "$$TOPOLOGY"} $${MODEL:+--model "$$MODEL"} \
 BUNDLES := "$${BUNDLE:-results/local}"
 
 .DEFAULT_GOAL := help
-.PHONY: help bench rehearsal doctor images plan verify report test fuzz lint lock clean distclean
+.PHONY: help bench rehearsal doctor images plan verify report test fuzz pages lint lock clean \
+	distclean
 
 help:
 	@echo 'make bench      measure, verify and report; sets up everything it needs'
@@ -29,6 +30,7 @@ help:
 	@echo 'make test       prove the project; sets up everything it needs'
 	@echo 'make fuzz       look for input that breaks a parser: FUZZ_SECONDS=300 for each'
 	@echo 'make lint       ruff, mypy --strict, yamllint, hadolint, shellcheck'
+	@echo 'make pages      render CHECKS.md and tests/cases/README.md again'
 	@echo 'make lock       recompile docker/*.lock from docker/*.in'
 	@echo 'make clean      remove caches and reports; keep bundles and environments'
 	@echo 'make distclean  remove the environments too'
@@ -41,7 +43,10 @@ help:
 	@echo 'make turns every failure into exit code 2; for exact ones call $(KIT) itself.'
 
 bench:
-	@if [ -n "$$ENDPOINT" ] || [ "$$RUNTIME" = docker ]; then $(SETUP) kit; else $(SETUP) kit engine; fi
+	@case "$$ENDPOINT$$RUNTIME/$$TOPOLOGY" in \
+	/ | process/* | /cpu-*) $(SETUP) kit engine ;; \
+	*) $(SETUP) kit ;; \
+	esac
 	@$(KIT) bench $(CELL) $${RUNTIME:+--runtime "$$RUNTIME"} $${ENDPOINT:+--endpoint "$$ENDPOINT"}
 
 # The driver's library: the machine's own, or the stand-in that `.ci/docker-engine` puts there.
@@ -67,8 +72,9 @@ images:
 	@case "$$MODEL" in \
 	"" | *-mini) set -x; $(BUILD) -f docker/cpu.Dockerfile -t $(IMAGE)/cpu:$(VERSION) . ;; \
 	*) $(SETUP) kit; set -ex; \
+	   $(KIT) model-dockerfile "$$MODEL" > .kit/model.Dockerfile; \
 	   $(BUILD) -f docker/server.Dockerfile -t $(IMAGE)/server:$(VERSION) .; \
-	   $(KIT) model-dockerfile "$$MODEL" | $(BUILD) -f - \
+	   $(BUILD) -f .kit/model.Dockerfile \
 	       --build-arg SERVER=$(IMAGE)/server:$(VERSION) -t $(IMAGE)/"$$MODEL":$(VERSION) . ;; \
 	esac
 
@@ -91,6 +97,12 @@ test:
 fuzz:
 	@$(SETUP) dev
 	$(DEV)/python -m tests.fuzz.run all --seconds "$${FUZZ_SECONDS:-300}" --corpus .kit/fuzz
+
+pages:
+	@$(SETUP) dev
+	$(DEV)/python -c 'from kit.check import codes; print(codes.page(), end="")' > CHECKS.md
+	$(DEV)/python -c 'from tests.cases import tampering; print(tampering.page(), end="")' \
+	    > tests/cases/README.md
 
 lint:
 	@$(SETUP) dev

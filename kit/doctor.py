@@ -96,7 +96,10 @@ def gpu_lacks(facts: MachineFacts, topology: Topology, chosen: Sequence[str]) ->
     """
     ranks, inventory = topology.tensor_parallel_size, facts.gpus
     if inventory is None:
-        yield _lack(f"{ranks} NVIDIA GPU{'s' * (ranks > 1)}, or their driver", "nvidia-smi")
+        gpus = "GPU with its driver" if ranks == 1 else "GPUs with their driver"
+        yield _lack(
+            f"{ranks} NVIDIA {gpus}", "nvidia-smi, which must list them: driver 570 or newer"
+        )
         return
     given = [gpu for gpu in inventory.gpus if _is_chosen(gpu, chosen)]
     fitting = [gpu for gpu in given if _fits(gpu)]

@@ -281,8 +281,8 @@ def _added_flags(device: Device) -> Deviation:
         case Device.GPU:
             return Deviation(
                 what="--enable-prompt-tokens-details and --enable-auto-tool-choice added",
-                why="the first shows what came from the cache; without the second vLLM answers a "
-                "request with tools with an error, which the article's server did",
+                why="the first shows what came from the cache; without the second vLLM refuses "
+                "requests with tools, which the article's server answered",
             )
     assert_never(device)
 
@@ -299,8 +299,9 @@ def _protocol_deviations(choices: Choices) -> Iterator[Deviation]:
             why="asked for with --passes",
         )
     if choices.protocol is not ProtocolName.ARTICLE:
+        repeated = "" if choices.passes == 1 else "repeated measured passes, "
         yield Deviation(
-            what="repeated measured passes, one kept connection, a streaming pass of its own",
+            what=f"{repeated}one kept connection, a streaming pass of its own",
             why="the published single pass has no error bar; PROTOCOL=article leaves these out",
         )
     if choices.cache is CachePolicy.COLD:

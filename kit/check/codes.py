@@ -56,7 +56,7 @@ class Code(Enum):
     INTEGRITY_BAG = (
         "integrity-bag",
         "the folder or archive is a BagIt bag (RFC 8493)",
-        "name the folder that holds bagit.txt and data/",
+        "name the folder that holds bagit.txt and data/; make bench puts them into results/local",
     )
     INTEGRITY_ARCHIVE = (
         "integrity-archive",
@@ -305,7 +305,7 @@ class Code(Enum):
     )
     PHYSICS_TIER = (
         "physics-tier",
-        "the model's shape and the GPUs' limits are known, so this tier looked at the figures",
+        "figures were held against what the model's shape and the GPUs allow, both being known",
         "nothing to do; where it is only the GPU that is not known, add it to docker/gpus.toml",
     )
     PHYSICS_ROOFLINE = (
@@ -436,7 +436,7 @@ class Code(Enum):
     PROTOCOL_FIRST_PASS = (
         "protocol-first-pass",
         "the first measured pass is as fast as the rest",
-        "the server was still warming up: measure again on the running server, or ignore pass 1",
+        "the server was still warming up: measure again with more passes, on an idle host",
     )
     PROTOCOL_SPREAD = (
         "protocol-spread",
@@ -455,7 +455,7 @@ class Code(Enum):
     )
     CLAIMS_TIER = (
         "claims-tier",
-        "the article's claims were judged",
+        "a reference's claims were judged",
         "kit verify PATH... --reference article-part-1: claims are about sets of bundles",
     )
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kit import bundle
-from kit.bundle import Document, Runtime
 from kit.check import (
     arithmetic,
     copies,
@@ -23,14 +22,14 @@ from kit.check import (
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, gather
 from kit.check.finding import Finding, Verdict
-from kit.check.problem import BUNDLE, findings, unchecked
+from kit.check.problem import BUNDLE, Problem, findings, unchecked
 from kit.check.refusal import Refusal
 from kit.check.schema import Validators
 
-_ELSEWHERE = {
-    Code.PHYSICS_TIER: "not judged by this version",
-    Code.CLAIMS_TIER: "claims are judged for a set of bundles: kit verify PATH... --reference NAME",
-}
+_OF_SETS = "claims are judged for a set of bundles: kit verify PATH... --reference NAME"
+
+
+_TIERS = (Code.ARITHMETIC_TIER, Code.TOPOLOGY_TIER, Code.PHYSICS_TIER, Code.PROTOCOL_TIER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,26 +91,20 @@ def _gathered(
 
 
 def _upper_tiers(evidence: Evidence | None, known: Known) -> Iterator[Finding]:
-    document = None if evidence is None else evidence.document
     if evidence is None:
-        yield from _blind(Code.ARITHMETIC_TIER)
-        yield from _blind(Code.TOPOLOGY_TIER)
-        yield from _blind(Code.PHYSICS_TIER)
-        yield from _blind(Code.PROTOCOL_TIER)
+        for code in _TIERS:
+            unread = unchecked(BUNDLE, "document or records cannot be read", code.holds)
+            yield from findings(code, [unread])
     else:
         yield from arithmetic.check(evidence, known.shipped)
         yield from topology.check(evidence, known.shipped)
         yield from physics.check(evidence, known.shipped)
         yield from protocol.check(evidence, known.shipped)
-    yield from _not_judged(Code.CLAIMS_TIER, document)
+    yield from findings(Code.CLAIMS_TIER, [_claims(evidence)])
 
 
-def _blind(code: Code) -> Iterator[Finding]:
-    yield from findings(code, [unchecked(BUNDLE, "document or records cannot be read", code.holds)])
-
-
-def _not_judged(code: Code, document: Document | None) -> Iterator[Finding]:
-    """Say that a tier did not look at this bundle, and why."""
-    of_endpoint = document is not None and document.runtime is Runtime.ENDPOINT
-    reason = "nothing is known of the server" if of_endpoint else _ELSEWHERE[code]
-    yield from findings(code, [unchecked(BUNDLE, reason, code.holds)])
+def _claims(evidence: Evidence | None) -> Problem:
+    """Say why one bundle alone is not asked about claims."""
+    is_own = evidence is None or evidence.is_own_engine
+    reason = _OF_SETS if is_own else "nothing is known of the server"
+    return unchecked(BUNDLE, reason, Code.CLAIMS_TIER.holds)

@@ -76,12 +76,16 @@ def commands() -> None:
 def _cell_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options that choose what is to be run; `bench` and `plan` share them."""
     options = (
-        click.option("--topology", help="A file of compose/; by default what this machine serves."),
+        click.option("--topology", help="A file of compose/; by default cpu-tp1."),
         click.option(
-            "--model", "models", multiple=True, help="Repeatable; by default all it serves."
+            "--model", "models", multiple=True, help="Repeatable; by default all that it serves."
         ),
         click.option("--suite", default="single", show_default=True, help="A folder of prompts/."),
-        click.option("--passes", type=click.IntRange(1, 1000), help="Measured; by default 5."),
+        click.option(
+            "--passes",
+            type=click.IntRange(1, 1000),
+            help="Measured; by default 5, or 1 of the article's protocol.",
+        ),
         click.option(
             "--protocol",
             default="kit",
@@ -112,7 +116,7 @@ def _cell_options(command: Callable[..., int]) -> Callable[..., int]:
     return command
 
 
-@commands.command()
+@commands.command(short_help="Measure, seal, verify and report.")
 @_cell_options
 @click.option("--port", type=click.IntRange(1, 65535), help="By default a free one on loopback.")
 @click.option("--endpoint", metavar="URL", help="Measure a server that already runs instead.")
@@ -121,7 +125,12 @@ def _cell_options(command: Callable[..., int]) -> Callable[..., int]:
 @click.option(
     "--rehearsal", is_flag=True, help="Walk a GPU topology with the CPU engine: no result."
 )
-@click.option("-o", "--output", type=FOLDER, help="For bundles; by default results/local.")
+@click.option(
+    "-o",
+    "--output",
+    type=FOLDER,
+    help="For bundles; by default results/local. A page goes beside it.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Neither progress nor summary.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON on standard output.")
 def bench(**options: Any) -> int:
@@ -142,7 +151,7 @@ def plan(**options: Any) -> int:
     return show(CellOptions(**options), as_json=as_json)
 
 
-@commands.command()
+@commands.command(short_help="What this machine can run, and what it lacks.")
 @click.option("--json", "as_json", is_flag=True, help="Facts and findings as one JSON document.")
 def doctor(as_json: bool) -> int:
     """Say what this machine can run, what it lacks, and how to get it."""
@@ -151,7 +160,7 @@ def doctor(as_json: bool) -> int:
     return show(as_json=as_json)
 
 
-@commands.command()
+@commands.command(hidden=True)
 @click.option("--topology", required=True, help="A file of compose/.")
 @click.option("--model", required=True, help="A service of that file.")
 @click.option("--engine", "engine_url", required=True, metavar="URL", help="Where it serves.")
@@ -172,7 +181,7 @@ def measure(**options: Any) -> int:
     return measure(MeasureOptions(**options))
 
 
-@commands.command()
+@commands.command(hidden=True)
 @click.option("-o", "--output", type=FOLDER, required=True, help="A folder for each goes there.")
 @click.argument("models", nargs=-1)
 def twins(output: Path, models: tuple[str, ...]) -> int:
@@ -182,7 +191,7 @@ def twins(output: Path, models: tuple[str, ...]) -> int:
     return make(models, output)
 
 
-@commands.command()
+@commands.command(short_help="Pin the files of models.")
 @click.argument("models", nargs=-1)
 @click.option(
     "--from-mirror-for-tests",
@@ -196,7 +205,7 @@ def lock_models(models: tuple[str, ...], from_mirror_for_tests: bool) -> int:
     return lock(models, from_mirror_for_tests=from_mirror_for_tests)
 
 
-@commands.command()
+@commands.command(hidden=True)
 @click.argument("model")
 def model_dockerfile(model: str) -> int:
     """Print the Dockerfile that bakes a pinned model into a server's image."""
@@ -205,7 +214,7 @@ def model_dockerfile(model: str) -> int:
     return dockerfile(model)
 
 
-@commands.command()
+@commands.command(short_help="Check bundles, and what they say of claims.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
@@ -238,7 +247,12 @@ def model_dockerfile(model: str) -> int:
     type=FILE,
     help="A model's tokenizer.json: holds texts against token ids. Repeatable; twins need none.",
 )
-@click.option("-j", "--jobs", type=click.IntRange(1, 256), help="Processes; by default the cores.")
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 256),
+    help="Processes, but for claims; by default the cores.",
+)
 def verify(**options: Any) -> int:
     """Check bundles, trusting nothing that can be recomputed; and what they say of claims."""
     from kit.cli.verify import VerifyOptions, verify
@@ -246,7 +260,7 @@ def verify(**options: Any) -> int:
     return verify(VerifyOptions(**options))
 
 
-@commands.command()
+@commands.command(short_help="Judge accepted bundles again.")
 @click.option("--update", is_flag=True, help="Write the verdict instead of holding it against it.")
 def results(update: bool) -> int:
     """Judge every accepted bundle again: the verdict must be the one that is committed."""
@@ -255,7 +269,7 @@ def results(update: bool) -> int:
     return results(update=update)
 
 
-@commands.command()
+@commands.command(short_help="Hold a publication against itself.")
 @click.argument("name")
 @click.option("--raw", type=FOLDER, help="The author's data files, to be looked at as well.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
@@ -278,7 +292,9 @@ def pack(path: Path, output: Path) -> int:
 
 @commands.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=FOLDER, help="Where the page and the pictures go.")
+@click.option(
+    "-o", "--output", type=FOLDER, help="For the page and pictures; by default results/report."
+)
 @click.option(
     "--format",
     "form",
@@ -294,7 +310,7 @@ def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
     return report(paths, output, form)
 
 
-@commands.command()
+@commands.command(hidden=True)
 @click.option("-o", "--output", type=FILE, required=True, help="The file that is written.")
 @click.option("--until", type=FILE, required=True, help="Stop as soon as this file is there.")
 @click.option(

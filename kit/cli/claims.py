@@ -51,6 +51,12 @@ def _judged(
 
 def _parameters(settings: Sequence[str], wanted: Sequence[Reference]) -> dict[str, float]:
     """Read NAME=NUMBER settings; each must be a parameter of a reference that was asked for."""
+    if settings and not wanted:
+        raise UsageError(
+            f"nothing to set {settings[0]!r} for",
+            "a parameter is a reference's: --set goes with --reference",
+            "kit verify PATH... --reference article-part-1 --set gpu-price-usd=650",
+        )
     valid = {name for one in wanted for name in one.parameters}
     found = {}
     for setting in settings:
@@ -58,7 +64,7 @@ def _parameters(settings: Sequence[str], wanted: Sequence[Reference]) -> dict[st
         if name not in valid or not _NUMBER.fullmatch(number):
             raise UsageError(
                 f"cannot set {setting!r}",
-                f"NAME=NUMBER; names: {', '.join(sorted(valid)) or 'none in this reference'}",
+                f"NAME=NUMBER, such as 650 or 649.99; names: {', '.join(sorted(valid)) or 'none'}",
                 "kit verify --help",
             )
         found[name] = float(number)

@@ -49,6 +49,10 @@ def _usage_error(error: click.ClickException) -> UsageError:
 
 def _cannot_go_on(error: OSError) -> MachineError:
     place = f" ({error.filename})" if error.filename else ""
+    if isinstance(error, FileNotFoundError):
+        return MachineError(
+            f"there is no such file{place}", "something that this needs is not there", "ls -l"
+        )
     return MachineError(
         f"cannot read or write{place}: {error.strerror or error}",
         "a disk is full, or a file is not ours to use",

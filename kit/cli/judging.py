@@ -76,6 +76,19 @@ def read_folder(path: Path) -> disk.Folder:
         return disk.Folder(files={}, refused=(refusal,))
 
 
+def bundles_at(path: Path) -> Sequence[Path]:
+    """Return the bundles in a folder of bundles; else the path itself, whatever it is.
+
+    Raises `UsageError` where there is no such path.
+    """
+    _require_there(path)
+    is_folder = path.is_dir() and not path.is_symlink()
+    if not is_folder or _holds_bag(path):
+        return [path]
+    inside = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    return [entry for entry in inside if _may_be_bundle(entry)] or [path]
+
+
 def _read(folder: disk.Folder) -> Bundle | None:
     try:
         return bundle.read(folder.files)
@@ -89,17 +102,7 @@ def _shown(path: Path) -> str:
 
 
 def _all_bundles(paths: Sequence[Path]) -> list[Path]:
-    return [bundle for path in paths for bundle in _bundles_at(path)]
-
-
-def _bundles_at(path: Path) -> Sequence[Path]:
-    """Return the bundles in a folder of bundles; else the path itself, whatever it is."""
-    _require_there(path)
-    is_folder = path.is_dir() and not path.is_symlink()
-    if not is_folder or _holds_bag(path):
-        return [path]
-    inside = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-    return [entry for entry in inside if _may_be_bundle(entry)] or [path]
+    return [bundle for path in paths for bundle in bundles_at(path)]
 
 
 def _may_be_bundle(entry: Path) -> bool:

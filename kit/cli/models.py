@@ -20,7 +20,7 @@ def lock(names: Iterable[str], *, from_mirror_for_tests: bool) -> int:
     if not from_mirror_for_tests:
         pins.require_the_hub_itself(hub)
     for name in names or sorted(checkout.hub_models()):
-        model = checkout.choose("model", name, checkout.hub_models())
+        model = checkout.choose("model", name, checkout.hub_models(), "kit lock-models")
         click.echo(f"{name}: asking {hub.endpoint} for {model.repository}", err=True)
         former = checkout.former_pin(model)
         locked = pins.lock(former or model, hub)

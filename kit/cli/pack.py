@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from kit.check.verify import known, verify
-from kit.cli.judging import read_folder
+from kit.cli.judging import bundles_at, read_folder
 from kit.edge import archive, checkout, disk
 from kit.errors import BundleError, ExitCode, UsageError
 from kit.report import verdict_text
@@ -24,6 +24,13 @@ def pack(path: Path, output: Path) -> int:
             f"the name of an archive ends in {endings}",
             f"kit pack {path} -o {output}{archive.Compression.ZSTD.value}",
         )
+    _require_one_bundle(path)
+    if output.resolve().is_relative_to(path.resolve()):
+        raise UsageError(
+            f"{output} is inside of the bundle",
+            "a bundle holds nothing but what was sealed",
+            f"kit pack {path} -o {path.resolve().name}{compression.value}",
+        )
     folder = read_folder(path)
     held_against = known(checkout.schemas(), checkout.shipped())
     verdict = verify(str(path), folder.files, folder.refused, held_against)
@@ -38,3 +45,13 @@ def pack(path: Path, output: Path) -> int:
     disk.overwrite(output, archive.pack(folder.files, name, compression))
     click.echo(output)
     return ExitCode.DONE
+
+
+def _require_one_bundle(path: Path) -> None:
+    inside = bundles_at(path)
+    if list(inside) != [path]:
+        raise UsageError(
+            f"{path} is a folder of {len(inside)} bundles",
+            "an archive holds one",
+            f"kit pack {inside[0]} -o FILE{archive.Compression.ZSTD.value}",
+        )

@@ -92,8 +92,11 @@ def that_fits(planned: Plan) -> Plan:
 
 
 def default_topology() -> str:
-    """Return the topology for this machine, and say in a line why."""
-    found = "an NVIDIA GPU is here, but no model for one is pinned yet"
+    """Return the topology that needs nothing but the checkout, and say in a line what else may be.
+
+    Never one on GPUs: that takes images, which somebody has built.
+    """
+    found = "an NVIDIA GPU is here, and TOPOLOGY=tp1 uses it once `make doctor` says so"
     reason = found if probes.has_nvidia_gpu() else "no NVIDIA GPU here"
     click.echo(f"{reason}: taking the CPU default, {CPU_DEFAULT}", err=True)
     return CPU_DEFAULT
@@ -153,7 +156,20 @@ def _deviation_lines(planned: Plan) -> Iterator[str]:
         yield f"              because {deviation.why}"
 
 
+def _require_served(topology: Topology, model: str) -> None:
+    """Refuse a model that only other topologies serve, and name these."""
+    names = sorted(path.stem for path in checkout.compose_files())
+    others = [name for name in names if model in checkout.topology(name).services]
+    if model not in topology.services and others:
+        raise UsageError(
+            f"{topology.id} does not serve {model}",
+            f"of the topologies, {', '.join(others)} serve it",
+            f"kit plan --topology {others[0]} --model {model}",
+        )
+
+
 def _planned(options: CellOptions, topology: Topology, model: str) -> PlannedCell:
+    _require_served(topology, model)
     service = checkout.choose("model", model, topology.services)
     known = checkout.choose("model", model, checkout.models())
     engine = plan.describe_engine(topology, spec.fill(service, {}))

@@ -12,6 +12,8 @@ from kit.models import Twin
 def make(models: tuple[str, ...], output: Path) -> int:
     """Make each model that is not there yet, and print its folder."""
     known = {name: one for name, one in checkout.models().items() if isinstance(one, Twin)}
+    example = f"kit twins {min(known)} -o {output}"
     for model in models or tuple(known):
-        click.echo(twins.ensure_twin(checkout.choose("model", model, known), output.absolute()))
+        twin = checkout.choose("model", model, known, example)
+        click.echo(twins.ensure_twin(twin, output.absolute()))
     return ExitCode.DONE

@@ -31,7 +31,6 @@ ENGINE_LOCK = ROOT / "docker" / "cpu-engine.lock"
 LOCAL_RESULTS = ROOT / "results" / "local"
 COMMUNITY = ROOT / "results" / "community"
 REPORT = ROOT / "results" / "report"
-_EXAMPLES = {"reference": "kit audit article-part-1"}
 
 
 def models() -> dict[str, Model]:
@@ -114,7 +113,7 @@ def references() -> dict[str, Reference]:
 def published(wanted: str, shipped: Mapping[str, Reference]) -> Reference:
     """Return a reference by its id, or from a file; raise `UsageError` with the valid ids."""
     if wanted in shipped or not wanted.endswith((".toml", ".json")):
-        return choose("reference", wanted, shipped)
+        return choose("reference", wanted, shipped, "kit audit article-part-1")
     try:
         with Path(wanted).open("rb") as file:
             return parse_reference(file.read(LIMIT_BYTES + 1), wanted)
@@ -144,13 +143,13 @@ def facts() -> Facts:
     return parse_facts(*_bytes_and_name(ROOT / "results" / "facts.toml"), configs)
 
 
-def choose(kind: str, wanted: str, valid: Mapping[str, T]) -> T:
-    """Return `valid[wanted]`; raise `UsageError` with the valid names."""
+def choose(kind: str, wanted: str, valid: Mapping[str, T], example: str | None = None) -> T:
+    """Return `valid[wanted]`; raise `UsageError` with the valid names, and an example of use."""
     if wanted not in valid:
         raise UsageError(
             f"unknown {kind} {wanted!r}",
             f"valid: {', '.join(sorted(valid)) or 'none'}",
-            _EXAMPLES.get(kind, f"make bench {kind.upper()}={min(valid, default='...')}"),
+            example or f"make bench {kind.upper()}={min(valid, default='...')}",
         )
     return valid[wanted]
 

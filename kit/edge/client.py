@@ -138,7 +138,7 @@ def served_models(base_url: str) -> tuple[str, ...]:
     if not found:
         raise MachineError(
             f"{base_url} does not list its models",
-            "the URL must be that of a running OpenAI-compatible server, without /v1",
+            "no OpenAI-compatible server answers there",
             f"curl {base_url}/v1/models",
         )
     return found

@@ -86,6 +86,6 @@ def _steal(name: str, load: Load | None) -> Iterator[Problem]:
 
 def _governor(host: Host) -> Iterator[Problem]:
     if host.governor is None:
-        yield unchecked(BUNDLE, "the host tells no governor", f"`{PERFORMANCE}`")
+        yield unchecked(BUNDLE, "the host tells no governor, as a virtual one", PERFORMANCE)
     elif host.governor != PERFORMANCE:
-        yield warn(BUNDLE, clip(host.governor), f"`{PERFORMANCE}`")
+        yield warn(BUNDLE, clip(host.governor), PERFORMANCE)

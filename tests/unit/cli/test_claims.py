@@ -102,7 +102,7 @@ def test_terminal_lines_begin_with_the_answer_and_escape_what_bundles_say() -> N
         (("--reference", "no/such.toml"), 2, "cannot read"),
         (("--reference", "article-part-1", "--set", "price=1"), 2, "names: gpu-price-usd"),
         (("--reference", "article-part-1", "--set", "gpu-price-usd=x"), 2, "NAME=NUMBER"),
-        (("--set", "gpu-price-usd=1"), 2, "none in this reference"),
+        (("--set", "gpu-price-usd=1"), 2, "--set goes with --reference"),
     ],
 )
 def test_wrong_usage_says_what_is_valid(

@@ -266,7 +266,7 @@ def test_an_output_folder_for_text_is_refused(good_bundle: Path, tmp_path: Path)
         ("tp2-nvlink", {"LINKS": "0"}, "an NVLink bridge whose links are up"),
         ("tp2-pcie", {"GPUS": "1"}, "2 GPUs of compute capability 8.0 or newer with 24 GB (has 1)"),
         ("tp1", {"PROCESSES": "1"}, "GPU 0 for itself (1 process on it)"),
-        ("tp1", {"BROKEN": "1"}, "1 NVIDIA GPU, or their driver"),
+        ("tp1", {"BROKEN": "1"}, "1 NVIDIA GPU with its driver"),
     ],
 )
 def test_cards_that_cannot_serve_are_refused_before_anything_starts(
@@ -419,3 +419,23 @@ def _stand_in(folder: Path, *arguments: str) -> Iterator[str]:
     )
     with process.serving(service, Path(sys.prefix), folder / f"{port}.log", 1.0):
         yield f"http://127.0.0.1:{port}"
+
+
+def test_an_archive_is_of_one_bundle_and_outside_of_it(good_bundle: Path, tmp_path: Path) -> None:
+    disk.write_folder(tmp_path / "several" / "one", disk.read_folder(good_bundle).files)
+    many = kit("pack", str(tmp_path / "several"), "-o", str(tmp_path / "x.tar.zst"))
+    assert many.returncode == 2
+    assert f"next: kit pack {tmp_path / 'several' / 'one'} -o" in many.stderr
+    inside = kit("pack", str(good_bundle), "-o", str(good_bundle / "x.tar.zst"))
+    assert inside.returncode == 2
+    assert "is inside of the bundle" in inside.stderr
+    absent = kit("pack", str(tmp_path / "absent"), "-o", str(tmp_path / "x.tar.zst"))
+    assert absent.returncode == 2
+    assert not (tmp_path / "x.tar.zst").exists()
+
+
+def test_a_model_of_other_topologies_is_told_where_it_is() -> None:
+    done = kit("plan", "--topology", "cpu-tp1", "--model", "moe")
+    assert done.returncode == 2
+    assert "cpu-tp1 does not serve moe" in done.stderr
+    assert "next: kit plan --topology tp1 --model moe" in done.stderr
