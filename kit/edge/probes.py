@@ -23,7 +23,11 @@ _SHORTEST_PRIVATE_NAME = 2
 _HOST_ID = re.compile(r"[0-9a-f]{32}")
 
 _NAMELESS = ("/", "root", "user", "localhost", "localdomain", "ip6-localhost", "ip6-loopback")
-_EVIDENCE = ("cpu", "engine", "gpu", "http", "info", "model", "nccl", "python", "server", "vllm")
+_EVIDENCE = (
+    *("auto", "bfloat16", "chat", "completions", "core", "cpu", "dense", "engine", "false"),
+    *("float16", "fp8", "gpu", "http", "info", "mini", "model", "moe", "nccl", "none", "omp"),
+    *("post", "python", "rank", "server", "tokens", "torch", "true", "v1", "vllm", "warning"),
+)
 _HARMLESS = frozenset(_NAMELESS + _EVIDENCE)
 """Names that name nobody, or are words of the evidence itself: on a host called vllm the counters'
 own names would be redacted."""

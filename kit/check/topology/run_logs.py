@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from kit.bundle import NCCL_LOG, SERVER_LOG, Clock
+from kit import exposition
+from kit.bundle import NCCL_LOG, SERVER_LOG, Status
 from kit.check.codes import Code
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding
@@ -19,6 +20,9 @@ from kit.serverlog import ServerLog
 TIME_ZONES = timedelta(minutes=15)
 FARTHEST_ZONE = timedelta(hours=14, minutes=15)
 """Zones differ from UTC by whole quarters of an hour, by 14 hours at most."""
+
+MOST_BEFORE = 10**6
+"""Completions that an engine may have counted before: beyond, it is no count."""
 
 QUIET_S, LATE_S = 120, 60
 """A server that answers says so at once, and its throughput every ten seconds."""
@@ -41,25 +45,42 @@ def _of_this_run(evidence: Evidence, log: ServerLog | None) -> Iterator[Problem]
     if not log.completions and why is not None:
         yield unchecked(SERVER_LOG, f"the log tells of no completion: {why}", expected)
         return
-    is_short = log.completions < len(evidence.answered)
-    if is_short or log.completions > len(evidence.records):
+    most = len(evidence.records) + _others(evidence)
+    if not len(evidence.answered) <= log.completions <= most:
         yield fail(SERVER_LOG, f"{log.completions} chat completions", expected)
-    yield from _ends_with_the_run(evidence.document.clock, log.last_moment)
+    yield from _ends_with_the_run(evidence, log.last_moment)
 
 
-def _ends_with_the_run(clock: Clock, last_moment: str | None) -> Iterator[Problem]:
-    """Hold the log's last time against the run's end, by whatever time zone the server has."""
+def _others(evidence: Evidence) -> int:
+    """Return how many completions the log may tell of that no record does.
+
+    The one that was being streamed when the run was interrupted, and those that the engine had
+    counted before the first pass, of which the protocol tier warns.
+    """
+    before = (evidence.passes[0].before if evidence.passes else None) or {}
+    earlier = before.get(exposition.E2E_LATENCY_COUNT, 0.0)
+    was_cut = evidence.document.status is Status.PARTIAL
+    return was_cut + (int(earlier) if 0 <= earlier < MOST_BEFORE else 0)
+
+
+def _ends_with_the_run(evidence: Evidence, last_moment: str | None) -> Iterator[Problem]:
+    """Hold the log's last time against the run's end, by whatever time zone the server has.
+
+    A server that hangs is silent for as long as its last request was waited for.
+    """
     if last_moment is None:
         yield unchecked(SERVER_LOG, "no line bears a time", "times of this run")
         return
+    clock = evidence.document.clock
+    hung_s = sum(one.wall_s for one in evidence.records[-1:] if one.error is not None)
     try:
         end = datetime.fromisoformat(clock.end_utc)
         apart = min((moment - end for moment in _moments(last_moment, end.year)), key=abs)
     except ValueError as error:
         yield fail(SERVER_LOG, clip(error), "a date and a time")
         return
-    early_s = -(apart.total_seconds() - round(apart / TIME_ZONES) * TIME_ZONES.total_seconds())
-    if abs(apart) > FARTHEST_ZONE or not -LATE_S <= early_s <= QUIET_S:
+    quiet_s = (LATE_S - apart.total_seconds()) % TIME_ZONES.total_seconds()
+    if abs(apart) > FARTHEST_ZONE or quiet_s > LATE_S + QUIET_S + hung_s:
         expected = f"within {QUIET_S} s of the run's end, {clip(clock.end_utc)}"
         yield fail(SERVER_LOG, f"its last line is of {clip(last_moment)}", expected)
 

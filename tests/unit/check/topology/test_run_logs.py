@@ -1,12 +1,14 @@
 """Whether logs are of this run. No GPU was seen: NCCL's prefix and release are from the sources."""
 
 import dataclasses
+import re
 
 import pytest
 from msgspec.structs import replace
 
+from kit import exposition
 from kit.check.finding import Outcome
-from tests.factory import TRANSPORTS, Draft, Settings, draft, judge
+from tests.factory import TRANSPORTS, Draft, Settings, draft, judge, utc
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
 PCIE = Settings(topology="tp2-pcie", model="moe")
@@ -111,3 +113,55 @@ def test_a_server_log_without_prefixes_names_no_process() -> None:
         b"(VllmWorker-1 pid=42) ", b""
     )
     assert outcomes(made) == {PASS}
+
+
+COMPLETION = re.compile(rb".*POST /v1/chat/completions.*\n")
+
+
+def with_one_more(made: Draft) -> Draft:
+    """Let the log tell of one more completion, where the first was."""
+    assert made.server_log is not None
+    made.server_log = COMPLETION.sub(lambda line: 2 * line[0], made.server_log, count=1)
+    return made
+
+
+def test_what_was_being_streamed_when_a_run_was_cut_is_in_no_record() -> None:
+    """A server logs a stream when it begins, and a client keeps no record of half of one."""
+    made = draft(Settings(stop_after=7))
+    assert len(made.records) == 7
+    for completions in (7, 8):  # the seventh failed, and may be in the log as well
+        assert outcomes(with_one_more(made)) == {PASS}, completions
+    assert outcomes(with_one_more(made)) == {FAIL}
+    assert outcomes(with_one_more(draft())) == {FAIL}, "a run that went through has all records"
+
+
+def test_what_the_engine_had_counted_before_may_be_in_the_log() -> None:
+    made = with_one_more(draft())
+    sample = exposition.E2E_LATENCY_COUNT.encode()
+    for name, text in made.metrics.items():
+        made.metrics[name] = text + sample + b'{engine="1"} 1.0\n'
+    found = {one.code: one.outcome for one in judge(made.seal()).findings}
+    assert found["topology-log"] is PASS
+    assert found["protocol-fresh-engine"] is Outcome.WARN
+
+
+def test_a_server_that_hangs_is_silent_until_its_last_request_is_given_up() -> None:
+    made = draft(Settings(stop_after=7))
+    last = made.records[-1]
+    assert last.error is not None
+    made.records[-1] = replace(last, wall_s=600.2)
+    end_s = made.document.clock.end_s + 600
+    clock = replace(made.document.clock, end_s=end_s, end_utc=utc(end_s))
+    made.document = replace(made.document, clock=clock)
+    assert outcomes(made) == {PASS}
+    made.records[-1] = last
+    assert outcomes(made) == {FAIL}
+
+
+def test_a_redacted_argument_is_no_other_one() -> None:
+    made = draft()
+    assert made.server_log is not None
+    made.server_log = made.server_log.replace(b"'max_model_len': 64", b"'max_model_len': '<host>'")
+    assert b"<host>" in made.server_log
+    found = [one for one in judge(made.seal()).findings if one.code == "topology-arguments"]
+    assert [one.outcome for one in found] == [UNCHECKED]
