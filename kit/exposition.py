@@ -22,6 +22,9 @@ BETWEEN_TOKENS_SUM = "vllm:inter_token_latency_seconds_sum"
 HTTP_SUM = "http_request_duration_highr_seconds_sum"
 HTTP_COUNT = "http_request_duration_highr_seconds_count"
 
+STARTED = "vllm:generation_tokens_created"
+"""When the engine made its counters, by the UTC clock: no other start has made them just then."""
+
 STEADY = (
     GENERATION_TOKENS,
     PROMPT_TOKENS,
@@ -36,7 +39,7 @@ STEADY = (
 """Samples of vLLM 0.17 that do not move while nothing is asked of it: the engine counts a response
 before it is sent."""
 
-WITNESSES = (*STEADY, HTTP_SUM, HTTP_COUNT)
+WITNESSES = (*STEADY, HTTP_SUM, HTTP_COUNT, STARTED)
 """The samples that the checks hold against the client's records. Those of HTTP are counted once a
 response has been sent (prometheus-fastapi-instrumentator), and so may come a moment late."""
 

@@ -50,7 +50,8 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     `graph_registrations` are the numbers of CUDA graph addresses that custom all-reduce registered:
     it was in use. `gloo_peers` are the numbers of ranks that Gloo connected a rank to.
     `completions` counts the chat completions that were answered; `last_moment` is the last time
-    that a line bears, `MM-DD HH:MM:SS` by the server's own time zone. `is_cut` tells that the log
+    that a line bears, `MM-DD HH:MM:SS` by the server's own time zone, and `busy` those of the first
+    and the last line that told of tokens being generated. `is_cut` tells that the log
     holds more than was looked at.
     """
 
@@ -78,6 +79,7 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     cpu_shm_disabled: bool
     completions: int
     last_moment: str | None
+    busy: tuple[str, str] | None
     is_cut: bool
 
 
@@ -117,6 +119,10 @@ _RANK = re.compile(
 )
 _COMPLETION = b'"POST /v1/chat/completions HTTP/1.1" 200'
 _MOMENT = re.compile(rb"\b(?:INFO|WARNING) (?P<moment>\d\d-\d\d \d\d:\d\d:\d\d) \[")
+_BUSY = re.compile(
+    rb"INFO (?P<moment>\d\d-\d\d \d\d:\d\d:\d\d) \[loggers\.py:[0-9]{1,5}\] Engine [0-9]{1,4}: "
+    rb"[^\n]{0,60}Avg generation throughput: (?!0\.0 )[0-9]"
+)
 _TAIL_BYTES = 64 * 2**10
 
 _ALL_REDUCE = re.compile(r"\bdisable_custom_all_reduce=(True|False)\b")
@@ -166,8 +172,15 @@ def read(log: bytes) -> ServerLog:
         cpu_shm_disabled=bool(found["cpu_shm_disabled"]),
         completions=log.count(_COMPLETION, 0, LOG_LIMIT_BYTES),
         last_moment=_last_moment(log[-_TAIL_BYTES:]),
+        busy=_busy(log),
         is_cut=is_cut,
     )
+
+
+def _busy(log: bytes) -> tuple[str, str] | None:
+    """Return when the first and the last line told that tokens were generated."""
+    told = [line["moment"].decode() for line in _BUSY.finditer(log, 0, LOG_LIMIT_BYTES)]
+    return (told[0], told[-1]) if told else None
 
 
 def _last_moment(tail: bytes) -> str | None:

@@ -39,7 +39,14 @@ from kit.plan import CachePolicy, Choices, Dialect, Engine, Plan, ProtocolName
 from kit.record import ErrorCode, FinishReason, Phase, Record, Request
 from kit.spec import Device, Prompt, Suite, SuiteMode, Transport
 from kit.telemetry import Telemetry
-from tests.gpu_evidence import NCCL_LOGS, access_log, gpu_engine, server_log, telemetry_of
+from tests.gpu_evidence import (
+    NCCL_LOGS,
+    access_log,
+    gpu_engine,
+    server_log,
+    telemetry_of,
+    throughput_log,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -243,6 +250,12 @@ class FakeServer:
         )
     )
     seen: set[str] = field(default_factory=set)
+    started_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start at a moment of its own, without a throw of the dice that others are made with."""
+        start = f"{self.settings.topology} {self.settings.model} {hash(self.noise.getstate())}"
+        self.started_s = random.Random(start).uniform(0, 1e7)
 
     def send(self, planned: Plan, request: Request) -> Record:
         """Answer one request with its whole token budget."""
@@ -284,7 +297,7 @@ class FakeServer:
             f"vllm:num_requests_running{label} 0.0",
             "# TYPE vllm:generation_tokens_total counter",
             f"vllm:generation_tokens_total{label} {self.counters['generation']}",
-            f"vllm:generation_tokens_created{label} 1.7e+09",
+            f"vllm:generation_tokens_created{label} {1.7e9 + self.started_s!r}",
             f"vllm:prompt_tokens_total{label} {self.counters['prompt']}",
             f"vllm:prefix_cache_hits_total{label} {self.counters['hits']}",
             'vllm:e2e_request_latency_seconds_bucket{engine="0",le="+Inf",model_name="tiny"} 0.0',
@@ -372,12 +385,15 @@ def draft(settings: Settings | None = None) -> Draft:
 
 def logged(records: Iterable[Record], settings: Settings) -> bytes:
     """Return the log of a server that answered these records."""
-    answered = (one for one in records if one.error is None)
-    moments = (START + timedelta(seconds=one.sent_s + one.wall_s) for one in answered)
+    answered = [one for one in records if one.error is None]
+    ends_s = [one.sent_s + one.wall_s for one in answered]
+    moments = (START + timedelta(seconds=end_s) for end_s in ends_s)
+    each_ten_s = range(10, int(max(ends_s, default=0)) + 1, 10)
+    busy = (START + timedelta(seconds=at_s) for at_s in each_ten_s)
     model = settings.shipped.models[settings.model]
     model_class = CLASSES.get(model.config.get("model_type", ""))
     started = server_log(settings.engine, settings.model, model_class, _kv_tokens(settings))
-    log = started + access_log(moments)
+    log = started + throughput_log(busy) + access_log(moments)
     return log.replace(b"pid=8", b"pid=%d" % (8 + settings.seed))  # no two starts have one
 
 

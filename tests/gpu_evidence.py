@@ -139,6 +139,16 @@ def access_log(moments: Iterable[datetime]) -> bytes:
     )
 
 
+def throughput_log(moments: Iterable[datetime]) -> bytes:
+    """Return what a server writes each ten seconds in which it generates tokens."""
+    return b"".join(
+        f"(APIServer pid=8) INFO {moment:%m-%d %H:%M:%S} [loggers.py:259] Engine 000: "
+        "Avg prompt throughput: 9.1 tokens/s, Avg generation throughput: 41.7 tokens/s, "
+        "Running: 1 reqs\n".encode()
+        for moment in moments
+    )
+
+
 def telemetry_of(start_utc: str, end_s: float, **values: object) -> Telemetry:
     """Return two cards' telemetry over a run; `values` replace those of every reading."""
     facts = tuple(

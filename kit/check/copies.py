@@ -26,7 +26,7 @@ from kit.check.codes import Code
 from kit.check.evidence import Counters, MetricsKey
 from kit.check.finding import Fingerprint, Outcome, Verdict
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings
-from kit.exposition import E2E_LATENCY_SUM
+from kit.exposition import E2E_LATENCY_COUNT, E2E_LATENCY_SUM, STARTED
 from kit.record import Chunk, Moment, Phase, Record
 
 FEWEST = 3
@@ -40,6 +40,9 @@ below 0.1 ms, two honest streams would be equal once in ten thousand million tim
 
 LOOKED_AT = 50
 """Chunks of a stream that are asked when they came."""
+
+A_REAL_TIME_S = 1e9
+"""Seconds since 1970 that a clock may tell; what is less was never set."""
 
 SHOWN_ID = 12
 """Characters of an id that a finding tells; the paths are told too."""
@@ -61,7 +64,7 @@ def fingerprint(
     answered = [record for record in records if record.error is None]
     traces = [*_streams(answered)]
     if document is not None and document.runtime is not Runtime.ENDPOINT and answered:
-        traces += [*_files(digests, metrics), *_sums(metrics)]
+        traces += [*_files(digests, metrics), *_sums(metrics), *_starts(metrics)]
     return Fingerprint(times=tuple(_times(answered)), traces=tuple(traces))
 
 
@@ -179,6 +182,18 @@ def _sums(metrics: Mapping[MetricsKey, Counters]) -> Iterator[bytes]:
     sums = [totals[E2E_LATENCY_SUM] for _, totals in _after(metrics)]
     windows = zip(sums, sums[1:], sums[2:], strict=False)
     yield from (_print(f"seconds {window}") for window in windows)
+
+
+def _starts(metrics: Mapping[MetricsKey, Counters]) -> Iterator[bytes]:
+    """Yield the moment at which the engine started, unless somebody had asked something of it.
+
+    Then two clients may honestly have measured one start, one after the other.
+    """
+    before = [totals for (_, _, moment), totals in metrics.items() if moment is Moment.BEFORE]
+    is_fresh = any(totals.get(E2E_LATENCY_COUNT) == 0 for totals in before)
+    for started in {totals[STARTED] for totals in before if STARTED in totals}:
+        if is_fresh and started > A_REAL_TIME_S:
+            yield _print(f"started at {started!r}")
 
 
 def _after(metrics: Mapping[MetricsKey, Counters]) -> list[tuple[MetricsKey, Counters]]:

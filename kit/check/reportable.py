@@ -23,14 +23,13 @@ KNOWN_PARTS = (
 )
 """Each must pass: that nothing contradicts it is not enough."""
 
-WITNESSED = (Code.ARITHMETIC_TIME_WITNESS,)
+WITNESSED = (Code.ARITHMETIC_TIME_WITNESS, Code.TOPOLOGY_LOG)
 """Each must have been looked at: a warning, as of a warm-up that a busy host held up, may stay."""
 
 WHERE_IT_APPLIES = (Code.PROTOCOL_BASE_IMAGE,)
 """A process stands on no image: where there is no such finding, there is nothing to show."""
 
 ON_GPUS = (
-    Code.TOPOLOGY_LOG,
     Code.TOPOLOGY_TELEMETRY,
     Code.PHYSICS_TIER,
     Code.PHYSICS_ROOFLINE,

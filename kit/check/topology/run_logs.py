@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from kit import exposition
 from kit.bundle import NCCL_LOG, SERVER_LOG, Status
+from kit.check.arithmetic.counts import utc_apart_s
 from kit.check.codes import Code
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding
@@ -23,6 +24,9 @@ FARTHEST_ZONE = timedelta(hours=14, minutes=15)
 
 MOST_BEFORE = 10**6
 """Completions that an engine may have counted before: beyond, it is no count."""
+
+TELLS_EACH_S = 30
+"""Ten seconds, and what a busy host may hold a line up by."""
 
 QUIET_S, LATE_S = 120, 60
 """A server that answers says so at once, and its throughput every ten seconds."""
@@ -49,6 +53,33 @@ def _of_this_run(evidence: Evidence, log: ServerLog | None) -> Iterator[Problem]
     if not len(evidence.answered) <= log.completions <= most:
         yield fail(SERVER_LOG, f"{log.completions} chat completions", expected)
     yield from _ends_with_the_run(evidence, log.last_moment)
+    if evidence.records and evidence.document.status is Status.COMPLETE:
+        yield from _as_long_as_the_run(evidence, log)
+
+
+def _as_long_as_the_run(evidence: Evidence, log: ServerLog) -> Iterator[Problem]:
+    """Fail where the server was at work for longer than the records are.
+
+    vLLM tells its throughput each ten seconds in which it has any. A local clock may be put forward
+    by an hour meanwhile; at the turn of a year nothing is said.
+    """
+    span_s = evidence.records[-1].sent_s + evidence.records[-1].wall_s - evidence.records[0].sent_s
+    if log.busy is None:
+        if span_s > 2 * TELLS_EACH_S:
+            yield unchecked(SERVER_LOG, "the log tells no throughput", "a line each ten seconds")
+        return
+    first, last = (one.replace(" ", "T") for one in log.busy)
+    try:
+        begun, ended = map(datetime.fromisoformat, (f"2000-{first}", f"2000-{last}"))
+    except ValueError as error:
+        yield fail(SERVER_LOG, clip(error), "a date and a time")
+        return
+    busy_s = (ended - begun).total_seconds()
+    excess_s = busy_s - span_s - utc_apart_s(evidence)
+    is_an_hour = abs(excess_s - 3600) <= 2 * TELLS_EACH_S
+    if excess_s > TELLS_EACH_S and not is_an_hour and not _others(evidence):
+        observed = f"generating from {first} to {last}, for {busy_s:.0f} s"
+        yield fail(SERVER_LOG, observed, f"at most {span_s + TELLS_EACH_S:.0f} s, by the records")
 
 
 def _others(evidence: Evidence) -> int:

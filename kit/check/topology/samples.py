@@ -38,7 +38,7 @@ def problems(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
     yield from _indexes(told)
     yield from _values(told)
     yield from _of_this_run(told, evidence.document.clock)
-    yield from _covers(told, evidence)
+    yield from _covers(told, evidence, engine.tensor_parallel_size)
     yield from _gaps(told)
 
 
@@ -150,7 +150,7 @@ def _apart_s(moment: str, origin: str) -> float:
     return apart.total_seconds()
 
 
-def _covers(told: Telemetry, evidence: Evidence) -> Iterator[Problem]:
+def _covers(told: Telemetry, evidence: Evidence, ranks: int) -> Iterator[Problem]:
     """Hold the samples against the records: from before the first until after the last."""
     is_complete = evidence.document.status is Status.COMPLETE
     if told.end is None and is_complete:
@@ -165,9 +165,21 @@ def _covers(told: Telemetry, evidence: Evidence) -> Iterator[Problem]:
     if times_s and times_s[-1] < end_s and is_complete:
         expected = f"one after the last response, at {end_s:.6f} s"
         yield fail(TELEMETRY, f"the last sample at {times_s[-1]} s", expected)
-    if is_complete and _measured(evidence) and not while_measured(evidence):
-        observed = "no sample in the measured passes"
-        yield unchecked(TELEMETRY, observed, "what the GPUs did while they were measured")
+    if is_complete and _measured(evidence):
+        yield from _at_work(evidence, ranks)
+
+
+def _at_work(evidence: Evidence, ranks: int) -> Iterator[Problem]:
+    """Look for what each rank's GPU did in the measured passes: an index alone tells nothing."""
+    readings = (one for sample in while_measured(evidence) for one in sample.gpus)
+    told = {
+        one.index
+        for one in readings
+        if one.power_w is not None or one.utilization_percent is not None
+    }
+    if len(told) < ranks:
+        observed = f"readings of {len(told)} GPUs in the measured passes"
+        yield unchecked(TELEMETRY, observed, f"what {ranks} did while they were measured")
 
 
 def _gaps(told: Telemetry) -> Iterator[Problem]:

@@ -84,8 +84,10 @@ def _class(model: Model, log: ServerLog) -> Iterator[Problem]:
 
 def _cache(evidence: Evidence, engine: Engine, model: Model, log: ServerLog) -> Iterator[Problem]:
     shape = physics.shape_of(model.config)
-    if shape is None or evidence.document.plan.rehearsal or not log.kv_cache_tokens:
+    if shape is None or evidence.document.plan.rehearsal:
         return
+    if not log.kv_cache_tokens:
+        yield unchecked(SERVER_LOG, "the log tells of no KV cache", "one of the model's shape")
     if model.config["num_key_value_heads"] % engine.tensor_parallel_size:
         return  # heads are then held more than once
     if engine.device is Device.GPU:

@@ -128,6 +128,8 @@ def _cores(evidence: Evidence, engine: Engine, bound: Sequence[int]) -> Iterator
     if chosen and len(chosen) != count:
         yield fail("engine.cores", f"{len(chosen)} cores", f"{count}, by the plan")
     told = set(bound)
+    if evidence.answered and not told:
+        yield unchecked(SERVER_LOG, "the log tells of no core", f"{count}, by the plan")
     is_short = bool(told and evidence.answered) and len(told) < count
     if is_short or len(told) > count:
         yield fail(SERVER_LOG, f"{len(told)} cores", f"{count}, by the plan")

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from kit import bundle
+from kit import bundle, exposition
 from kit.bundle import Runtime
 from kit.check.copies import Copies, distinct
 from kit.check.finding import Finding, Fingerprint, Outcome, Verdict
 from kit.plan import ProtocolName
 from kit.record import Phase
+from tests.cases.physics import faster
 from tests.factory import ROOT, Draft, Settings, change_record, draft, judge
 
 
@@ -252,3 +253,28 @@ def test_what_cannot_be_read_has_no_prints() -> None:
 def test_what_is_no_bundle_is_let_through() -> None:
     nothing: Verdict = judge({})
     assert Copies().admit(nothing) == nothing
+
+
+def test_one_start_of_an_engine_is_one_run_however_it_is_stretched() -> None:
+    def stretched(factor: float) -> Draft:
+        made = renamed(draft())
+        faster(made, factor)
+        assert made.server_log is not None
+        made.server_log = made.server_log.replace(b"pid=8", b"pid=5")
+        return made
+
+    assert admitted(draft(), stretched(0.996)) == [PASS, FAIL]
+
+
+def test_two_clients_may_measure_one_start_after_each_other() -> None:
+    def again(made: Draft, seed: int) -> Draft:
+        other = draft(Settings(seed=seed))
+        for name, text in other.metrics.items():
+            more = text + exposition.E2E_LATENCY_COUNT.encode() + b'{engine="1"} 1.0\n'
+            own = exposition.totals(text, [exposition.STARTED])[exposition.STARTED]
+            first = exposition.totals(made.metrics[name], [exposition.STARTED])
+            start = f"{first[exposition.STARTED]!r}".encode()
+            other.metrics[name] = more.replace(f"{own!r}".encode(), start)
+        return other
+
+    assert admitted(draft(), again(draft(), 5)) == [PASS, PASS]

@@ -8,6 +8,8 @@ from msgspec.structs import replace
 
 from kit import exposition
 from kit.check.finding import Outcome
+from tests import six_cells
+from tests.cases.physics import faster
 from tests.factory import TRANSPORTS, Draft, Settings, draft, judge, utc
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
@@ -128,8 +130,8 @@ def with_one_more(made: Draft) -> Draft:
 def test_what_was_being_streamed_when_a_run_was_cut_is_in_no_record() -> None:
     """A server logs a stream when it begins, and a client keeps no record of half of one."""
     made = draft(Settings(stop_after=7))
-    assert len(made.records) == 7
-    for completions in (7, 8):  # the seventh failed, and may be in the log as well
+    assert [one.error is None for one in made.records] == [True] * 7 + [False]
+    for completions in (8, 9):  # the one that failed may be in the log as well
         assert outcomes(with_one_more(made)) == {PASS}, completions
     assert outcomes(with_one_more(made)) == {FAIL}
     assert outcomes(with_one_more(draft())) == {FAIL}, "a run that went through has all records"
@@ -165,3 +167,28 @@ def test_a_redacted_argument_is_no_other_one() -> None:
     assert b"<host>" in made.server_log
     found = [one for one in judge(made.seal()).findings if one.code == "topology-arguments"]
     assert [one.outcome for one in found] == [UNCHECKED]
+
+
+def test_a_server_is_not_at_work_for_longer_than_the_records() -> None:
+    made = six_cells.made(six_cells.Shape(cell="dense@tp1"))
+    assert outcomes(made) == {PASS}
+    faster(made, 1.5)
+    assert outcomes(made) == {FAIL}
+
+
+def test_a_local_clock_may_be_put_forward_in_mid_run() -> None:
+    made = six_cells.made(six_cells.Shape(cell="dense@tp1"))
+    assert made.server_log is not None
+    lines = made.server_log.splitlines(keepends=True)
+    last = max(place for place, line in enumerate(lines) if b"[loggers.py" in line)
+    lines[last] = lines[last].replace(b"INFO 03-06 12:", b"INFO 03-06 13:")
+    made.server_log = b"".join(lines)
+    assert outcomes(made) == {PASS}
+
+
+def test_a_long_run_without_throughput_in_its_log_is_not_quoted() -> None:
+    made = six_cells.made(six_cells.Shape(cell="dense@tp1"))
+    assert made.server_log is not None
+    made.server_log = made.server_log.replace(b"[loggers.py", b"[others.py")
+    assert outcomes(made) == {UNCHECKED}
+    assert "topology-log" in judge(made.seal()).not_shown

@@ -8,11 +8,13 @@ from msgspec.structs import replace
 
 from kit.bundle import Runtime
 from kit.check.finding import Outcome
+from kit.telemetry import Reading
 from tests.cases.cards import each_card, each_sample, told, with_cards
 from tests.cases.physics import faster
 from tests.factory import Draft, Settings, draft, judge, utc
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
+UNCHECKED = Outcome.COULD_NOT_CHECK
 UNCHECKED = Outcome.COULD_NOT_CHECK
 PCIE = Settings(runtime=Runtime.DOCKER, topology="tp2-pcie", model="moe")
 KNOWN_CARD = "NVIDIA GeForce RTX 3090"
@@ -133,4 +135,12 @@ def test_samples_that_all_miss_the_measured_passes_tell_nothing_of_them() -> Non
 def test_a_card_that_falls_silent_is_still_one_of_the_inventory() -> None:
     made = draft(PCIE)
     each_sample(made, lambda one: replace(one, gpus=one.gpus[:1]) if one.t_s > 0.5 else one)
-    assert outcomes(made) == {PASS}
+    assert outcomes(made) == {UNCHECKED}, "of one rank nobody knows what its card did"
+
+
+def test_readings_that_tell_nothing_are_none() -> None:
+    made = draft(PCIE)
+    silent = (Reading(index=0), Reading(index=1))
+    each_sample(made, lambda one: replace(one, gpus=silent))
+    assert outcomes(made) == {UNCHECKED}
+    assert "topology-telemetry" in judge(made.seal()).not_shown

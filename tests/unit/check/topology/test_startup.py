@@ -50,7 +50,8 @@ def test_a_real_log_of_the_cpu_build_passes() -> None:
     )  # fmt: skip
     change_plan(made, engine=replace(engine, command=command))
     for name in ("engine-version", "transport", *OF_THE_LOG[:4]):
-        assert outcomes(made, name) == {PASS}, name
+        expected = UNCHECKED if name == "device" else PASS  # the lines of cores are left out of it
+        assert outcomes(made, name) == {expected}, name
 
 
 def test_a_rehearsal_is_served_by_a_cpu_and_says_so() -> None:
@@ -151,8 +152,7 @@ def test_custom_all_reduce_is_off_only_where_the_log_says_so() -> None:
         (b"core 0\n\tOMP tid: 8, core 1", (0,), FAIL),
         (b"core 0\n\tOMP tid: 8, core 1", (0, 1), FAIL),
         (b"core 0\n\tOMP tid: 8, core 1", None, FAIL),
-        (b"no core", (0,), PASS),
-        (b"no core", (0, 1), FAIL),
+        (b"no core", (0,), UNCHECKED),
     ],
 )
 def test_cores_are_as_many_as_planned_and_those_that_were_chosen(
