@@ -41,7 +41,8 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
 
     `arguments` is None for a line that could not be read; `devices` are torch's names for what
     serves. `models` are the folders of model and tokenizer, `architectures` the classes that vLLM
-    resolved, `dtypes` torch's names; `speculative` is `None` where no token is guessed ahead.
+    resolved, `dtypes` torch's names; `speculative` is `None` where no token is guessed ahead;
+    `settings` are others that the engine ended up with, by vLLM's names for them.
     `cores` are the processors that OpenMP's threads are bound to; `rank_pids` are the process ids
     of the ranks that told their number, as they see them.
     `context_limits` and `kv_cache_tokens`
@@ -63,6 +64,7 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     architectures: tuple[str, ...]
     dtypes: tuple[str, ...]
     speculative: tuple[str, ...]
+    settings: tuple[tuple[str, str], ...]
     cores: tuple[int, ...]
     rank_pids: tuple[int, ...]
     kv_cache_tokens: tuple[int, ...]
@@ -130,6 +132,10 @@ _DEVICE = re.compile(r"\bdevice_config=([a-z]{1,16})\b")
 _CONTEXT = re.compile(r"\bmax_seq_len=([0-9]{1,12})\b")
 _MODEL = re.compile(r"(?:\A|, )(?:model|tokenizer)=(['\"])(?P<folder>[^'\"\n]{1,4096})\1")
 _DTYPE = re.compile(r"\bdtype=(torch\.[a-z0-9_]{1,24})\b")
+_SETTING = re.compile(
+    r"\b(load_format|tensor_parallel_size|pipeline_parallel_size|data_parallel_size|quantization"
+    r"|kv_cache_dtype)=([A-Za-z0-9_.-]{1,60})"
+)
 _SPECULATIVE = re.compile(r"\bspeculative_config=([^,\n]{1,200})")
 _LITERAL = re.compile(
     r"'[^'\"\\]*'|(?:True|False|None)\b|-?[0-9]+(?:\.[0-9]+)?|[][{},: ]|(?P<other>.)", re.DOTALL
@@ -156,6 +162,7 @@ def read(log: bytes) -> ServerLog:
         architectures=tuple(found["architectures"]),
         dtypes=tuple(found["dtypes"]),
         speculative=tuple(found["speculative"]),
+        settings=tuple(found["settings"]),
         cores=tuple(found["cores"]),
         rank_pids=tuple(found["rank_pids"]),
         kv_cache_tokens=tuple(found["kv_cache_tokens"]),
@@ -240,6 +247,11 @@ def _speculative(config: str) -> Iterator[str]:
         yield told[1]
 
 
+def _settings(config: str) -> Iterator[tuple[str, str]]:
+    for told in _SETTING.finditer(config, 0, _START_OF_CONFIG):
+        yield told[1], told[2]
+
+
 def _context(config: str) -> Iterator[int]:
     if told := _CONTEXT.search(config):
         yield int(told[1])
@@ -270,6 +282,7 @@ _READERS: dict[str, tuple[_Reader, ...]] = {
         ("models", "config", _models),
         ("dtypes", "config", _dtype),
         ("speculative", "config", _speculative),
+        ("settings", "config", _settings),
     ),
     "architecture": (("architectures", "class_name", _word),),
     "given": (("arguments", "given_text", _arguments),),

@@ -86,8 +86,10 @@ def server_log(engine: Engine, model: str, model_class: str | None, kv_tokens: i
     dtype = options.get("dtype", "bfloat16")
     config = (
         f"model='<models>/{model}', speculative_config=None, tokenizer='<models>/{model}', "
-        f"dtype=torch.{dtype}, max_seq_len={context}, disable_custom_all_reduce={is_off}, "
-        f"enforce_eager=False, device_config={'cuda' if on_gpu else 'cpu'}"
+        f"dtype=torch.{dtype}, max_seq_len={context}, load_format=auto, "
+        f"tensor_parallel_size={size}, pipeline_parallel_size=1, data_parallel_size=1, "
+        f"disable_custom_all_reduce={is_off}, quantization={'awq_marlin' if on_gpu else None}, "
+        f"enforce_eager=False, kv_cache_dtype=auto, device_config={'cuda' if on_gpu else 'cpu'}"
     )
     limit = f"Maximum concurrency for {int(str(context)):,} tokens per request: 3.77x"
     messages = [

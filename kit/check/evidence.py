@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kit import bundle, nccl, serverlog, telemetry
+from kit import bundle, exposition, nccl, serverlog, telemetry
 from kit.bundle import Document, Runtime
 from kit.canonical import NotCanonical
 from kit.containers import HostFacts
@@ -155,6 +155,17 @@ def went_through(evidence: Evidence, one: Pass) -> bool:
     """Tell whether a pass has all of its responses: one cut short has no metrics after it."""
     wanted = len(evidence.document.plan.prompts)
     return len(one.records) >= wanted and all(record.error is None for record in one.records)
+
+
+def counted_alone(evidence: Evidence, one: Pass) -> bool:
+    """Tell whether the server's counters moved by this pass's requests alone.
+
+    As many may have been others', of a replica of an endpoint: these have other prompts.
+    """
+    if one.moved(exposition.E2E_LATENCY_COUNT) != len(one.records):
+        return False
+    prompts = sum(record.prompt_tokens or 0 for record in one.records)
+    return evidence.is_own_engine or one.moved(exposition.PROMPT_TOKENS) == prompts
 
 
 def subject_of(record: Record) -> str:

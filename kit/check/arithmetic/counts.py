@@ -11,7 +11,15 @@ from operator import itemgetter
 
 from kit import exposition
 from kit.check.codes import Code
-from kit.check.evidence import ROUNDING_S, Counters, Evidence, Pass, subject_of, went_through
+from kit.check.evidence import (
+    ROUNDING_S,
+    Counters,
+    Evidence,
+    Pass,
+    counted_alone,
+    subject_of,
+    went_through,
+)
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unchecked, warn
 
@@ -106,7 +114,7 @@ def _server_counters(evidence: Evidence) -> Iterator[Problem]:
                 yield unchecked(one.name, "no server metrics around this pass", "metrics")
             continue
         # No request but ours has ended in this pass; one of others may still have been running.
-        alone = one.moved(exposition.E2E_LATENCY_COUNT) == len(one.records)
+        alone = counted_alone(evidence, one)
         for counter, expected in _sums(evidence, one).items():
             moved = one.moved(counter)
             if moved != expected:

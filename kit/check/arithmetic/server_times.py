@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from kit import exposition
 from kit.check.codes import Code
-from kit.check.evidence import Evidence, Pass, went_through
+from kit.check.evidence import Evidence, Pass, counted_alone, went_through
 from kit.check.finding import Finding
 from kit.check.problem import Problem, fail, findings, unchecked, warn
 from kit.record import Phase, Record
@@ -63,8 +63,10 @@ def check(evidence: Evidence, *, utc_apart_s: float) -> Iterator[Finding]:
 
 def _pass(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Problem]:
     """Hold a pass's requests against what the server took for them."""
-    e2e_s = _alone(one, exposition.E2E_LATENCY_SUM, exposition.E2E_LATENCY_COUNT)
-    http_s = _alone(one, exposition.HTTP_SUM, exposition.HTTP_COUNT)
+    is_alone = counted_alone(evidence, one)
+    e2e_s = one.moved(exposition.E2E_LATENCY_SUM) if is_alone else None
+    is_counted = is_alone and one.moved(exposition.HTTP_COUNT) == len(one.records)
+    http_s = one.moved(exposition.HTTP_SUM) if is_counted else None
     if went_through(evidence, one):
         yield from _missing(evidence, one)
         if http_s is None and (e2e_s is None or utc_apart_s > UTC_STEP_S):
@@ -133,9 +135,11 @@ def _chunks(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Probl
     """Hold the arrivals of chunks against when the server had made their tokens."""
     arrivals_s = [_first_and_last_s(record) for record in one.records]
     told_s = [pair for pair in arrivals_s if pair is not None]
-    first_token_s = _alone(one, exposition.FIRST_TOKEN_SUM, exposition.E2E_LATENCY_COUNT)
-    between_s = _alone(one, exposition.BETWEEN_TOKENS_SUM, exposition.E2E_LATENCY_COUNT)
-    if first_token_s is None or between_s is None or len(told_s) < len(one.records):
+    first_token_s, between_s = map(
+        one.moved, (exposition.FIRST_TOKEN_SUM, exposition.BETWEEN_TOKENS_SUM)
+    )
+    is_alone = counted_alone(evidence, one)
+    if not is_alone or first_token_s is None or between_s is None or len(told_s) < len(one.records):
         if went_through(evidence, one):
             wanted = "the server's sums over this pass's tokens alone"
             yield unchecked(one.name, "no such sums, or a response without tokens", wanted)
@@ -155,11 +159,6 @@ def _first_and_last_s(record: Record) -> tuple[float, float] | None:
     """Return when the first and the last chunk with tokens arrived."""
     arrivals_s = [at_s for at_s, tokens in record.chunks or () if tokens > 0]
     return (arrivals_s[0], arrivals_s[-1]) if arrivals_s else None
-
-
-def _alone(one: Pass, seconds: str, count: str) -> float | None:
-    """Return by how much a sum of seconds moved; None unless by this pass's requests alone."""
-    return one.moved(seconds) if one.moved(count) == len(one.records) else None
 
 
 def _is_headline(evidence: Evidence, one: Pass) -> bool:

@@ -44,6 +44,11 @@ _DEFAULTS = {
 _BIND_LIMIT = 1000
 """Characters of a list of cores; the kit's own has three."""
 
+_ALWAYS = {"load_format": "auto", "pipeline_parallel_size": "1", "data_parallel_size": "1"}
+_OF_TWINS = {"quantization": "None", "kv_cache_dtype": "auto"}
+"""What an engine ends up with of the defaults of vLLM 0.17. Twins are not quantized; in which words
+an engine tells how the article's models are, was not seen."""
+
 _DTYPES = ("bfloat16", "float16", "float32")
 """What a plan may name; `auto` is whatever the model's own files say."""
 
@@ -179,6 +184,12 @@ def _config(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
     for told in log.speculative:
         if told != "None":
             yield fail("speculative_config", clip(told), "None, as planned")
+    expected = {**_ALWAYS, "tensor_parallel_size": str(engine.tensor_parallel_size)}
+    if engine.device is Device.CPU:
+        expected |= _OF_TWINS
+    for name, value in log.settings:
+        if value != expected.get(name, value):
+            yield fail(name, clip(value), f"{expected[name]}, as planned")
     wanted = _planned(engine.command).get("dtype")
     for told in log.dtypes:
         if wanted in _DTYPES and told != f"torch.{wanted}":

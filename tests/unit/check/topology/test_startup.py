@@ -210,6 +210,10 @@ def test_the_topologies_of_a_cpu_have_a_core_for_each_rank() -> None:
         (b"speculative_config=None", b"speculative_config=SpeculativeConfig(method='ngram')", FAIL),
         (b"speculative_config=None, ", b"", PASS),
         (b"dtype=torch.bfloat16", b"dtype=torch.float16", PASS),  # the plan leaves it to the model
+        (b"load_format=auto", b"load_format=dummy", FAIL),
+        (b"data_parallel_size=1", b"data_parallel_size=4", FAIL),
+        (b" tensor_parallel_size=2", b" tensor_parallel_size=4", FAIL),
+        (b"quantization=awq_marlin", b"quantization=another", PASS),  # no words were seen
     ],
 )
 def test_what_the_engine_made_of_its_arguments(old: bytes, new: bytes, expected: Outcome) -> None:
@@ -252,3 +256,14 @@ def test_kernels_are_asked_of_4_bit_models(model: str, expected: Outcome) -> Non
 def test_a_kernel_that_the_log_does_not_name_is_not_assumed() -> None:
     assert outcomes(respelled(b"Using MarlinLinearKernel", b""), "kernels") == {UNCHECKED}
     assert outcomes(respelled(b"convertible", b"", DENSE), "kernels") == {UNCHECKED}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"quantization=None", b"quantization=fp8"),
+        (b"kv_cache_dtype=auto", b"kv_cache_dtype=fp8"),
+    ],
+)
+def test_a_twin_is_served_as_it_was_made(old: bytes, new: bytes) -> None:
+    assert outcomes(respelled(old, new, Settings()), "arguments") == {FAIL}
