@@ -33,6 +33,18 @@ def tokens_guessed_ahead(made: Draft) -> None:
     respelled(made, b"speculative_config=None", b"speculative_config=SpeculativeConfig(method='x')")
 
 
+def weights_that_were_made_up(made: Draft) -> None:
+    respelled(made, b"load_format=auto", b"load_format=dummy")
+
+
+def weights_that_were_quantized(made: Draft) -> None:
+    respelled(made, b"quantization=None", b"quantization=fp8")
+
+
+def more_engines_than_planned(made: Draft) -> None:
+    respelled(made, b"data_parallel_size=1", b"data_parallel_size=4")
+
+
 def more_cores_than_planned(made: Draft) -> None:
     """Log and document say the same, and the host has as many."""
     lines = b"".join(b"\n\tOMP tid: %d, core %d" % (7 + core, core) for core in range(1, 64))
