@@ -283,10 +283,10 @@ class Code(Enum):
         "no GPU was slowed down by heat or by its board; the power cap is normal",
         "improve cooling and power supply, then measure again",
     )
-    TOPOLOGY_POWER_LIMIT = (
-        "topology-power-limit",
-        "no GPU's power limit is below its default",
-        "sudo nvidia-smi -pl WATTS sets it; or say with the figures that they are of limited cards",
+    TOPOLOGY_LIMITS = (
+        "topology-limits",
+        "no GPU was held back: its power limit is its default, its memory was clocked as it can be",
+        "sudo nvidia-smi -pl WATTS and -rmc undo it; or say that they are figures of limited cards",
     )
     TOPOLOGY_PCIE = (
         "topology-pcie",

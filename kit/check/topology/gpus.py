@@ -25,6 +25,9 @@ SLOWDOWNS = (
 LIMIT_TOLERANCE_W = 1.0
 """A limit that the driver rounds on its way is still the card's own."""
 
+UNDER_LOAD_RATIO = 0.1
+"""A driver may clock the memory of a card that computes a little lower than it can."""
+
 STILL_BYTES = 2**20
 """What a link may carry and still count as unused; a single response moves more."""
 
@@ -34,7 +37,7 @@ def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
     yield from findings(Code.TOPOLOGY_NVLINK, _nvlink(evidence, engine))
     yield from findings(Code.TOPOLOGY_TELEMETRY, _telemetry(evidence, engine))
     yield from findings(Code.TOPOLOGY_SLOWDOWN, _slowdowns(evidence))
-    yield from findings(Code.TOPOLOGY_POWER_LIMIT, _power_limits(evidence))
+    yield from findings(Code.TOPOLOGY_LIMITS, _limits(evidence))
     yield from findings(Code.TOPOLOGY_PCIE, _pcie(evidence))
     yield from findings(Code.TOPOLOGY_PROCESSES, _processes(evidence))
 
@@ -120,10 +123,21 @@ def _slowdowns(evidence: Evidence) -> Iterator[Problem]:
         yield problem(f"GPU {index}", observed, expected)
 
 
+def _limits(evidence: Evidence) -> Iterator[Problem]:
+    """Whoever owns a card may hold it back: the figures are true, and of a slower card."""
+    yield from _power_limits(evidence)
+    measured = by_gpu(while_measured(evidence))
+    for gpu in _facts(evidence):
+        told = (one.memory_clock_mhz for one in measured[gpu.index])
+        clocks_mhz, most_mhz = [one for one in told if one is not None], gpu.memory_clock_max_mhz
+        if clocks_mhz and most_mhz and max(clocks_mhz) < most_mhz * (1 - UNDER_LOAD_RATIO):
+            observed = f"memory at {max(clocks_mhz)} MHz at most"
+            yield warn(_name(gpu), observed, f"near {most_mhz} MHz, under load")
+
+
 def _power_limits(evidence: Evidence) -> Iterator[Problem]:
-    """Whoever owns a card may lower its limit: the figures are true, and of a slower card."""
     if evidence.observed.telemetry is None:
-        yield no_telemetry(evidence, Code.TOPOLOGY_POWER_LIMIT.holds)
+        yield no_telemetry(evidence, Code.TOPOLOGY_LIMITS.holds)
     for gpu in _facts(evidence):
         limit_w, default_w = gpu.power_limit_w, gpu.power_default_limit_w
         if limit_w is None or default_w is None:

@@ -50,7 +50,7 @@ def test_a_good_bundle_of_the_cpu_lacks_only_what_is_asked_of_gpus() -> None:
         "topology-nvlink",
         "topology-telemetry",
         "topology-slowdown",
-        "topology-power-limit",
+        "topology-limits",
         "topology-pcie",
         "topology-processes",
         "topology-containers",

@@ -12,7 +12,7 @@ from kit.check.topology import gpus
 from kit.errors import ExitCode
 from kit.record import Phase
 from kit.telemetry import ClockReason, GpuProcesses, Sample
-from tests.cases.cards import each_card
+from tests.cases.cards import each_card, each_sample
 from tests.cases.topologies import no_nvlink_link_up, retold
 from tests.factory import Draft, Settings, draft, judge
 
@@ -20,7 +20,7 @@ PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
 UNCHECKED = Outcome.COULD_NOT_CHECK
 NVLINK = Settings(topology="tp2-nvlink", model="moe")
 PCIE = Settings(topology="tp2-pcie", model="moe")
-CODES = ("nvlink", "telemetry", "slowdown", "power-limit", "pcie")
+CODES = ("nvlink", "telemetry", "slowdown", "limits", "pcie")
 
 
 def outcomes(made: Draft, name: str) -> set[Outcome]:
@@ -94,8 +94,8 @@ def test_a_power_limit_below_the_default_is_said_and_is_no_slowdown_by_heat(
 ) -> None:
     made = with_values(PCIE, power_w=99.0)
     each_card(made, power_limit_w=limit_w, power_default_limit_w=default_w)
-    assert (outcomes(made, "power-limit"), outcomes(made, "slowdown")) == ({expected}, {PASS})
-    found = [one for one in judge(made.seal()).findings if one.code == "topology-power-limit"]
+    assert (outcomes(made, "limits"), outcomes(made, "slowdown")) == ({expected}, {PASS})
+    found = [one for one in judge(made.seal()).findings if one.code == "topology-limits"]
     if expected is WARN:
         assert {(one.observed, one.expected) for one in found} == {
             ("limited to 100 W", "350 W, its default")
@@ -215,3 +215,27 @@ def test_telemetry_that_cannot_be_read_is_not_used() -> None:
     assert observed.telemetry is None
     assert observed.telemetry_fault is not None
     assert dataclasses.replace(observed, telemetry_fault=None) == Observed()
+
+
+@pytest.mark.parametrize(
+    ("clock_mhz", "most_mhz", "expected"),
+    [
+        (9501, 9751, PASS),
+        (5001, 9751, WARN),
+        (405, 9751, WARN),
+        (5001, None, PASS),
+        (None, 9751, PASS),
+    ],
+)
+def test_a_memory_that_was_locked_low_is_said(
+    clock_mhz: int | None, most_mhz: int | None, expected: Outcome
+) -> None:
+    made = draft(PCIE)
+    each_card(made, memory_clock_max_mhz=most_mhz)
+    each_sample(
+        made,
+        lambda one: replace(
+            one, gpus=tuple(replace(gpu, memory_clock_mhz=clock_mhz) for gpu in one.gpus)
+        ),
+    )
+    assert outcomes(made, "limits") == {expected}
