@@ -100,7 +100,7 @@ fuzz:
 
 pages:
 	@$(SETUP) dev
-	$(DEV)/python -c 'from kit.check import codes; print(codes.page(), end="")' > CHECKS.md
+	$(DEV)/python -c 'from kit.report import checks; print(checks.page(), end="")' > CHECKS.md
 	$(DEV)/python -c 'from tests.cases import tampering; print(tampering.page(), end="")' \
 	    > tests/cases/README.md
 

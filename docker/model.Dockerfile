@@ -32,8 +32,9 @@ WORKDIR /opt/kit
 # kit, or another model's pin, must not download everything again. The pattern matches one file, or
 # none where the model is not pinned, which is then said.
 COPY kit/errors.py kit/
-COPY kit/bootstrap/__init__.py kit/bootstrap/fetch_model.py kit/bootstrap/folder_lock.py \
-     kit/bootstrap/hub.py kit/bootstrap/pins.py kit/bootstrap/
+COPY kit/bootstrap/__init__.py kit/bootstrap/addresses.py kit/bootstrap/fetch_model.py \
+     kit/bootstrap/folder_lock.py kit/bootstrap/hub.py kit/bootstrap/model_folder.py \
+     kit/bootstrap/pins.py kit/bootstrap/
 ARG MODEL
 COPY docker/models/README.md docker/models/${MODEL}.jso[n] docker/models/
 ARG HF_ENDPOINT

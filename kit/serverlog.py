@@ -41,8 +41,7 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
 
     `arguments` is None for a line that could not be read; `devices` are torch's names for what
     serves. `models` are the folders of model and tokenizer, `architectures` the classes that vLLM
-    resolved, `dtypes` torch's names; `speculative` is `None` where no token is guessed ahead;
-    `settings` are others that the engine ended up with, by vLLM's names for them.
+    resolved; `settings` are what the engine ended up with, by vLLM's names and in its words.
     `cores` are the processors that OpenMP's threads are bound to; `rank_pids` are the process ids
     of the ranks that told their number, as they see them.
     `context_limits` and `kv_cache_tokens`
@@ -62,8 +61,6 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[str, ...]
     models: tuple[str, ...]
     architectures: tuple[str, ...]
-    dtypes: tuple[str, ...]
-    speculative: tuple[str, ...]
     settings: tuple[tuple[str, str], ...]
     cores: tuple[int, ...]
     rank_pids: tuple[int, ...]
@@ -131,12 +128,10 @@ _ALL_REDUCE = re.compile(r"\bdisable_custom_all_reduce=(True|False)\b")
 _DEVICE = re.compile(r"\bdevice_config=([a-z]{1,16})\b")
 _CONTEXT = re.compile(r"\bmax_seq_len=([0-9]{1,12})\b")
 _MODEL = re.compile(r"(?:\A|, )(?:model|tokenizer)=(['\"])(?P<folder>[^'\"\n]{1,4096})\1")
-_DTYPE = re.compile(r"\bdtype=(torch\.[a-z0-9_]{1,24})\b")
 _SETTING = re.compile(
-    r"\b(load_format|tensor_parallel_size|pipeline_parallel_size|data_parallel_size|quantization"
-    r"|kv_cache_dtype)=([A-Za-z0-9_.-]{1,60})"
+    r"\b(dtype|speculative_config|load_format|tensor_parallel_size|pipeline_parallel_size"
+    r"|data_parallel_size|quantization|kv_cache_dtype)=([^,\n]{1,200})"
 )
-_SPECULATIVE = re.compile(r"\bspeculative_config=([^,\n]{1,200})")
 _LITERAL = re.compile(
     r"'[^'\"\\]*'|(?:True|False|None)\b|-?[0-9]+(?:\.[0-9]+)?|[][{},: ]|(?P<other>.)", re.DOTALL
 )
@@ -160,8 +155,6 @@ def read(log: bytes) -> ServerLog:
         devices=tuple(found["devices"]),
         models=tuple(found["models"]),
         architectures=tuple(found["architectures"]),
-        dtypes=tuple(found["dtypes"]),
-        speculative=tuple(found["speculative"]),
         settings=tuple(found["settings"]),
         cores=tuple(found["cores"]),
         rank_pids=tuple(found["rank_pids"]),
@@ -237,19 +230,12 @@ def _models(config: str) -> Iterator[str]:
         yield told["folder"]
 
 
-def _dtype(config: str) -> Iterator[str]:
-    if told := _DTYPE.search(config):
-        yield told[1]
-
-
-def _speculative(config: str) -> Iterator[str]:
-    if told := _SPECULATIVE.search(config):
-        yield told[1]
-
-
 def _settings(config: str) -> Iterator[tuple[str, str]]:
-    for told in _SETTING.finditer(config, 0, _START_OF_CONFIG):
-        yield told[1], told[2]
+    """Yield each by its first mention: what is within another's value may bear its name."""
+    told: dict[str, str] = {}
+    for name, value in _SETTING.findall(config[:_START_OF_CONFIG]):
+        told.setdefault(name, value)
+    yield from told.items()
 
 
 def _context(config: str) -> Iterator[int]:
@@ -280,8 +266,6 @@ _READERS: dict[str, tuple[_Reader, ...]] = {
         ("devices", "config", _device),
         ("custom_all_reduce_disabled", "config", _all_reduce),
         ("models", "config", _models),
-        ("dtypes", "config", _dtype),
-        ("speculative", "config", _speculative),
         ("settings", "config", _settings),
     ),
     "architecture": (("architectures", "class_name", _word),),

@@ -7,6 +7,8 @@ Nothing here names a card: neither serial numbers nor UUIDs. What a card or its 
 is absent.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from enum import Enum
 from itertools import pairwise
 from typing import Annotated, Any, TypeAlias
@@ -237,3 +239,12 @@ def has_ended(tail: bytes) -> bool:
 
 def _since(origin_s: float, t_s: float) -> float:
     return round(t_s - origin_s, 6)
+
+
+def by_gpu(samples: Sequence[Sample]) -> defaultdict[int, list[Reading]]:
+    """Return what each GPU told, by its index."""
+    found: defaultdict[int, list[Reading]] = defaultdict(list)
+    for sample in samples:
+        for one in sample.gpus:
+            found[one.index].append(one)
+    return found

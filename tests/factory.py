@@ -30,7 +30,7 @@ from kit.bundle import (
     Status,
 )
 from kit.check.evidence import Shipped
-from kit.check.finding import Verdict
+from kit.check.finding import Outcome, Verdict
 from kit.check.verify import Known, known, verify
 from kit.containers import BASE_LABEL, Container, DeviceRequest, HostFacts
 from kit.detokenizer import Detokenizer
@@ -494,6 +494,11 @@ def change_plan(made: Draft, **changes: object) -> None:
     """Replace fields of the plan, and its digest with it, as a forger would."""
     changed = replace(made.document.plan, **changes)
     made.document = replace(made.document, plan=changed, plan_digest=changed.digest())
+
+
+def outcomes_of(made: Draft, code: str) -> set[Outcome]:
+    """Return the outcomes of a code's findings."""
+    return {one.outcome for one in judge(made.seal()).findings if one.code == code}
 
 
 def sealed(change: Callable[[Draft], None], settings: Settings | None = None) -> dict[str, bytes]:

@@ -13,7 +13,6 @@ real hub and the models' 18 GB were never fetched with this yet; `tests/stand_in
 
 import argparse
 import errno
-import hashlib
 import os
 import re
 import shutil
@@ -24,11 +23,18 @@ from pathlib import Path
 
 from kit.bootstrap.folder_lock import sole_user
 from kit.bootstrap.hub import HUB, Attempts, Body, Hub, Transient
+from kit.bootstrap.model_folder import (
+    is_pinned,
+    move,
+    open_to_all,
+    put,
+    require_nothing_else,
+    sha256,
+)
 from kit.bootstrap.pins import File, Pin, read_pin
 from kit.errors import ExitCode, KitError, MachineError
 
 _SPARE_BYTES = 64 * 2**20
-_FRESH = ".fresh"
 _TOLD_EVERY_BYTES = 10**9
 
 
@@ -74,13 +80,13 @@ def fetch(pin: Pin, places: Places, hub: Hub) -> None:
     try:
         places.target.mkdir(parents=True, exist_ok=True)
         with sole_user(places.target):
-            _require_nothing_else(pin, places.target)
-            missing = [file for file in pin.files if not _is(places.target / file.name, file)]
+            require_nothing_else(pin, places.target)
+            missing = [file for file in pin.files if not is_pinned(places.target / file.name, file)]
             if places.source is not None and any(places.source.iterdir()):
                 _copy_all(missing, places.source, places.target)
             elif missing:
                 _download_all(pin, missing, places, hub)
-            _open_to_all(pin, places.target)
+            open_to_all(pin, places.target)
     except OSError as error:
         raise _cannot_write(places, error) from error
     size = sum(file.size_bytes for file in pin.files)
@@ -95,7 +101,7 @@ def _download_all(pin: Pin, files: list[File], places: Places, hub: Hub) -> None
         for file in files:
             _download(file, hub.file_address(pin.repository, pin.revision, file.name), places, hub)
         for file in files:
-            _move(_waiting(places, file), places.target, file)
+            move(_waiting(places, file), places.target, file)
             shutil.rmtree(places.partial / file.sha256, ignore_errors=True)
     if places.kept is None and not any(places.partial.iterdir()):
         places.partial.rmdir()
@@ -109,11 +115,11 @@ def _download(file: File, address: str, places: Places, hub: Hub) -> None:
     had_bytes = path.stat().st_size
     _say(f"{file.name}: {_size(file.size_bytes)}" + (f", has {_size(had_bytes)}" * (had_bytes > 0)))
     _fill(path, file, address, hub)
-    if had_bytes and not _is(path, file):  # an earlier run left something else
+    if had_bytes and not is_pinned(path, file):  # an earlier run left something else
         path.write_bytes(b"")
         _fill(path, file, address, hub)
-    if not _is(path, file):
-        found = _sha256(path)
+    if not is_pinned(path, file):
+        found = sha256(path)
         path.unlink()
         raise MachineError(
             f"{file.name} is not the pinned file: SHA-256 {found}",
@@ -191,70 +197,7 @@ def _copy_all(files: list[File], source: Path, target: Path) -> None:
                 f"ls -l {path}",
             )
         _say(f"{file.name}: {_size(file.size_bytes)}")
-        _put(path, target, file)
-
-
-def _move(path: Path, target: Path, file: File) -> None:
-    """Move a downloaded file to where it belongs, which may be another file system."""
-    if path.stat().st_dev == target.stat().st_dev:
-        (target / file.name).parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target / file.name)
-    else:
-        _put(path, target, file)
-        path.unlink()
-
-
-def _put(path: Path, target: Path, file: File) -> None:
-    """Copy a file into the target under another name, and rename it once its bytes are right."""
-    final = target / file.name
-    fresh = final.with_name(f".{final.name}{_FRESH}")
-    final.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        shutil.copyfile(path, fresh)
-        if not _is(fresh, file):
-            raise MachineError(
-                f"{file.name} is not the pinned file: SHA-256 {_sha256(fresh)}",
-                f"{file.sha256} is pinned; the copy was removed, {path} left as it is",
-                f"sha256sum {path}",
-            )
-        fresh.replace(final)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def _is(path: Path, file: File) -> bool:
-    """Tell whether a path holds the pinned bytes."""
-    if path.is_symlink() or not path.is_file() or path.stat().st_size != file.size_bytes:
-        return False
-    return _sha256(path) == file.sha256
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _open_to_all(pin: Pin, target: Path) -> None:
-    """Let everyone read, since another user serves, and set one time, so that layers are equal."""
-    paths = {target / file.name for file in pin.files}
-    folders = {target} | {path.parent for path in paths}
-    for path in sorted(paths | folders, key=lambda path: -len(path.parts)):
-        path.chmod(0o755 if path in folders else 0o644)
-        os.utime(path, (0, 0))
-
-
-def _require_nothing_else(pin: Pin, target: Path) -> None:
-    wanted = {file.name for file in pin.files}
-    for left_by_a_killed_process in target.rglob(f".*{_FRESH}"):
-        left_by_a_killed_process.unlink()
-    for path in sorted(target.rglob("*")):
-        name = str(path.relative_to(target))
-        if not path.is_dir() and name not in wanted:
-            raise MachineError(
-                f"{target} holds {name}, which is no file of the model {pin.model}",
-                "an engine reads the whole folder, so nothing else may be in it",
-                f"rm {path}",
-            )
+        put(path, target, file)
 
 
 def _require_room(files: list[File], places: Places) -> None:

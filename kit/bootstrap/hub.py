@@ -8,7 +8,6 @@ reached from here. Tests run against `tests/stand_in_hub.py`.
 """
 
 import http.client
-import ipaddress
 import re
 import time
 import urllib.request
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote, urljoin, urlsplit
 
+from kit.bootstrap.addresses import is_http, is_private, origin
 from kit.errors import KitError, MachineError, SpecError, UsageError
 
 HUB = "https://huggingface.co"
@@ -124,8 +124,8 @@ class Hub:
 
     def authorization(self, address: str) -> Mapping[str, str]:
         """Return the token's header where it may be sent: to the hub itself, unread by others."""
-        is_ours = _origin(address) == _origin(self.endpoint)
-        if self.token and is_ours and _is_private(address):
+        is_ours = origin(address) == origin(self.endpoint)
+        if self.token and is_ours and is_private(address):
             return {"Authorization": f"Bearer {self.token}"}
         return {}
 
@@ -288,29 +288,9 @@ def _not_a_hub(address: str, observed: str) -> KitError:
 
 
 def _is_address(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        port_fits = parts.port != 0  # raises for one that is no number, or too large
-    except ValueError:
-        return False
-    is_plain = not parts.username and not re.search(r"[\s\x00-\x1f]", address)
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and port_fits and is_plain
-
-
-def _origin(address: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(address)
-    return parts.scheme, parts.hostname, parts.port
-
-
-def _is_private(address: str) -> bool:
-    """Tell whether nobody on the way reads what is sent there."""
-    parts = urlsplit(address)
-    if parts.scheme == "https" or parts.hostname == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return False
+    """Tell whether it is an address as a hub's: of one word, and without a name or password."""
+    is_one_word = not re.search(r"[\s\x00-\x1f]", address)
+    return is_one_word and is_http(address) and not urlsplit(address).username
 
 
 def _asked_to_wait(headers: Mapping[str, str]) -> float:

@@ -1,7 +1,7 @@
 """What the tiers above the bytes look at: document, records by pass, and the server's counters."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kit import bundle, exposition, nccl, serverlog, telemetry
@@ -16,7 +16,7 @@ from kit.plan import Engine
 from kit.record import Moment, Phase, Record
 from kit.serverlog import ServerLog
 from kit.spec import Suite
-from kit.telemetry import Telemetry
+from kit.telemetry import Sample, Telemetry
 
 ROUNDING_S = 2e-6
 """The client rounds times to 1 microsecond; a sum of three of them can be off by 1.5."""
@@ -166,6 +166,33 @@ def counted_alone(evidence: Evidence, one: Pass) -> bool:
         return False
     prompts = sum(record.prompt_tokens or 0 for record in one.records)
     return evidence.is_own_engine or one.moved(exposition.PROMPT_TOKENS) == prompts
+
+
+def of_measured_passes(evidence: Evidence) -> tuple[Record, ...]:
+    """Return the records of the measured passes."""
+    return tuple(one for one in evidence.records if one.phase is Phase.MEASURED)
+
+
+def span_s(records: Sequence[Record]) -> tuple[float, float]:
+    """Return when the first request was sent and the last response complete; no time for none."""
+    start_s = min((one.sent_s for one in records), default=0.0)
+    return start_s, max((one.sent_s + one.wall_s for one in records), default=-1.0)
+
+
+def while_serving(evidence: Evidence) -> list[Sample]:
+    """Return the samples from the first request to the last response."""
+    return _sampled(evidence, evidence.records)
+
+
+def while_measured(evidence: Evidence) -> list[Sample]:
+    """Return the samples from the first measured request to the last measured response."""
+    return _sampled(evidence, of_measured_passes(evidence))
+
+
+def _sampled(evidence: Evidence, records: Sequence[Record]) -> list[Sample]:
+    start_s, end_s = span_s(records)
+    told = evidence.observed.telemetry
+    return [one for one in (told.samples if told else ()) if start_s <= one.t_s <= end_s]
 
 
 def subject_of(record: Record) -> str:

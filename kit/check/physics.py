@@ -14,17 +14,15 @@ from operator import ge
 from kit import physics
 from kit.bundle import TELEMETRY
 from kit.check.codes import Code
-from kit.check.evidence import ROUNDING_S, Evidence, Shipped, subject_of
+from kit.check.evidence import ROUNDING_S, Evidence, Shipped, subject_of, while_measured
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
-from kit.check.topology.gpus import by_gpu
-from kit.check.topology.samples import while_measured
 from kit.hardware import Gpu
 from kit.physics import Ceiling, Shape
 from kit.plan import Engine
 from kit.record import Phase, Record
 from kit.spec import Device
-from kit.telemetry import ClockReason, GpuFacts, Reading, Telemetry
+from kit.telemetry import ClockReason, GpuFacts, Reading, Telemetry, by_gpu
 
 DATASHEET_RATIO = 0.005
 """Datasheets round: a bandwidth of three digits is off by at most half a percent."""

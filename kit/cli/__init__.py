@@ -8,7 +8,6 @@ that `kit --help` answers at once.
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,10 +16,8 @@ import click
 
 from kit import __version__
 from kit.cli import failure
+from kit.cli.options import FILE, FOLDER, cell_options
 from kit.errors import ExitCode
-
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 def main() -> None:
@@ -73,51 +70,8 @@ def commands() -> None:
     """Re-run a published LLM-serving benchmark, hand in the evidence, check other people's."""
 
 
-def _cell_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options that choose what is to be run; `bench` and `plan` share them."""
-    options = (
-        click.option("--topology", help="A file of compose/; by default cpu-tp1."),
-        click.option(
-            "--model", "models", multiple=True, help="Repeatable; by default all that it serves."
-        ),
-        click.option("--suite", default="single", show_default=True, help="A folder of prompts/."),
-        click.option(
-            "--passes",
-            type=click.IntRange(1, 1000),
-            help="Measured; by default 5, or 1 of the article's protocol.",
-        ),
-        click.option(
-            "--protocol",
-            default="kit",
-            show_default=True,
-            help="`kit`, or `article`: one pass, a new connection a request, no streaming pass.",
-        ),
-        click.option(
-            "--cache",
-            default="warm",
-            show_default=True,
-            help="`warm`, or `cold`: each request salted apart from all others.",
-        ),
-        click.option(
-            "--timeout",
-            "timeout_s",
-            type=click.IntRange(1, 86400),
-            default=600,
-            show_default=True,
-            help="Seconds that one request may take.",
-        ),
-        click.option(
-            "--runtime",
-            help="What starts the engine: `docker`, or `process` (CPU topologies, their default).",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 @commands.command(short_help="Measure, seal, verify and report.")
-@_cell_options
+@cell_options
 @click.option("--port", type=click.IntRange(1, 65535), help="By default a free one on loopback.")
 @click.option("--endpoint", metavar="URL", help="Measure a server that already runs instead.")
 @click.option("--served-model", metavar="NAME", help="The endpoint's name for its model.")
@@ -141,7 +95,7 @@ def bench(**options: Any) -> int:
 
 
 @commands.command()
-@_cell_options
+@cell_options
 @click.option("--json", "as_json", is_flag=True, help="Everything, one canonical plan a line.")
 def plan(**options: Any) -> int:
     """Print what `bench` would do, and start nothing."""

@@ -6,11 +6,11 @@ import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
 from kit import __version__, doctor, plan, spec
+from kit.bootstrap.addresses import is_http
 from kit.bundle import EngineIdentity, Runtime, Status
 from kit.check.finding import Verdict, overall
 from kit.cli.judging import judge
@@ -204,22 +204,13 @@ def _model_id(options: BenchOptions, served_model: str) -> str:
 
 
 def _base_url(url: str) -> str:
-    if not _is_base_url(url):
+    if not is_http(url):
         raise UsageError(
             f"not an endpoint: {url!r}",
             "expected http://HOST:PORT or https://HOST",
             "kit bench --endpoint http://127.0.0.1:8000",
         )
     return url.rstrip("/").removesuffix("/v1")
-
-
-def _is_base_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        port_fits = parts.port != 0  # raises for one that is no number, or too large
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and port_fits
 
 
 def _require_no_engine_options(options: BenchOptions) -> None:

@@ -51,7 +51,9 @@ def _cannot_go_on(error: OSError) -> MachineError:
     place = f" ({error.filename})" if error.filename else ""
     if isinstance(error, FileNotFoundError):
         return MachineError(
-            f"there is no such file{place}", "something that this needs is not there", "ls -l"
+            f"there is no such file{place}",
+            "something that this needs is not there",
+            f"ls -l {error.filename or ''}".rstrip(),
         )
     return MachineError(
         f"cannot read or write{place}: {error.strerror or error}",

@@ -158,9 +158,11 @@ def _deviation_lines(planned: Plan) -> Iterator[str]:
 
 def _require_served(topology: Topology, model: str) -> None:
     """Refuse a model that only other topologies serve, and name these."""
+    if model in topology.services:
+        return
     names = sorted(path.stem for path in checkout.compose_files())
     others = [name for name in names if model in checkout.topology(name).services]
-    if model not in topology.services and others:
+    if others:
         raise UsageError(
             f"{topology.id} does not serve {model}",
             f"of the topologies, {', '.join(others)} serve it",

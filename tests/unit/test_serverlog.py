@@ -50,7 +50,16 @@ def test_a_real_engine_names_its_model_and_its_cores() -> None:
     found = serverlog.read(gzip.decompress((path / "data/server.log.gz").read_bytes()))
     assert found.models == ("<state>/models/moe-mini",)
     assert found.architectures == ("Qwen3MoeForCausalLM",)
-    assert (found.dtypes, found.speculative) == (("torch.bfloat16",), ("None",))
+    assert dict(found.settings) == {
+        "speculative_config": "None",
+        "dtype": "torch.bfloat16",
+        "load_format": "auto",
+        "tensor_parallel_size": "1",
+        "pipeline_parallel_size": "1",
+        "data_parallel_size": "1",
+        "quantization": "None",
+        "kv_cache_dtype": "auto",
+    }
     assert (found.cores, found.rank_pids) == ((0,), (6567,))
 
 
@@ -70,19 +79,28 @@ def test_two_ranks_in_a_container_name_their_cores_and_processes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "models", "speculative"),
+    ("config", "models", "settings"),
     [
-        ("model='/m/a', speculative_config=None, tokenizer='/m/b'", ("/m/a", "/m/b"), ("None",)),
-        ("model=\"/o'neil/a\", tokenizer=None", (), ()),
-        ("speculative_config=SpeculativeConfig(m='x', n=2)", (), ("SpeculativeConfig(m='x'",)),
-        ("served_model_name='a', dtype=torch.int4", (), ()),
+        (
+            "model='/m/a', speculative_config=None, tokenizer='/m/b'",
+            ("/m/a", "/m/b"),
+            {"speculative_config": "None"},
+        ),
+        ('model="/o\'neil/a", tokenizer=None', (), {}),
+        (
+            "speculative_config=SpeculativeConfig(m='x', n=2)",
+            (),
+            {"speculative_config": "SpeculativeConfig(m='x'"},
+        ),
+        ("served_model_name='a', dtype=torch.int4", (), {"dtype": "torch.int4"}),
+        ("kv_cache_dtype=auto, x=Y(kv_cache_dtype=fp8)", (), {"kv_cache_dtype": "auto"}),
     ],
-)  # fmt: skip
+)
 def test_what_the_engine_was_made_of(
-    config: str, models: tuple[str, ...], speculative: tuple[str, ...]
+    config: str, models: tuple[str, ...], settings: dict[str, str]
 ) -> None:
     found = one(f"Initializing a V1 LLM engine (v0.17.0) with config: {config}")
-    assert (found.models, found.speculative) == (models, speculative)
+    assert (found.models, dict(found.settings)) == (models, settings)
 
 
 def test_gpu_lines_of_the_moe_model() -> None:

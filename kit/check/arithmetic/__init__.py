@@ -13,6 +13,6 @@ def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
     """Yield the findings of this tier."""
     yield from findings(Code.ARITHMETIC_TIER, ())
     yield from counts.check(evidence)
-    yield from server_times.check(evidence, utc_apart_s=counts.utc_apart_s(evidence))
+    yield from server_times.check(evidence)
     yield from chance.check(evidence)
     yield from text.check(evidence, shipped)

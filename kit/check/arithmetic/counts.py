@@ -5,11 +5,11 @@ Usage against token ids and chunks, the server's counters against the records, t
 
 import math
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from itertools import pairwise
 from operator import itemgetter
 
 from kit import exposition
+from kit.check import clocks
 from kit.check.codes import Code
 from kit.check.evidence import (
     ROUNDING_S,
@@ -22,14 +22,6 @@ from kit.check.evidence import (
 )
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unchecked, warn
-
-CLOCK_TOLERANCE_S = 2.0
-CLOCK_TOLERANCE_RATIO = 0.001
-"""The UTC clock may be slewed in mid-run (Linux: at most 500 ppm), and both pairs of clocks are
-read one after the other."""
-
-CLOCK_STEP_S = 1000.0
-"""Who keeps a clock refuses to set it by more: the panic threshold of ntpd (ntpd(8), option -g)."""
 
 TIMEOUT_TOLERANCE_S = 10.0
 """The client cuts a request at its timeout; on a starved host it comes to do so later."""
@@ -48,16 +40,6 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     yield from findings(Code.ARITHMETIC_OVERLAP, _overlaps(evidence))
     yield from findings(Code.ARITHMETIC_SPAN, _span(evidence))
     yield from findings(Code.ARITHMETIC_CLOCK, _clock(evidence))
-
-
-def utc_apart_s(evidence: Evidence) -> float:
-    """Return by how much the UTC clock was set over the run; without end where it is not told."""
-    clock = evidence.document.clock
-    try:
-        start, end = datetime.fromisoformat(clock.start_utc), datetime.fromisoformat(clock.end_utc)
-    except ValueError:
-        return math.inf
-    return abs((end - start).total_seconds() - clock.end_s)
 
 
 def _completion_tokens(evidence: Evidence) -> Iterator[Problem]:
@@ -200,12 +182,13 @@ def _span(evidence: Evidence) -> Iterator[Problem]:
 
 
 def _clock(evidence: Evidence) -> Iterator[Problem]:
-    clock, apart_s = evidence.document.clock, utc_apart_s(evidence)
-    tolerance_s = CLOCK_TOLERANCE_S + CLOCK_TOLERANCE_RATIO * clock.end_s
+    clock = evidence.document.clock
+    apart_s = clocks.utc_apart_s(clock)
+    tolerance_s = clocks.TOLERANCE_S + clocks.TOLERANCE_RATIO * clock.end_s
     if math.isinf(apart_s):
         observed = clip(f"{clock.start_utc} to {clock.end_utc}")
         yield fail(BUNDLE, observed, "dates and times of the UTC calendar")
     elif apart_s > tolerance_s:
-        problem = warn if apart_s <= CLOCK_STEP_S + tolerance_s else fail
+        problem = warn if apart_s <= clocks.STEP_S + tolerance_s else fail
         observed = f"UTC and monotonic clock {apart_s:.3f} s apart after {clock.end_s:.3f} s"
         yield problem(BUNDLE, observed, f"{tolerance_s:.3f} s apart at most")

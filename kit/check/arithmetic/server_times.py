@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 
 from kit import exposition
+from kit.check import clocks
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Pass, counted_alone, went_through
 from kit.check.finding import Finding
@@ -42,16 +43,14 @@ _SUMS = (
     exposition.HTTP_SUM,
 )
 
-UTC_STEP_S = 2.0
-"""Where the UTC clock was set by more over the run, it is no witness."""
 
-
-def check(evidence: Evidence, *, utc_apart_s: float) -> Iterator[Finding]:
+def check(evidence: Evidence) -> Iterator[Finding]:
     """Yield these findings of the arithmetic tier.
 
-    `utc_apart_s` is by how much the UTC clock was set over the run: sums by that clock may be off
-    by as much, and the monotonic ones remain.
+    Sums by the UTC clock may be off by as much as that was set over the run; the monotonic ones
+    remain.
     """
+    utc_apart_s = clocks.utc_apart_s(evidence.document.clock)
     of_requests = (
         problem for one in evidence.passes for problem in _pass(evidence, one, utc_apart_s)
     )
@@ -69,7 +68,7 @@ def _pass(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Problem
     http_s = one.moved(exposition.HTTP_SUM) if is_counted else None
     if went_through(evidence, one):
         yield from _missing(evidence, one)
-        if http_s is None and (e2e_s is None or utc_apart_s > UTC_STEP_S):
+        if http_s is None and (e2e_s is None or utc_apart_s > clocks.TOLERANCE_S):
             wanted = "the server's latency sum over this pass's requests alone"
             yield unchecked(one.name, "no such sum", wanted)
     if e2e_s is not None:

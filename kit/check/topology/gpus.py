@@ -1,18 +1,18 @@
 """The topology tier's look at the GPUs: links, slowdowns, and what else ran."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from kit.bundle import TELEMETRY
 from kit.check.codes import Code
-from kit.check.evidence import Evidence
+from kit.check.evidence import Evidence, while_measured, while_serving
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
 from kit.check.topology import samples
-from kit.check.topology.samples import no_telemetry, while_measured, while_serving
+from kit.check.topology.samples import no_telemetry
 from kit.plan import Engine
 from kit.spec import Transport
-from kit.telemetry import ClockReason, GpuFacts, Reading, Sample
+from kit.telemetry import ClockReason, GpuFacts, Reading, Sample, by_gpu
 
 SLOWDOWNS = (
     ClockReason.HW_SLOWDOWN,
@@ -194,15 +194,6 @@ def _processes(evidence: Evidence) -> Iterator[Problem]:
 def _facts(evidence: Evidence) -> tuple[GpuFacts, ...]:
     told = evidence.observed.telemetry
     return () if told is None else told.header.inventory.gpus
-
-
-def by_gpu(samples: Sequence[Sample]) -> defaultdict[int, list[Reading]]:
-    """Return what each GPU told, by its index."""
-    found: defaultdict[int, list[Reading]] = defaultdict(list)
-    for sample in samples:
-        for one in sample.gpus:
-            found[one.index].append(one)
-    return found
 
 
 def _name(gpu: GpuFacts) -> str:

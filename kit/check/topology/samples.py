@@ -1,17 +1,15 @@
 """The topology tier's look at telemetry itself: a driver's, of this run, and over all of it."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from itertools import pairwise
 
 from kit.bundle import TELEMETRY, Clock, Status
-from kit.check.arithmetic.counts import CLOCK_STEP_S
+from kit.check import clocks
 from kit.check.codes import Code
-from kit.check.evidence import Evidence
+from kit.check.evidence import Evidence, of_measured_passes, span_s, while_measured
 from kit.check.problem import Problem, clip, fail, unchecked, warn
 from kit.plan import Engine
-from kit.record import Phase, Record
-from kit.telemetry import GpuFacts, Sample, Telemetry
+from kit.telemetry import GpuFacts, Telemetry
 
 SHORTEST_INTERVAL_S, LONGEST_INTERVAL_S = 0.1, 60.0
 """What `kit telemetry --interval` takes."""
@@ -19,9 +17,6 @@ SHORTEST_INTERVAL_S, LONGEST_INTERVAL_S = 0.1, 60.0
 GAP_INTERVALS = 5
 GAP_S = 5.0
 """A sample may come late: the driver answers slowly while an engine loads."""
-
-CLOCK_TOLERANCE_S = 2.0
-"""Both pairs of clocks are read one after the other, and the UTC clock may be slewed between."""
 
 
 def problems(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
@@ -46,33 +41,6 @@ def no_telemetry(evidence: Evidence, expected: str) -> Problem:
     """Return that nothing could be looked at, which is a failure of what cannot be read alone."""
     fault = evidence.observed.telemetry_fault
     return unchecked(TELEMETRY, "no telemetry" if fault is None else "not readable", expected)
-
-
-def while_serving(evidence: Evidence) -> list[Sample]:
-    """Return the samples from the first request to the last response."""
-    return _between(evidence, evidence.records)
-
-
-def while_measured(evidence: Evidence) -> list[Sample]:
-    """Return the samples from the first measured request to the last measured response."""
-    return _between(evidence, _measured(evidence))
-
-
-def _measured(evidence: Evidence) -> tuple[Record, ...]:
-    return tuple(one for one in evidence.records if one.phase is Phase.MEASURED)
-
-
-def _between(evidence: Evidence, records: tuple[Record, ...]) -> list[Sample]:
-    """Return the samples from the first of these requests to the last of their responses."""
-    start_s, end_s = _span(records)
-    told = evidence.observed.telemetry
-    return [one for one in (told.samples if told else ()) if start_s <= one.t_s <= end_s]
-
-
-def _span(records: tuple[Record, ...]) -> tuple[float, float]:
-    """Return when the first request was sent and the last response complete; no time for none."""
-    start_s = min((one.sent_s for one in records), default=0.0)
-    return start_s, max((one.sent_s + one.wall_s for one in records), default=-1.0)
 
 
 def _name(gpu: GpuFacts) -> Iterator[Problem]:
@@ -124,12 +92,12 @@ def _of_this_run(told: Telemetry, clock: Clock) -> Iterator[Problem]:
     end has the distance of the run's end: of another run, neither has.
     """
     try:
-        apart_s = _apart_s(told.header.utc, clock.start_utc) - told.header.t_s
+        apart_s = clocks.utc_s(told.header.utc, clock.start_utc) - told.header.t_s
         is_stepped = _is_stepped(told, clock, apart_s)
     except (ValueError, TypeError) as error:
         yield fail(TELEMETRY, clip(error), "a date and time in UTC")
         return
-    if abs(apart_s) > CLOCK_TOLERANCE_S:
+    if abs(apart_s) > clocks.TOLERANCE_S:
         problem = warn if is_stepped else fail
         observed = f"begun {apart_s + told.header.t_s:.3f} s after the run's start by the UTC clock"
         yield problem(TELEMETRY, observed, f"{told.header.t_s:.3f} s, by the monotonic clock")
@@ -137,17 +105,12 @@ def _of_this_run(told: Telemetry, clock: Clock) -> Iterator[Problem]:
 
 def _is_stepped(told: Telemetry, clock: Clock, apart_s: float) -> bool:
     """Tell whether the UTC clock may have been set between the sampler's start and the run's."""
-    if abs(apart_s) > CLOCK_STEP_S + CLOCK_TOLERANCE_S or told.header.t_s > 0:
+    if abs(apart_s) > clocks.STEP_S + clocks.TOLERANCE_S or told.header.t_s > 0:
         return False
     if told.end is None:
         return True
-    at_end_s = _apart_s(told.end.utc, clock.end_utc) - (told.end.t_s - clock.end_s)
-    return abs(at_end_s) <= CLOCK_TOLERANCE_S
-
-
-def _apart_s(moment: str, origin: str) -> float:
-    apart = datetime.fromisoformat(moment) - datetime.fromisoformat(origin)
-    return apart.total_seconds()
+    at_end_s = clocks.utc_s(told.end.utc, clock.end_utc) - (told.end.t_s - clock.end_s)
+    return abs(at_end_s) <= clocks.TOLERANCE_S
 
 
 def _covers(told: Telemetry, evidence: Evidence, ranks: int) -> Iterator[Problem]:
@@ -155,7 +118,7 @@ def _covers(told: Telemetry, evidence: Evidence, ranks: int) -> Iterator[Problem
     is_complete = evidence.document.status is Status.COMPLETE
     if told.end is None and is_complete:
         yield fail(TELEMETRY, "no last line", "a last line, since sealing comes after it")
-    start_s, end_s = _span(evidence.records)
+    start_s, end_s = span_s(evidence.records)
     times_s = [sample.t_s for sample in told.samples]
     if not evidence.records:
         return
@@ -165,7 +128,7 @@ def _covers(told: Telemetry, evidence: Evidence, ranks: int) -> Iterator[Problem
     if times_s and times_s[-1] < end_s and is_complete:
         expected = f"one after the last response, at {end_s:.6f} s"
         yield fail(TELEMETRY, f"the last sample at {times_s[-1]} s", expected)
-    if is_complete and _measured(evidence):
+    if is_complete and of_measured_passes(evidence):
         yield from _at_work(evidence, ranks)
 
 

@@ -44,10 +44,15 @@ _DEFAULTS = {
 _BIND_LIMIT = 1000
 """Characters of a list of cores; the kit's own has three."""
 
-_ALWAYS = {"load_format": "auto", "pipeline_parallel_size": "1", "data_parallel_size": "1"}
+_ALWAYS = {
+    "speculative_config": "None",
+    "load_format": "auto",
+    "pipeline_parallel_size": "1",
+    "data_parallel_size": "1",
+}
 _OF_TWINS = {"quantization": "None", "kv_cache_dtype": "auto"}
-"""What an engine ends up with of the defaults of vLLM 0.17. Twins are not quantized; in which words
-an engine tells how the article's models are, was not seen."""
+"""Twins are not quantized; in which words an engine tells how the article's models are, was not
+seen."""
 
 _DTYPES = ("bfloat16", "float16", "float32")
 """What a plan may name; `auto` is whatever the model's own files say."""
@@ -178,22 +183,23 @@ def _arguments(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
 
 
 def _config(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
-    """Hold what the engine made of its arguments: no guessing of tokens, and the plan's type."""
+    """Hold what the engine made of its arguments, where it is known what that should be."""
     if log is None or unread(log) is not None:
         return  # which has been said
-    for told in log.speculative:
-        if told != "None":
-            yield fail("speculative_config", clip(told), "None, as planned")
-    expected = {**_ALWAYS, "tensor_parallel_size": str(engine.tensor_parallel_size)}
-    if engine.device is Device.CPU:
-        expected |= _OF_TWINS
+    wanted = _settings(engine)
     for name, value in log.settings:
-        if value != expected.get(name, value):
-            yield fail(name, clip(value), f"{expected[name]}, as planned")
-    wanted = _planned(engine.command).get("dtype")
-    for told in log.dtypes:
-        if wanted in _DTYPES and told != f"torch.{wanted}":
-            yield fail("dtype", clip(told), f"torch.{wanted}, as planned")
+        if value != wanted.get(name, value):
+            yield fail(name, clip(value), f"{wanted[name]}, as planned")
+
+
+def _settings(engine: Engine) -> Mapping[str, str]:
+    """Return the settings that an engine of vLLM 0.17 ends up with, started as planned."""
+    wanted = {**_ALWAYS, "tensor_parallel_size": str(engine.tensor_parallel_size)}
+    if engine.device is Device.CPU:
+        wanted |= _OF_TWINS
+    if (dtype := _planned(engine.command).get("dtype")) in _DTYPES:
+        wanted["dtype"] = f"torch.{dtype}"
+    return wanted
 
 
 def _given(log: ServerLog | None) -> tuple[Mapping[str, str] | None, str]:

@@ -12,7 +12,7 @@ from kit.bundle import Runtime
 from kit.check.finding import Outcome
 from kit.errors import ExitCode
 from tests.cases.engines import whole_prompts_from_the_cache
-from tests.factory import ROOT, Draft, Settings, change_record, draft, judge
+from tests.factory import ROOT, Draft, Settings, change_record, draft, judge, outcomes_of
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
 UNCHECKED = Outcome.COULD_NOT_CHECK
@@ -21,7 +21,7 @@ ON_GPU = Settings(topology="tp1", model="moe")
 
 
 def outcomes(made: Draft, code: str) -> set[Outcome]:
-    return {one.outcome for one in judge(made.seal()).findings if one.code == f"protocol-{code}"}
+    return outcomes_of(made, f"protocol-{code}")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from kit.record import Phase
 from kit.telemetry import ClockReason, GpuProcesses, Sample
 from tests.cases.cards import each_card, each_sample
 from tests.cases.topologies import no_nvlink_link_up, retold
-from tests.factory import Draft, Settings, draft, judge
+from tests.factory import Draft, Settings, draft, judge, outcomes_of
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
 UNCHECKED = Outcome.COULD_NOT_CHECK
@@ -24,7 +24,7 @@ CODES = ("nvlink", "telemetry", "slowdown", "limits", "pcie")
 
 
 def outcomes(made: Draft, name: str) -> set[Outcome]:
-    return {one.outcome for one in judge(made.seal()).findings if one.code == f"topology-{name}"}
+    return outcomes_of(made, f"topology-{name}")
 
 
 def with_values(settings: Settings, **values: object) -> Draft:

@@ -10,14 +10,14 @@ from kit import exposition
 from kit.check.finding import Outcome
 from tests import six_cells
 from tests.cases.physics import faster
-from tests.factory import TRANSPORTS, Draft, Settings, draft, judge, utc
+from tests.factory import TRANSPORTS, Draft, Settings, draft, judge, outcomes_of, utc
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
 PCIE = Settings(topology="tp2-pcie", model="moe")
 
 
 def outcomes(made: Draft) -> set[Outcome]:
-    return {one.outcome for one in judge(made.seal()).findings if one.code == "topology-log"}
+    return outcomes_of(made, "topology-log")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from kit.check.finding import Outcome
 from kit.telemetry import Reading
 from tests.cases.cards import each_card, each_sample, told, with_cards
 from tests.cases.physics import faster
-from tests.factory import Draft, Settings, draft, judge, utc
+from tests.factory import Draft, Settings, draft, judge, outcomes_of, utc
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
 UNCHECKED = Outcome.COULD_NOT_CHECK
@@ -21,7 +21,7 @@ KNOWN_CARD = "NVIDIA GeForce RTX 3090"
 
 
 def outcomes(made: Draft, code: str = "topology-telemetry") -> set[Outcome]:
-    return {one.outcome for one in judge(made.seal()).findings if one.code == code}
+    return outcomes_of(made, code)
 
 
 @pytest.mark.parametrize(

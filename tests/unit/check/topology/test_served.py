@@ -10,22 +10,20 @@ from kit.check.topology import served
 from kit.check.verify import verify
 from kit.edge import checkout
 from kit.models import Twin
-from tests.factory import KNOWN, SHIPPED, TWIN, Draft, Settings, draft, judge
+from tests.cases import topologies
+from tests.factory import KNOWN, SHIPPED, TWIN, Draft, Settings, draft, outcomes_of
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
 MOE = Settings(topology="tp1", model="moe")
 
 
 def outcomes(made: Draft) -> set[Outcome]:
-    findings = judge(made.seal()).findings
-    return {one.outcome for one in findings if one.code == "topology-model"}
+    return outcomes_of(made, "topology-model")
 
 
 def respelled(old: bytes, new: bytes, settings: Settings = MOE) -> Draft:
     made = draft(settings)
-    assert made.server_log is not None
-    assert old in made.server_log
-    made.server_log = made.server_log.replace(old, new)
+    topologies.respelled(made, old, new)
     return made
 
 

@@ -7,7 +7,8 @@ from kit.check.finding import Outcome
 from kit.check.topology import startup
 from kit.edge import checkout
 from kit.errors import ExitCode
-from tests.factory import Draft, Settings, change_plan, draft, judge
+from tests.cases import topologies
+from tests.factory import Draft, Settings, change_plan, draft, judge, outcomes_of
 from tests.gpu_evidence import LOGS
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
@@ -18,14 +19,12 @@ OF_THE_LOG = ("device", "arguments", "context-limit", "all-reduce", "kernels")
 
 
 def outcomes(made: Draft, name: str) -> set[Outcome]:
-    return {one.outcome for one in judge(made.seal()).findings if one.code == f"topology-{name}"}
+    return outcomes_of(made, f"topology-{name}")
 
 
 def respelled(old: bytes, new: bytes, settings: Settings = PCIE) -> Draft:
     made = draft(settings)
-    assert made.server_log is not None
-    assert old in made.server_log
-    made.server_log = made.server_log.replace(old, new)
+    topologies.respelled(made, old, new)
     return made
 
 

@@ -1,0 +1,31 @@
+"""What an address says of itself: over HTTP or not, of which server, read on the way or not."""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+
+def is_http(address: str) -> bool:
+    """Tell whether it is the address of a server over HTTP."""
+    try:
+        parts = urlsplit(address)
+        port_fits = parts.port != 0  # raises for one that is no number, or too large
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and port_fits
+
+
+def origin(address: str) -> tuple[str, str | None, int | None]:
+    """Return scheme, host and port: what two addresses of one server share."""
+    parts = urlsplit(address)
+    return parts.scheme, parts.hostname, parts.port
+
+
+def is_private(address: str) -> bool:
+    """Tell whether nobody on the way reads what is sent there."""
+    parts = urlsplit(address)
+    if parts.scheme == "https" or parts.hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,52 @@
+"""Options that several commands share, and the kinds of their values."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def cell_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that choose what is to be run; `bench` and `plan` share them."""
+    options = (
+        click.option("--topology", help="A file of compose/; by default cpu-tp1."),
+        click.option(
+            "--model", "models", multiple=True, help="Repeatable; by default all that it serves."
+        ),
+        click.option("--suite", default="single", show_default=True, help="A folder of prompts/."),
+        click.option(
+            "--passes",
+            type=click.IntRange(1, 1000),
+            help="Measured; by default 5, or 1 of the article's protocol.",
+        ),
+        click.option(
+            "--protocol",
+            default="kit",
+            show_default=True,
+            help="`kit`, or `article`: one pass, a new connection a request, no streaming pass.",
+        ),
+        click.option(
+            "--cache",
+            default="warm",
+            show_default=True,
+            help="`warm`, or `cold`: each request salted apart from all others.",
+        ),
+        click.option(
+            "--timeout",
+            "timeout_s",
+            type=click.IntRange(1, 86400),
+            default=600,
+            show_default=True,
+            help="Seconds that one request may take.",
+        ),
+        click.option(
+            "--runtime",
+            help="What starts the engine: `docker`, or `process` (CPU topologies, their default).",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
