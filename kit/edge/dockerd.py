@@ -3,7 +3,9 @@
 The only module that imports docker.
 """
 
+import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from typing import Any
 import msgspec
 from docker.errors import DockerException
 from docker.models.containers import Container as DockerContainer
+from docker.utils import parse_host
 from urllib3.exceptions import HTTPError
 
 import docker
@@ -26,6 +29,7 @@ from kit.telemetry import GpuProcesses
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 _KEPT_LABELS = ("org.opencontainers.image.", "llm-serving-kit.")
+_UNIX = "http+unix://"
 _NO_DRIVER = "could not select device driver"
 
 # Run inside an image by its own Python: prints digest, size and name of every file of a model.
@@ -145,6 +149,17 @@ def cannot_create(output: str, model: str) -> MachineError:
 
 
 def _client() -> docker.DockerClient:
+    """Return a client of the engine; `DockerException` where none listens.
+
+    A socket of our own asks first, and is closed: docker's stays open where nobody listens.
+    """
+    address = str(parse_host(os.environ.get("DOCKER_HOST")))
+    if address.startswith(_UNIX):
+        try:
+            with socket.socket(socket.AF_UNIX) as first:
+                first.connect(address.removeprefix(_UNIX))
+        except OSError as error:
+            raise DockerException(str(error)) from error
     return docker.from_env()
 
 

@@ -1,9 +1,14 @@
 """What is read from a Docker engine's answers; no engine is asked (`tests/e2e` asks one)."""
 
+import gc
+import shutil
+import socket
+from pathlib import Path
+
 import pytest
 
 from kit.edge import dockerd
-from kit.errors import ExitCode
+from kit.errors import ExitCode, MachineError
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -37,3 +42,17 @@ def test_why_containers_cannot_be_created(output: str, next_step: str) -> None:
     error = dockerd.cannot_create(output, "moe")
     assert error.exit_code is ExitCode.MACHINE_LACKS
     assert error.next_step == next_step
+
+
+def test_an_engine_that_has_stopped_leaves_its_socket_and_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket that stays open would be a warning at its end, which fails a test."""
+    path = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as stopped:
+        stopped.bind(str(path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    monkeypatch.setattr(shutil, "which", lambda _name: "/usr/bin/docker")
+    with pytest.raises(MachineError, match="lacks a Docker engine that answers"):
+        dockerd.facts(":1")
+    gc.collect()
