@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Annotated
 
 import msgspec
+from zlib_ng import zlib_ng
 
 from kit import canonical, telemetry
 from kit.bounds import FullLine, Key, Line, Seconds, Sha256, Size, Utc
@@ -276,10 +277,10 @@ def compress(data: bytes) -> bytes:
 
 def inflate(data: bytes, limit_bytes: int = INFLATED_LIMIT_BYTES) -> bytes:
     """Return what one gzip member holds; raise ValueError for anything else, or above the limit."""
-    stream = zlib.decompressobj(wbits=31)
+    stream = zlib_ng.decompressobj(wbits=31)
     try:
         inflated = stream.decompress(data, limit_bytes + 1)  # to zlib, 0 is no limit at all
-    except zlib.error as error:
+    except zlib_ng.error as error:  # type: ignore[misc]  # its stub has an instance for the class
         raise ValueError(f"not gzip: {error}") from error
     if len(inflated) > limit_bytes:
         raise Oversized(f"inflates to more than {limit_bytes} bytes")

@@ -6,9 +6,11 @@ which is what lets a verifier read hundreds of bundles a second.
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
-from itertools import groupby, takewhile
+
+from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
 GENERATION_TOKENS = "vllm:generation_tokens_total"
 PROMPT_TOKENS = "vllm:prompt_tokens_total"
@@ -43,52 +45,44 @@ WITNESSES = (*STEADY, HTTP_SUM, HTTP_COUNT, STARTED)
 """The samples that the checks hold against the client's records. Those of HTTP are counted once a
 response has been sent (prometheus-fastapi-instrumentator), and so may come a moment late."""
 
-LINE_LIMIT_BYTES = 4096
-"""A sample's line; vLLM's longest takes about 200."""
+LIMIT_BYTES = 4 * 2**20
+"""An exposition; that of one engine takes 50 KB."""
 
 LINES_LIMIT = 1000
 """Lines of the samples asked for; each of a server's engines has one of each."""
-
-_VALUE = (
-    r"[ \t]*+"
-    r'(?:\{(?:[^"}\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+\}[ \t]*+|(?<=[ \t]))'
-    r"(?P<value>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(?=[ \t\r\n]|\Z)"
+_REST_OF_LINE = re.compile(
+    rb"(?=[ \t{\r\n]|\Z)"  # where the name ends
+    rb"(?:[ \t]*+"
+    rb'(?:\{(?:[^"}\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+\}[ \t]*+|(?<=[ \t]))'
+    rb"(?P<value>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(?=[ \t\r\n]|\Z))?"
 )
 """What follows a name: labels with quoted values, number; a timestamp or an exemplar may follow."""
 
 
 def totals(exposition: bytes, names: Iterable[str]) -> dict[str, float]:
-    """Return each named sample summed over its label sets; a sample that is not there is left out.
+    """Return, for each sample in `names`, its sum over all label sets; a missing one is absent.
 
     So is one of which a line cannot be read, or holds a value that is not finite: half a sum would
-    be a wrong figure, not an absent one. Of too many lines nothing is read.
+    be a wrong figure, not an absent one. Of too many lines or bytes nothing is read. A line begins
+    with its sample's name: the format allows blanks before it, and no server writes them.
     """
-    found: dict[bytes, float] = {}
-    for number, line in enumerate(_lines_of(tuple(names)).finditer(b"\n" + exposition)):
-        if number == LINES_LIMIT:
-            return {}
-        name, value = line.groups()
-        is_read = value is not None and line.end() - line.start() <= LINE_LIMIT_BYTES
-        found[name] = found.get(name, 0.0) + (float(value) if is_read else math.nan)
-    return {name.decode(): total for name, total in found.items() if math.isfinite(total)}
+    if len(exposition) > LIMIT_BYTES:
+        return {}
+    wanted = tuple(names)
+    lines = b"\n" + exposition
+    begun = _finder(wanted).find_matches_as_indexes(lines)
+    if len(begun) > LINES_LIMIT:
+        return {}
+    found: defaultdict[str, float] = defaultdict(float)
+    for number, _, end in begun:
+        if (rest := _REST_OF_LINE.match(lines, end)) is not None:
+            found[wanted[number]] += float(rest["value"] or math.nan)
+    return {name: total for name, total in found.items() if math.isfinite(total)}
 
 
 @cache
-def _lines_of(names: tuple[str, ...]) -> re.Pattern[bytes]:
-    """Return what finds the lines that begin with one of these names, in one pass over a text."""
-    either = _either(frozenset(names)) if names else "(?!)"
-    end_of_name = r"(?=[ \t{\r\n]|\Z)"
-    return re.compile(rf"\n[ \t]*+(?P<name>{either}){end_of_name}(?:{_VALUE})?[^\n]*+".encode())
-
-
-def _either(names: frozenset[str]) -> str:
-    """Return a pattern of all names that looks at what they have in common only once."""
-    first, last = min(names), max(names)  # what these have in common, all between them have
-    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
-    shared = "".join(letter for letter, _ in pairs)
-    rests = {name.removeprefix(shared) for name in names}
-    if rests == {""}:
-        return re.escape(shared)
-    by_letter = groupby(sorted(rests), key=lambda rest: rest[:1])
-    branches = (_either(frozenset(group)) for _, group in by_letter)
-    return f"{re.escape(shared)}(?:{'|'.join(branches)})"
+def _finder(names: tuple[str, ...]) -> BytesAhoCorasick:
+    """Return what finds lines by these names, in one pass; of names alike, by the longest."""
+    return BytesAhoCorasick(
+        [b"\n" + name.encode() for name in names], matchkind=MatchKind.LeftmostLongest
+    )

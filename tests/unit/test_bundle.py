@@ -266,6 +266,33 @@ def test_a_bomb_takes_no_more_memory_than_the_limit() -> None:
     assert peak_bytes < 8 * 2**20
 
 
+DAMAGED = bundle.compress(b"a text that repeats, a text that repeats, and one that ends")
+
+
+@given(
+    st.integers(0, len(DAMAGED) - 1),
+    st.integers(0, len(DAMAGED)),
+    st.binary(max_size=4),
+    st.integers(1, 80),
+)
+def test_a_damaged_member_is_read_as_zlib_reads_it(
+    cut_from: int, cut_to: int, put: bytes, limit_bytes: int
+) -> None:
+    """Whoever unpacks a bundle by another program must not see another text."""
+    data = DAMAGED[:cut_from] + put + DAMAGED[cut_to:]
+    stream = zlib.decompressobj(wbits=31)
+    try:
+        expected = stream.decompress(data, limit_bytes + 1)
+        is_whole = stream.eof and not stream.unused_data and len(expected) <= limit_bytes
+    except zlib.error:
+        is_whole = False
+    if is_whole:
+        assert bundle.inflate(data, limit_bytes) == expected
+    else:
+        with pytest.raises(ValueError, match=r".+"):
+            bundle.inflate(data, limit_bytes)
+
+
 @given(st.binary(max_size=200))
 def test_garbage_is_refused(garbage: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):

@@ -63,7 +63,7 @@ def test_what_is_not_there_is_not_zero() -> None:
     [
         (b"tokens_total 5", 5.0),
         (b"tokens_total\t5\r\n", 5.0),
-        (b"  tokens_total   5   1700000000000  ", 5.0),
+        (b"tokens_total   5   1700000000000  ", 5.0),
         (b"tokens_total{} 5", 5.0),
         (b"tokens_total{}5", 5.0),
         (b'tokens_total {a="b"} 5', 5.0),
@@ -108,6 +108,7 @@ def test_one_line(text: bytes, value: float) -> None:
         b"tokens_totals 5",
         b"tokens_total_created 5",
         b"my_tokens_total 5",
+        b"  tokens_total 5",
         b"tokens 5",
         b"tokens_total:rate 5",
         b"TOKENS_TOTAL 5",
@@ -150,6 +151,18 @@ def test_a_number_reads_back_as_itself(value: float) -> None:
 @pytest.mark.parametrize(("lines", "total"), [(1000, 5000.0), (1001, None)])
 def test_nothing_is_read_of_too_many_lines(lines: int, total: float | None) -> None:
     assert one(b'tokens_total{e="0"} 5\n' * lines) == total
+
+
+def test_nothing_is_read_of_too_many_bytes() -> None:
+    text = b"tokens_total 5\n".ljust(exposition.LIMIT_BYTES)
+    assert one(text) == 5.0
+    assert one(text + b" ") is None
+
+
+@pytest.mark.parametrize("piece", [b"tokens_total ", b"tokens_total{", b'tokens_total{a="'])
+def test_a_long_line_takes_no_more_for_each_byte(piece: bytes) -> None:
+    """With work that grows as the square of its length, this line would take an hour."""
+    assert one((piece * exposition.LIMIT_BYTES)[: exposition.LIMIT_BYTES]) is None
 
 
 def test_a_name_that_another_begins_with_is_told_apart() -> None:

@@ -26,8 +26,8 @@ ORDER = (
     "kit.topologies",
     "kit.model_image",
     "kit.twins",
-    "kit.record",
     "kit.canonical",
+    "kit.record",
     "kit.plan",
     "kit.schedule",
     "kit.stats",
@@ -71,6 +71,7 @@ PURE_STANDARD_LIBRARY = frozenset(
 EFFECTFUL_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__", "breakpoint"})
 
 HOMES = {
+    "ahocorasick_rs": ("kit.exposition",),
     "backports": ("kit.edge.archive",),
     "click": ("kit.cli",),
     "docker": ("kit.edge.dockerd",),
@@ -86,6 +87,7 @@ HOMES = {
     "tokenizers": ("kit.twins.train_tokenizer",),
     "urllib3": ("kit.edge.client", "kit.edge.dockerd"),
     "yaml": ("kit.spec",),
+    "zlib_ng": ("kit.bundle",),
 }
 """Where a package from PyPI may be imported; one that is not here may be imported nowhere."""
 
