@@ -7,7 +7,8 @@ printable character a byte (Radford et al., "Language Models are Unsupervised Mu
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -25,23 +26,27 @@ _LONGEST = 4
 a text follows from its last four bytes."""
 
 
+ID_LIMIT = 2**22
+"""Ids of tokens are below; the largest vocabularies have some 260,000."""
+
+Pieces: TypeAlias = tuple[bytes | None, ...]
+"""What each token id stands for, None for an id that no token has."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Detokenizer:
-    """`pieces` maps a token id to its bytes; empty for one that a server leaves out of the text.
+    """`pieces` are the bytes of each token; empty for one that a server leaves out of the text.
 
     `specials` maps the ids of those to what they are called; in `prompt_pieces` that is their text.
     """
 
-    pieces: Mapping[int, bytes]
-    prompt_pieces: Mapping[int, bytes]
+    pieces: Pieces
+    prompt_pieces: Pieces
     specials: Mapping[int, str]
 
     def bytes_of(self, token_ids: Sequence[int]) -> bytes | None:
         """Return the bytes that these tokens stand for; None if an id is not in the vocabulary."""
-        try:
-            return b"".join(map(self.pieces.__getitem__, token_ids))
-        except KeyError:
-            return None
+        return _joined(self.pieces, token_ids)
 
     def text_of(self, token_ids: Sequence[int]) -> str | None:
         """Return the text that a server sends for these tokens; None for an id that is not there.
@@ -58,16 +63,43 @@ class Detokenizer:
         for token_id in reversed(token_ids):
             if not _ends_in_replacement(spelled[max(0, end - _LONGEST) : end]):
                 break
-            end -= len(self.pieces[token_id])
+            end -= len(self.pieces[token_id] or b"")
         return spelled[:end].decode("utf-8", "replace")
 
     def prompt_of(self, token_ids: Sequence[int]) -> str | None:
         """Return these tokens as they stood in a prompt, special ones by their names."""
-        try:
-            spelled = b"".join(map(self.prompt_pieces.__getitem__, token_ids))
-        except KeyError:
-            return None
-        return spelled.decode("utf-8", "replace")
+        spelled = _joined(self.prompt_pieces, token_ids)
+        return None if spelled is None else spelled.decode("utf-8", "replace")
+
+
+def of_vocabulary(pieces: Mapping[int, bytes], specials: Mapping[int, str]) -> Detokenizer:
+    """Return what spells these tokens by their ids; raise ValueError for an id out of range."""
+    named = {token_id: name.encode() for token_id, name in specials.items()}
+    return Detokenizer(
+        pieces=_by_id({**pieces, **dict.fromkeys(specials, b"")}),
+        prompt_pieces=_by_id({**pieces, **named}),
+        specials=specials,
+    )
+
+
+def _by_id(pieces: Mapping[int, bytes]) -> Pieces:
+    if pieces and not 0 <= min(pieces) <= max(pieces) < ID_LIMIT:
+        raise ValueError(f"a token's id is not from 0 to {ID_LIMIT - 1}")
+    return tuple(map(pieces.get, range(max(pieces, default=-1) + 1)))
+
+
+def _joined(pieces: Pieces, token_ids: Sequence[int]) -> bytes | None:
+    """Join the pieces of these ids, none of which is negative; None if one is not there."""
+    try:
+        match token_ids:
+            case ():
+                return b""
+            case (one,):
+                return pieces[one]
+            case _:
+                return b"".join(itemgetter(*token_ids)(pieces))
+    except (IndexError, TypeError):  # beyond the vocabulary, or a gap in it
+        return None
 
 
 def _ends_in_replacement(tail: bytes) -> bool:
@@ -82,9 +114,7 @@ def parse(data: bytes, name: str) -> Detokenizer:
             raise ValueError("its decoder is not that of byte-level BPE")
         added = document["added_tokens"]
         specials = {one["id"]: str(one["content"]) for one in added if one["special"]}
-        pieces = dict(_pieces(document))
-        named = {one: name.encode() for one, name in specials.items()}
-        return Detokenizer(pieces=pieces, prompt_pieces=pieces | named, specials=specials)
+        return of_vocabulary(dict(_pieces(document)), specials)
     except (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise SpecError(
             f"cannot use the tokenizer {name}: {error}",
@@ -97,4 +127,4 @@ def _pieces(document: Mapping[str, Any]) -> Iterator[tuple[int, bytes]]:
     for token, token_id in document["model"]["vocab"].items():
         yield token_id, token.translate(_SPELLED).encode("latin-1")
     for added in document["added_tokens"]:
-        yield added["id"], b"" if added["special"] else added["content"].encode()
+        yield added["id"], added["content"].encode()

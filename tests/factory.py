@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from kit import bundle, canonical, hardware, physics, plan, schedule, telemetry
+from kit import bundle, canonical, detokenizer, hardware, physics, plan, schedule, telemetry
 from kit.bundle import (
     Beside,
     Clock,
@@ -33,7 +33,6 @@ from kit.check.evidence import Shipped
 from kit.check.finding import Outcome, Verdict
 from kit.check.verify import Known, known, verify
 from kit.containers import BASE_LABEL, Container, DeviceRequest, HostFacts
-from kit.detokenizer import Detokenizer
 from kit.models import Twin, parse_models
 from kit.plan import CachePolicy, Choices, Dialect, Engine, Plan, ProtocolName
 from kit.record import ErrorCode, FinishReason, Phase, Record, Request
@@ -74,14 +73,9 @@ SPECIALS = {END_OF_TURN: "<|im_end|>", END_OF_TEXT: "<|endoftext|>"}
 PIECES = {
     **{number: f" {number}".encode() for number in range(1000)},
     **{number: text.encode() for text, number in ASKED.items()},
-    **dict.fromkeys(SPECIALS, b""),
     1102: b" \xe2\x80",
 }
-TOKENIZER = Detokenizer(
-    pieces=PIECES,
-    prompt_pieces=PIECES | {number: name.encode() for number, name in SPECIALS.items()},
-    specials=SPECIALS,
-)
+TOKENIZER = detokenizer.of_vocabulary(PIECES, SPECIALS)
 """Each token is the number of its id, but for those at the end: the last is half a character."""
 
 TWIN = Twin(

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from msgspec.structs import replace
 
+from kit import detokenizer
 from kit.bundle import Runtime
 from kit.check.arithmetic import text
 from kit.check.evidence import Shipped
@@ -18,7 +19,9 @@ from tests.factory import (
     END_OF_TEXT,
     END_OF_TURN,
     KNOWN,
+    PIECES,
     SHIPPED,
+    SPECIALS,
     TOKENIZER,
     TOKENIZER_SHA256,
     TWIN,
@@ -101,8 +104,7 @@ def test_system_message_and_prompt_are_asked_in_this_order(asked: str, expected:
     made = draft()
     plan = made.document.plan
     whole = asked.format(system=plan.system, prompt=plan.prompts[1].text)
-    pieces = {**TOKENIZER.prompt_pieces, 2000: whole.encode()}
-    tokenizer = dataclasses.replace(TOKENIZER, prompt_pieces=pieces)
+    tokenizer = detokenizer.of_vocabulary({**PIECES, 2000: whole.encode()}, SPECIALS)
     changed = dataclasses.replace(SHIPPED, tokenizers={TOKENIZER_SHA256: tokenizer})
     for position, record in enumerate(made.records):
         if record.prompt_id == plan.prompts[1].id:
