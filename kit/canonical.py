@@ -14,8 +14,9 @@ import msgspec
 
 T = TypeVar("T")
 
+UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
+"""What decoding raises for bytes that are no JSON of the expected shape."""
 
-_UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError)
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
@@ -38,7 +39,7 @@ def decode(data: bytes, kind: type[T]) -> T:
     try:
         value = msgspec.json.decode(data, type=kind)
         spelled = encode(value)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise NotCanonical(str(error)) from error
     if spelled != data:
         raise NotCanonical("not in canonical form: key order, spacing, numbers or a repeated key")
@@ -51,7 +52,7 @@ def decode_lines(data: bytes, kind: type[T]) -> tuple[T, ...]:
         values = msgspec.json.Decoder(kind).decode_lines(data)
         if encode_lines(values) == data:
             return tuple(values)
-    except _UNREADABLE:
+    except UNREADABLE:
         pass
     return _one_by_one(data, kind)
 

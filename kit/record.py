@@ -1,10 +1,13 @@
 """What was sent and what was observed of one request; raw only, nothing derived."""
 
 from enum import Enum
+from functools import cache
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import asdict
 
+from kit import canonical
 from kit.bounds import Below2To31, Count, Name, Seconds
 
 SHORTEST_S = 1e-6
@@ -17,6 +20,8 @@ class Moment(Enum):
     BEFORE = "before"
     AFTER = "after"
 
+    __hash__ = object.__hash__  # an enum's own is Python, and asked for each file of metrics
+
 
 class Phase(Enum):
     """Which part of a run a request belongs to."""
@@ -24,6 +29,8 @@ class Phase(Enum):
     WARMUP = "warmup"
     MEASURED = "measured"
     STREAM = "stream"
+
+    __hash__ = object.__hash__  # as above, and for each record
 
 
 class FinishReason(Enum):
@@ -50,6 +57,8 @@ class ErrorCode(Enum):
     STREAM_ERROR = "stream-error"
     TOO_LARGE = "too-large"
 
+
+TokenIds: TypeAlias = tuple[Below2To31, ...]
 
 Chunk: TypeAlias = tuple[float, Below2To31]
 """(arrival in seconds from `sent_s`, completion tokens in this chunk)."""
@@ -91,8 +100,50 @@ class Record(
     cached_tokens: Below2To31 | None = None
     completion_tokens: Below2To31 | None = None
     finish_reason: FinishReason | None = None
-    prompt_token_ids: tuple[Below2To31, ...] | None = None
-    token_ids: tuple[Below2To31, ...] | None = None
+    prompt_token_ids: TokenIds | None = None
+    token_ids: TokenIds | None = None
     text: str | None = None
     chunks: tuple[Chunk, ...] | None = None
     error: ErrorCode | None = None
+
+
+_ABSENT = msgspec.Raw()
+
+
+class _AsSpelled(
+    Record,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    gc=False,
+):
+    """A record whose prompt's token ids are still text."""
+
+    prompt_token_ids: msgspec.Raw = _ABSENT  # type: ignore[assignment]
+
+
+_LINES = msgspec.json.Decoder(_AsSpelled)
+
+
+def decode_records(data: bytes) -> tuple[Record, ...]:
+    """Read canonical JSON Lines; records of one prompt share the token ids that it came to.
+
+    These are the larger part, and the same in every pass. Raises `NotCanonical` without a word on
+    where, which `kit.canonical.decode_lines` tells.
+    """
+    try:
+        spelled = _LINES.decode_lines(data)
+        if canonical.encode_lines(spelled) != data:
+            raise canonical.NotCanonical("not in canonical form")
+        ids_of = cache(_ids_of)
+        return tuple(
+            Record(**asdict(one) | {"prompt_token_ids": ids_of(bytes(one.prompt_token_ids))})
+            for one in spelled
+        )
+    except canonical.UNREADABLE as error:
+        raise canonical.NotCanonical(str(error)) from error
+
+
+def _ids_of(spelled: bytes) -> TokenIds | None:
+    return canonical.decode(spelled + b"\n", TokenIds) if spelled else None

@@ -19,11 +19,11 @@ from kit.bundle import Document
 from kit.check import answers
 from kit.check.codes import Code
 from kit.check.evidence import subject_of
-from kit.check.finding import Finding
+from kit.check.finding import Finding, Tier
 from kit.check.problem import SHOWN, Problem, clip, fail, findings
 from kit.containers import HostFacts
 from kit.plan import Plan
-from kit.record import Record
+from kit.record import Record, decode_records
 
 T = TypeVar("T")
 
@@ -37,7 +37,6 @@ LARGE_FIELDS = ("prompt_token_ids", "token_ids", "text", "chunks")
 """Fields of a record that JSON Schema describes and code checks."""
 
 _ANY = msgspec.json.Decoder()
-_UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
 
 
 class Validator(Protocol):
@@ -103,6 +102,8 @@ class Reading:
 
 Problems = defaultdict[Code, list[Problem]]
 
+_CODES = tuple(code for code in Code if code.tier is Tier.SCHEMA)
+
 
 def read(files: Mapping[str, bytes], validators: Validators) -> Reading:
     """Read `bundle.json` and `records.jsonl`; a missing file is the next tier's."""
@@ -116,12 +117,11 @@ def read(files: Mapping[str, bytes], validators: Validators) -> Reading:
     lines = files.get(bundle.RECORDS)
     records = None if lines is None else _records(lines, validators, problems)
     facts = _host_facts(files.get(bundle.HOST_FACTS), problems)
-    looked_at = [code for code in Code if code.tier is Code.SCHEMA_JSON.tier]
     return Reading(
         document=document,
         records=records,
         host_facts=facts,
-        findings=tuple(finding for code in looked_at for finding in findings(code, problems[code])),
+        findings=tuple(finding for code in _CODES for finding in findings(code, problems[code])),
     )
 
 
@@ -139,7 +139,7 @@ def _version(data: bytes | None) -> Problem | None:
     """Tell when the document says that it is of another version; garbage is not another version."""
     try:
         found = _VERSIONED.decode(data or b"")
-    except _UNREADABLE:
+    except canonical.UNREADABLE:
         return None
     if found.schema_version == bundle.SCHEMA_VERSION:
         return None
@@ -227,9 +227,8 @@ def _at_once(data: bytes) -> tuple[Record, ...] | None:
     if len(data) > LINE_LIMIT_BYTES and max(map(len, data.split(b"\n"))) > LINE_LIMIT_BYTES:
         return None
     try:
-        records = tuple(_RECORD.decoder.decode_lines(data))
-        return records if canonical.encode_lines(records) == data else None
-    except _UNREADABLE:
+        return decode_records(data)
+    except canonical.NotCanonical:
         return None
 
 
@@ -272,11 +271,11 @@ def _decoded(
         value = form.decoder.decode(text)
         if canonical.encode(value) == text:
             return value
-    except _UNREADABLE as error:
+    except canonical.UNREADABLE as error:
         fault = error
     try:
         raw = _ANY.decode(text)
-    except _UNREADABLE as error:
+    except canonical.UNREADABLE as error:
         problems[Code.SCHEMA_JSON].append(fail(place, clip(error), "a JSON document"))
         return None
     shape = list(_violations(place, raw, form, validator()))
