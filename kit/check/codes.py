@@ -17,6 +17,8 @@ class Code(Enum):
         self.hint = hint
         self.tier = Tier(id.partition("-")[0])
 
+    __hash__ = object.__hash__  # an enum's own is Python, and asked for each finding
+
     SCHEMA_VERSION = (
         "schema-version",
         "the bundle has the schema version that this kit reads",

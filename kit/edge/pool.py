@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-BATCH = 8
+BATCH = 16
 """Things handed to a process at a time: what that costs is then small beside the work."""
 
 AHEAD = 3

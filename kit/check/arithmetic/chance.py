@@ -7,7 +7,7 @@ in a million, by figures that take the quietest machine thinkable, whose request
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from operator import sub
 from statistics import fmean
 from typing import TypeAlias
@@ -195,10 +195,12 @@ def _too_few(requests: int) -> Problem:
 
 def _gaps(record: Record, most: int | None = None) -> tuple[int, ...]:
     """Return the microseconds between a stream's chunks, between the first so many or all."""
-    arrivals = _microseconds(at_s for at_s, _ in (record.chunks or ())[:most])
+    arrivals = _microseconds([at_s for at_s, _ in (record.chunks or ())[:most]])
     return tuple(map(sub, arrivals[1:], arrivals))
 
 
-def _microseconds(times_s: Iterable[float]) -> list[int]:
+def _microseconds(times_s: Collection[float]) -> list[int]:
     """Return these times without those that are out of range, of which other checks tell."""
-    return [round(at_s * _MICROSECONDS_PER_S) for at_s in times_s if 0 <= at_s <= LONGEST_S]
+    if times_s and not 0 <= min(times_s) <= max(times_s) <= LONGEST_S:
+        times_s = [at_s for at_s in times_s if 0 <= at_s <= LONGEST_S]
+    return list(map(round, map(_MICROSECONDS_PER_S.__mul__, times_s)))

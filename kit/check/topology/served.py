@@ -92,7 +92,7 @@ def _cache(evidence: Evidence, engine: Engine, model: Model, log: ServerLog) -> 
         return  # heads are then held more than once
     if engine.device is Device.GPU:
         yield from _cache_in_memory(evidence, engine, shape, log)
-    elif planned_options(engine).get("dtype") == model.config["torch_dtype"]:
+    elif planned_options(engine.command).get("dtype") == model.config["torch_dtype"]:
         yield from _cache_as_told(engine, shape, log)
 
 
@@ -102,7 +102,7 @@ def _cache_as_told(engine: Engine, shape: Shape, log: ServerLog) -> Iterator[Pro
     Each rank has that space to itself, for its share of the heads (vllm/v1/worker/cpu_worker.py).
     """
     space_gib = dict(engine.environment).get("VLLM_CPU_KVCACHE_SPACE", "")
-    block = planned_options(engine).get("block_size") or str(_CPU_BLOCK_TOKENS)
+    block = planned_options(engine.command).get("block_size") or str(_CPU_BLOCK_TOKENS)
     if not (space_gib.isdecimal() and block.isdecimal() and len(space_gib + block) < _DIGITS):
         return
     most = int(space_gib) * 2**30 * engine.tensor_parallel_size / shape.kv_bytes_per_token

@@ -3,10 +3,12 @@
 Only the pinned release's log is understood: of another's nothing is concluded but its version.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
+
+import msgspec
 
 from kit.bundle import SERVER_LOG
 from kit.check.codes import Code
@@ -167,7 +169,7 @@ def _arguments(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
     if given is None:
         yield unchecked(SERVER_LOG, reason, Code.TOPOLOGY_ARGUMENTS.holds)
         return
-    planned = _planned(engine.command)
+    planned = planned_options(engine.command)
     for name, word in planned.items():
         told = given.get(name, _DEFAULTS.get(name))
         if told is None:
@@ -197,7 +199,7 @@ def _settings(engine: Engine) -> Mapping[str, str]:
     wanted = {**_ALWAYS, "tensor_parallel_size": str(engine.tensor_parallel_size)}
     if engine.device is Device.CPU:
         wanted |= _OF_TWINS
-    if (dtype := _planned(engine.command).get("dtype")) in _DTYPES:
+    if (dtype := planned_options(engine.command).get("dtype")) in _DTYPES:
         wanted["dtype"] = f"torch.{dtype}"
     return wanted
 
@@ -214,13 +216,12 @@ def _given(log: ServerLog | None) -> tuple[Mapping[str, str] | None, str]:
     return dict(arguments), ""
 
 
-def planned_options(engine: Engine) -> dict[str, str | None]:
-    """Return the options of the plan's command, but for what is a machine's own."""
-    return _planned(engine.command)
+@lru_cache(maxsize=4)
+def planned_options(command: tuple[str, ...]) -> Mapping[str, str | None]:
+    """Return the options of a plan's command, but for what is a machine's own.
 
-
-def _planned(command: tuple[str, ...]) -> dict[str, str | None]:
-    """Return the options of a command: name to its word, None for a flag without one."""
+    Name to its word, None for a flag without one.
+    """
     found: dict[str, str | None] = {}
     last = None
     for word in command:
@@ -239,17 +240,22 @@ def _spellings(word: str | None) -> set[str]:
     """Return the JSON of every value that a word of a command line can stand for."""
     if word is None:
         return {"true"}
-    found = {json.dumps(word, ensure_ascii=False), json.dumps([word], ensure_ascii=False)}
+    found = {_json(word), _json([word])}
     if word in ("True", "False"):
         found.add(word.lower())
     for number in (int, float):
-        with suppress(ValueError):
-            found.add(json.dumps(number(word)))
+        with suppress(ValueError, OverflowError):
+            found.add(_json(number(word)))
     return found
 
 
+def _json(value: object) -> str:
+    """Spell a value as `kit.serverlog` spells those that a log tells."""
+    return msgspec.json.encode(value).decode()
+
+
 def _context_limit(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
-    planned = _planned(engine.command).get("max_model_len")
+    planned = planned_options(engine.command).get("max_model_len")
     expected = f"{clip(planned)} tokens"
     reason = unread(log)
     if reason is not None or log is None or planned is None or not log.context_limits:

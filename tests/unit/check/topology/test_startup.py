@@ -121,7 +121,7 @@ def test_an_engine_that_was_started_twice_with_other_arguments() -> None:
     ],
 )
 def test_the_options_of_a_command(command: tuple[str, ...], planned: dict[str, str | None]) -> None:
-    assert startup._planned(command) == planned
+    assert startup.planned_options(command) == planned
 
 
 def test_the_context_limit_is_told_twice() -> None:
