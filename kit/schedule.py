@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 
 from kit.plan import CachePolicy, Plan
 from kit.record import Phase, Request
@@ -34,6 +35,7 @@ def passes(plan: Plan) -> Iterator[tuple[Phase, int]]:
         yield Phase.STREAM, number
 
 
+@lru_cache(maxsize=1024)
 def request_seed(plan_seed: int, phase: Phase, pass_number: int, prompt_id: str) -> int:
     """Return a seed below 2^31; were they equal, passes would be copies of each other."""
     name = f"{plan_seed}/{phase.value}/{pass_number}/{prompt_id}"

@@ -12,7 +12,7 @@ from kit.check.finding import Verdict, VerdictDocument, as_document, gravest, ju
 from kit.check.judgement import JudgedSet
 from kit.cli.judging import verdicts
 from kit.edge import checkout
-from kit.errors import ExitCode
+from kit.errors import ExitCode, UsageError
 from kit.report import verdict_text
 from kit.report import verdict_words as words
 
@@ -39,7 +39,16 @@ class VerifyOptions:
 
 
 def verify(options: VerifyOptions) -> int:
-    """Print a verdict on each path, and on each reference's claims; return 6, 1, 7 or 0."""
+    """Print a verdict on each path, and on each reference's claims; return 6, 1, 7 or 0.
+
+    Raises `UsageError` for two forms at once.
+    """
+    if options.as_json and (options.quiet or options.form not in ("text", "json")):
+        raise UsageError(
+            "--json beside another form",
+            "it is short for --format json",
+            "kit verify PATH... --format json",
+        )
     is_about_claims = bool(options.references or options.settings)
     if options.shown in (None, "text") and not is_about_claims:
         return _one_by_one(options)

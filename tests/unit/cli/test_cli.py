@@ -65,6 +65,8 @@ def good_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("verify", "no/such/path"), "there is no such path"),
         (("report", "no/such/path"), "there is no such path"),
         (("verify",), "Missing argument"),
+        (("verify", "--json", "--format", "html", "x"), "--json beside another form"),
+        (("verify", "--json", "--quiet", "x"), "--json beside another form"),
         (("guess",), "No such command"),
         (("plan", "--timeout", "nan"), "is not a valid integer range"),
         (("bench", "--endpoint", "http://[::1"), "expected http://HOST:PORT"),
