@@ -21,6 +21,7 @@ E2E_LATENCY_SUM = "vllm:e2e_request_latency_seconds_sum"
 E2E_LATENCY_COUNT = "vllm:e2e_request_latency_seconds_count"
 FIRST_TOKEN_SUM = "vllm:time_to_first_token_seconds_sum"
 BETWEEN_TOKENS_SUM = "vllm:inter_token_latency_seconds_sum"
+BETWEEN_TOKENS_COUNT = "vllm:inter_token_latency_seconds_count"
 HTTP_SUM = "http_request_duration_highr_seconds_sum"
 HTTP_COUNT = "http_request_duration_highr_seconds_count"
 
@@ -37,6 +38,7 @@ STEADY = (
     E2E_LATENCY_COUNT,
     FIRST_TOKEN_SUM,
     BETWEEN_TOKENS_SUM,
+    BETWEEN_TOKENS_COUNT,
 )
 """Samples of vLLM 0.17 that do not move while nothing is asked of it: the engine counts a response
 before it is sent."""

@@ -238,6 +238,7 @@ class FakeServer:
                 "end_to_end_s",
                 "first_token_s",
                 "between_tokens_s",
+                "steps",
                 "http_s",
             ),
             0.0,
@@ -301,6 +302,7 @@ class FakeServer:
             f"vllm:request_generation_tokens_sum{label} {self.counters['generation']}",
             f"vllm:time_to_first_token_seconds_sum{label} {self.counters['first_token_s']}",
             f"vllm:inter_token_latency_seconds_sum{label} {self.counters['between_tokens_s']}",
+            f"vllm:inter_token_latency_seconds_count{label} {self.counters['steps']}",
             f"http_request_duration_highr_seconds_count {self.counters['requests']}",
             f"http_request_duration_highr_seconds_sum {self.counters['http_s']}",
         ]
@@ -339,6 +341,7 @@ class FakeServer:
         self.counters["end_to_end_s"] += last_s
         self.counters["first_token_s"] += first_s
         self.counters["between_tokens_s"] += last_s - first_s
+        self.counters["steps"] += generated - 1
         self.counters["http_s"] += last_s + OVERHEAD_S / 2
 
 

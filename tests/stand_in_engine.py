@@ -118,6 +118,7 @@ class Counters:
                 "vllm:e2e_request_latency_seconds_count",
                 "vllm:time_to_first_token_seconds_sum",
                 "vllm:inter_token_latency_seconds_sum",
+                "vllm:inter_token_latency_seconds_count",
                 "http_request_duration_highr_seconds_sum",
                 "http_request_duration_highr_seconds_count",
             ),
@@ -136,7 +137,7 @@ class Counters:
     ) -> None:
         """Count a response whose first and last token were done after so many seconds."""
         counts = (prompt_tokens, tokens, cached, prompt_tokens, tokens)
-        amounts = (*counts, last_s, 1, first_s, last_s - first_s, last_s, 1)
+        amounts = (*counts, last_s, 1, first_s, last_s - first_s, tokens - 1, last_s, 1)
         with self._lock:
             for name, amount in zip(self.totals, amounts, strict=True):
                 self.totals[name] += amount

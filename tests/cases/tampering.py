@@ -4,6 +4,7 @@ A forgery changes a draft, which is then sealed again: all hashes fit. A damage 
 files. Each starts from a good bundle; `tests/cases/test_cases.py` collects them.
 """
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -335,6 +336,16 @@ def a_server_counter_edited(made: Draft) -> None:
     text = made.metrics["measured-2-after"].decode()
     line = next(line for line in text.splitlines() if "generation_tokens_total{" in line)
     made.metrics["measured-2-after"] = text.replace(line, f"{line[:-4]}999.0").encode()
+
+
+def tokens_that_took_no_step(made: Draft) -> None:
+    """Tokens that were added to all that counts them, but for the steps that the engine took."""
+    for name, text in made.metrics.items():
+        if name not in ("warmup-0-before", "warmup-0-after", "measured-1-before"):
+            found = re.search(rb"inter_token_latency_seconds_count\{.*\} (.*)\n", text)
+            assert found is not None
+            steps = b"%r" % (float(found[1]) - 1)
+            made.metrics[name] = text[: found.start(1)] + steps + text[found.end(1) :]
 
 
 def a_server_counter_removed(made: Draft) -> None:
@@ -873,6 +884,7 @@ CASES = (
     _forgery(Code.SCHEMA_SHAPE, a_negative_time),
     _forgery(Code.ARITHMETIC_SERVER_COUNTER, a_server_counter_edited),
     _forgery(Code.ARITHMETIC_SERVER_COUNTER, a_server_counter_removed),
+    _forgery(Code.ARITHMETIC_SERVER_COUNTER, tokens_that_took_no_step),
     _forgery(Code.ARITHMETIC_COUNTER_GAP, tokens_between_passes),
     _forgery(Code.PROTOCOL_CACHE, cache_hits_in_a_cold_run, COLD),
     _forgery(Code.PROTOCOL_CACHE, a_cold_run_sold_as_warm, COLD),

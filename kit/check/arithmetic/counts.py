@@ -122,7 +122,11 @@ def _gravity(
 
 
 def _sums(evidence: Evidence, one: Pass) -> dict[str, int]:
-    """Return by how much counters must have moved; of tokens, our own engine has two of each."""
+    """Return by how much counters must have moved; our own engine has more of them.
+
+    It counts the tokens of a request again at its end, and the steps after its first token: one
+    for each that follows, since no planned engine guesses several at a time.
+    """
     generated = sum(record.completion_tokens or 0 for record in one.records)
     read = sum(record.prompt_tokens or 0 for record in one.records)
     sums = {
@@ -133,6 +137,7 @@ def _sums(evidence: Evidence, one: Pass) -> dict[str, int]:
     if evidence.is_own_engine:
         sums[exposition.FINISHED_GENERATION_TOKENS] = generated
         sums[exposition.FINISHED_PROMPT_TOKENS] = read
+        sums[exposition.BETWEEN_TOKENS_COUNT] = generated - len(one.records)
     return sums
 
 
