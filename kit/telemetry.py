@@ -175,7 +175,7 @@ class GpuProcesses(_Part, frozen=True, kw_only=True):
 
 def read(data: bytes) -> Telemetry:
     """Read a file of telemetry; raise `NotCanonical` with what is wrong, naming the line."""
-    if len(data) > LIMIT_BYTES or data.count(b"\n") > LINE_LIMIT:
+    if len(data) > LIMIT_BYTES or canonical.line_count(data) > LINE_LIMIT:
         raise NotCanonical(f"more than {LIMIT_BYTES} bytes or {LINE_LIMIT} lines")
     lines: tuple[Line, ...] = canonical.decode_lines(data, _LINE)
     header, last = lines[:1], lines[-1:]

@@ -199,7 +199,7 @@ def _records(data: bytes, validators: Validators, problems: Problems) -> tuple[R
             fail(bundle.RECORDS, f"{len(data)} bytes", f"at most {RECORDS_LIMIT_BYTES} bytes")
         )
         return None
-    count = data.count(b"\n")
+    count = canonical.line_count(data)
     if count > RECORD_LIMIT:
         problems[Code.SCHEMA_LIMITS].append(
             fail(bundle.RECORDS, f"{count} records", f"at most {RECORD_LIMIT}")
