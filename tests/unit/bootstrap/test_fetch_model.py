@@ -644,13 +644,16 @@ def test_ctrl_c_keeps_what_is_there(served: StandInHub, tmp_path: Path) -> None:
     )
     deadline = time.monotonic() + 20
     waiting = tmp_path / "p" / digest(FILES[LARGE]) / LARGE
-    while not (waiting.exists() and waiting.stat().st_size) and time.monotonic() < deadline:
+    half = len(FILES[LARGE]) // 2
+    while time.monotonic() < deadline:
+        if waiting.exists() and waiting.stat().st_size >= half:
+            break
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert process.returncode == ExitCode.INTERRUPTED
     assert "goes on from here" in said
-    assert waiting.read_bytes() == FILES[LARGE][: len(FILES[LARGE]) // 2]
+    assert waiting.read_bytes() == FILES[LARGE][:half]
     assert contents(tmp_path / "t") == {}
 
 
