@@ -6,9 +6,9 @@ It makes a corpus of bundles as large as the CPU default's and as a full GPU run
 response, five measured passes, one to warm up and one streamed), and judges each size as a user
 would: one command for many, all checks, all cores. Memory is that of all its processes, shared
 pages counted once (PSS, proc_pid_smaps_rollup(5)); of each different bundle 8 KB are kept, by which
-a copy of it is known. Printed are the machine, bundles a second, what
-a bundle takes of a core, memory over the run, and the seconds of one bundle from a shell. Other
-programs on the machine slow it down: its load average is printed too.
+a copy of it is known. Printed are the machine, bundles a second, what a bundle takes of a core,
+memory over the run, and the seconds of one bundle from a shell. Other programs on the machine slow
+it down: its load average is printed too.
 """
 
 import argparse

@@ -47,11 +47,9 @@ WITNESSES = (*STEADY, HTTP_SUM, HTTP_COUNT, STARTED)
 """The samples that the checks hold against the client's records. Those of HTTP are counted once a
 response has been sent (prometheus-fastapi-instrumentator), and so may come a moment late."""
 
-LIMIT_BYTES = 4 * 2**20
-"""An exposition; that of one engine takes 50 KB."""
-
 LINES_LIMIT = 1000
 """Lines of the samples asked for; each of a server's engines has one of each."""
+
 _REST_OF_LINE = re.compile(
     rb"(?=[ \t{\r\n]|\Z)"  # where the name ends
     rb"(?:[ \t]*+"
@@ -65,11 +63,9 @@ def totals(exposition: bytes, names: Iterable[str]) -> dict[str, float]:
     """Return, for each sample in `names`, its sum over all label sets; a missing one is absent.
 
     So is one of which a line cannot be read, or holds a value that is not finite: half a sum would
-    be a wrong figure, not an absent one. Of too many lines or bytes nothing is read. A line begins
-    with its sample's name: the format allows blanks before it, and no server writes them.
+    be a wrong figure, not an absent one. Of too many lines nothing is read. A line begins with its
+    sample's name: the format allows blanks before it, and no server writes them.
     """
-    if len(exposition) > LIMIT_BYTES:
-        return {}
     wanted = tuple(names)
     lines = b"\n" + exposition
     begun = _finder(wanted).find_matches_as_indexes(lines)

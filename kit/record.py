@@ -120,6 +120,7 @@ class _AsSpelled(
 ):
     """A record whose prompt's token ids are still text."""
 
+    # Another type than a record's, and so no record to others: none of these leaves this module.
     prompt_token_ids: msgspec.Raw = _ABSENT  # type: ignore[assignment]
 
 

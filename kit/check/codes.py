@@ -1,6 +1,7 @@
 """Every code that a finding can carry: what it holds, and what to do when it does not hold.
 
-A code is stable: it keeps its meaning for good, in every format. Its first word is its tier.
+A code is stable: it keeps its meaning for good, in every format. Its first word is its tier. All
+stand in this one table, however long, because an enumeration is not put together from several.
 """
 
 from enum import Enum

@@ -813,6 +813,19 @@ def metrics_of_newlines(files: Files) -> None:
             _resealed(files, name, bundle.compress(b"\n" * 2**21))
 
 
+def metrics_of_one_line(files: Files) -> None:
+    """A line that took time as the square of its length."""
+    for name in files:
+        if name.endswith(".prom.gz"):
+            line = b"vllm:generation_tokens_total{" * 2**16
+            _resealed(files, name, bundle.compress(line + b"\n" + bundle.inflate(files[name])))
+
+
+def metrics_of_too_many_bytes(files: Files) -> None:
+    name = "data/metrics/measured-1-before.prom.gz"
+    _resealed(files, name, bundle.compress(bundle.inflate(files[name]).ljust(2**21 + 1, b"\n")))
+
+
 COLD = Settings(cache=CachePolicy.COLD)
 ARTICLE = Settings(protocol=ProtocolName.ARTICLE)
 ENDPOINT = Settings(runtime=bundle.Runtime.ENDPOINT)
@@ -950,6 +963,8 @@ CASES = (
     _forgery(Code.ARITHMETIC_SERVER_COUNTER, eight_times_the_tokens_of_an_endpoint, ENDPOINT),
     _damage(Code.ARITHMETIC_SERVER_COUNTER, digits_without_end),
     _damage(Code.ARITHMETIC_SERVER_COUNTER, metrics_of_newlines),
+    _damage(Code.ARITHMETIC_SERVER_COUNTER, metrics_of_one_line),
+    _damage(Code.INTEGRITY_GZIP, metrics_of_too_many_bytes),
     _damage(Code.INTEGRITY_DIGEST, a_file_changed),
     _damage(Code.INTEGRITY_MISSING_FILE, a_payload_file_removed),
     _damage(Code.INTEGRITY_MISSING_FILE, the_document_removed),
