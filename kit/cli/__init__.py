@@ -6,10 +6,8 @@ that `kit --help` answers at once.
 """
 
 import os
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -17,6 +15,7 @@ import click
 from kit import __version__
 from kit.cli import failure
 from kit.cli.options import FILE, FOLDER, cell_options
+from kit.edge import interrupts
 from kit.errors import ExitCode
 
 
@@ -24,8 +23,7 @@ def main() -> None:
     """Run the command line and exit with one of `kit.errors.ExitCode`."""
     if sys.stdout is None:  # closed by the caller, who wants the exit code alone
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # as long as the process
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    interrupts.heed()
     sys.exit(_run(sys.argv[1:]))
 
 
@@ -53,10 +51,6 @@ def _call(arguments: list[str]) -> int:
         code = finished.exit_code
     sys.stdout.flush()
     return int(code or ExitCode.DONE)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 @click.group(

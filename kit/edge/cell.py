@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from kit import __version__, bundle, run
 from kit.bundle import Beside, Clock, Document, EngineIdentity, Failure, Runtime, Status
-from kit.edge import client, disk, probes, process
+from kit.edge import client, disk, interrupts, probes, process
 from kit.edge.client import Client
 from kit.errors import KitError, MachineError, RunError
 from kit.plan import CachePolicy, Dialect, Plan
@@ -183,7 +183,7 @@ class Session:
 
     def _seal(self, failure: Failure | None) -> None:
         """Redact, then write the bundle; Ctrl-C waits until it is there."""
-        with process.uninterrupted():
+        with interrupts.uninterrupted():
             name = self.path.name if failure is None else f"{self.path.name}-partial"
             files = bundle.seal(self._payload(failure, self.collect(self._origin_s)))
             self.path = disk.write_folder(self.path.with_name(name), files)

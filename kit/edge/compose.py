@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from kit import canonical
 from kit.bundle import Beside, EngineIdentity, Runtime, Status
 from kit.containers import HostFacts
-from kit.edge import disk, dockerd, process
+from kit.edge import disk, dockerd, interrupts, process
 from kit.edge.cell import BUNDLE, ROOM_FOR_A_BUNDLE_BYTES, Session, Site
 from kit.errors import KitError, MachineError, RunError
 from kit.plan import Plan
@@ -105,7 +105,7 @@ class _Project:
             self._facts_file.write_bytes(canonical.encode(self._facts))
             return self._start()
         finally:
-            with process.uninterrupted():
+            with interrupts.uninterrupted():
                 self._remove()
 
     def bags(self) -> Iterator[Path]:

@@ -9,19 +9,16 @@ import errno
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
-from kit.edge import guard
+from kit.edge import guard, interrupts
 from kit.errors import MachineError, RunError
 from kit.spec import Service
 
@@ -34,7 +31,6 @@ vLLM's API server answers 500 and ends within 5 s (`VLLM_WATCHDOG_TIME_S`)."""
 
 LOG_LINES_SHOWN = 12
 _KEPT_VARIABLES = ("HOME", "LANG", "LC_ALL", "TMPDIR", "CC", "CXX", "OPENBLAS_CORETYPE")
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TAIL_BYTES = 20_000
 
 
@@ -58,30 +54,6 @@ def serving(
         yield process
     finally:
         _stop(process)
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C and its like back until the block has ended, so that it is done whole.
-
-    One that came meanwhile then counts, unless an error is on its way already.
-    """
-    if threading.current_thread() is not threading.main_thread():  # signals do not come here
-        yield
-        return
-    came: list[int] = []
-
-    def remember(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-
-    before = {number: signal.signal(number, remember) for number in _STOP_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
-    if came and sys.exception() is None:
-        signal.raise_signal(came[0])
 
 
 def require_alive(
@@ -203,7 +175,7 @@ def _healthy(test: tuple[str, ...], environment: dict[str, str], timeout_s: floa
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Have the guard end the engine, and wait until nothing of it is left."""
-    with uninterrupted():
+    with interrupts.uninterrupted():
         _orders(process).close()
         process.wait()
 

@@ -153,8 +153,11 @@ def test_a_missing_engine_is_the_machines_fault_and_told(tmp_path: Path) -> None
 RUN_A_CELL = """
 import sys
 from pathlib import Path
+from kit.edge import interrupts
 from tests.unit.edge.conftest import make_plan
 from tests.unit.edge.test_cell import Notes, cell, make_engine, make_site
+
+interrupts.heed()
 
 class Loud(Notes):
     def recorded(self, record):

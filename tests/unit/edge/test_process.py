@@ -29,14 +29,10 @@ Kit: TypeAlias = "subprocess.Popen[str]"
 RUN_A_SERVICE = """
 import signal, sys
 from pathlib import Path
-from kit.edge import process
+from kit.edge import interrupts, process
 from tests.unit.edge.conftest import make_service
 
-def interrupt(number, frame):
-    raise KeyboardInterrupt
-
-for number in (signal.SIGTERM, signal.SIGHUP):
-    signal.signal(number, interrupt)
+interrupts.heed()
 port, log, mark, grace_s, *arguments = sys.argv[1:]
 service = make_service(int(port), *arguments, environment={"MARK": mark})
 try:
@@ -313,32 +309,6 @@ def test_a_guard_that_is_killed_takes_the_engine_along(log: Path, mark: str) -> 
     with process.serving(service, ENGINE, log, GRACE_S) as running:
         running.kill()
         assert until(lambda: not processes_with(mark))
-
-
-def test_ctrl_c_is_held_back_and_not_forgotten() -> None:
-    steps: list[str] = []
-
-    def interrupted() -> None:
-        with process.uninterrupted():
-            signal.raise_signal(signal.SIGINT)
-            steps.append("whole")
-        steps.append("not reached")
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert steps == ["whole"]
-
-
-def test_ctrl_c_does_not_hide_an_error_on_its_way() -> None:
-    def fail() -> None:
-        try:
-            raise ValueError("first")
-        finally:
-            with process.uninterrupted():
-                signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(ValueError, match="first"):
-        fail()
 
 
 def test_a_port_in_use_is_said() -> None:
