@@ -53,8 +53,8 @@ LINES_LIMIT = 1000
 _REST_OF_LINE = re.compile(
     rb"(?=[ \t{\r\n]|\Z)"  # where the name ends
     rb"(?:[ \t]*+"
-    rb'(?:\{(?:[^"}\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+\}[ \t]*+|(?<=[ \t]))'
-    rb"(?P<value>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(?=[ \t\r\n]|\Z))?"
+    rb'(?:\{[^"}\n]*+(?:"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"[^"}\n]*+)*+\}[ \t]*+|(?<=[ \t]))'
+    rb"([+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)(?=[ \t\r\n]|\Z))?"
 )
 """What follows a name: labels with quoted values, number; a timestamp or an exemplar may follow."""
 
@@ -64,17 +64,17 @@ def totals(exposition: bytes, names: Iterable[str]) -> dict[str, float]:
 
     So is one of which a line cannot be read, or holds a value that is not finite: half a sum would
     be a wrong figure, not an absent one. Of too many lines nothing is read. A line begins with its
-    sample's name: the format allows blanks before it, and no server writes them.
+    sample's name, right after the line before: the format allows blanks, and no server writes them.
     """
     wanted = tuple(names)
-    lines = b"\n" + exposition
+    lines = exposition if exposition.startswith(b"#") else b"\n" + exposition
     begun = _finder(wanted).find_matches_as_indexes(lines)
     if len(begun) > LINES_LIMIT:
         return {}
     found: defaultdict[str, float] = defaultdict(float)
     for number, _, end in begun:
         if (rest := _REST_OF_LINE.match(lines, end)) is not None:
-            found[wanted[number]] += float(rest["value"] or math.nan)
+            found[wanted[number]] += float(rest[1] or math.nan)
     return {name: total for name, total in found.items() if math.isfinite(total)}
 
 

@@ -9,6 +9,7 @@ ten times as fast as a choice of texts, and every branch has an end.
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -192,8 +193,14 @@ def _last_moment(tail: bytes) -> str | None:
 def _facts(match: re.Match[bytes]) -> Iterator[tuple[str, object]]:
     """Yield (field of `ServerLog`, value) for what a line tells."""
     for field, group, values in _READERS[match.lastgroup or ""]:
-        for value in values(match[group].decode("utf-8", "replace")):
+        for value in _values(values, match[group]):
             yield field, value
+
+
+@lru_cache(maxsize=128)
+def _values(values: "_Values", text: bytes) -> tuple[object, ...]:
+    """Return what a text tells; kept, as engines that are started alike say most things alike."""
+    return tuple(values(text.decode("utf-8", "replace")))
 
 
 def _word(text: str) -> Iterator[str]:
@@ -257,7 +264,8 @@ def _arguments(text: str) -> Iterator[Arguments | None]:
         yield None
 
 
-_Reader: TypeAlias = tuple[str, str, Callable[[str], Iterator[object]]]
+_Values: TypeAlias = Callable[[str], Iterator[object]]
+_Reader: TypeAlias = tuple[str, str, _Values]
 
 _READERS: dict[str, tuple[_Reader, ...]] = {
     "engine": (

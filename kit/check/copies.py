@@ -102,6 +102,8 @@ class Copies:
         return replace(verdict, findings=found)
 
     def _problems(self, mine: _Source, prints: Fingerprint) -> list[Problem]:
+        if self._first.keys().isdisjoint((*prints.times, *prints.traces)):
+            return []  # as with nearly all
         times, traces = set(prints.times), set(prints.traces)
         same_times, same_traces = self._shared(times, mine), self._shared(traces, mine)
         enough = max(FEWEST, len(times) / 4)  # each request has two of them

@@ -228,8 +228,11 @@ def _read(entry: os.DirEntry[str], folder: int, name: str) -> bytes | Refusal:
     if not entry.is_file(follow_symlinks=False):  # opening a device may do something
         return Refusal(name=name, reason="not a regular file")
     try:
-        with _opened(entry.name, folder, os.O_NONBLOCK) as handle:
+        handle = _open(entry.name, folder, os.O_NONBLOCK)
+        try:  # not `_opened`: a bundle has dozens of files, and its context takes as long as these
             return _content(handle, name)
+        finally:
+            os.close(handle)
     except OSError as error:
         return Refusal(name=name, reason=_unreadable(error))
 
@@ -252,11 +255,15 @@ def _content(handle: int, name: str) -> bytes | Refusal:
 
 @contextmanager
 def _opened(path: Path | str, folder: int | None, flags: int) -> Iterator[int]:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
+    handle = _open(path, folder, flags)
     try:
         yield handle
     finally:
         os.close(handle)
+
+
+def _open(path: Path | str, folder: int | None, flags: int) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
 
 
 def _too_much(what: str, code: Code) -> Refusal:
@@ -270,11 +277,11 @@ def _unreadable(error: OSError) -> str:
 
 
 def _is_text(name: str) -> bool:
-    return name.isascii() or _printable(name) == name
+    return _printable(name) == name
 
 
 def _printable(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _no_folder(path: Path, error: OSError) -> BundleError:

@@ -7,7 +7,7 @@ in a million, by figures that take the quietest machine thinkable, whose request
 """
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from operator import sub
 from statistics import fmean
 from typing import TypeAlias
@@ -16,7 +16,7 @@ from kit.check.codes import Code
 from kit.check.evidence import Evidence, Pass, subject_of
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, fail, findings, unchecked
-from kit.record import Phase, Record
+from kit.record import Chunk, Phase, Record
 from kit.stats import coefficient_of_variation
 
 MICROSECONDS_OF_GRID = 10
@@ -40,21 +40,23 @@ _MICROSECONDS_PER_S = 1e6
 SAMPLED_CHUNKS = 200
 """A stream may have thousands of chunks; so many of them, evenly spread, tell of a grid as well."""
 
-_Stream: TypeAlias = tuple[Record, tuple[int, ...]]
-"""A streamed response, and the microseconds between the first of its chunks."""
+_Stream: TypeAlias = tuple[Record, Sequence[int]]
+"""A streamed response, and the microseconds at which the first of its chunks arrived."""
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Yield these findings of the arithmetic tier."""
     streams = [
-        (record, _gaps(record, SAMPLED_CHUNKS)) for record in evidence.answered if record.chunks
+        (record, _arrivals(record.chunks[:SAMPLED_CHUNKS]))
+        for record in evidence.answered
+        if record.chunks
     ]
-    yield from findings(Code.ARITHMETIC_RESOLUTION, _resolution(evidence.answered))
+    yield from findings(Code.ARITHMETIC_RESOLUTION, _resolution(evidence.answered, streams))
     yield from findings(Code.ARITHMETIC_REPEATS, _repeats(evidence, streams))
     yield from findings(Code.ARITHMETIC_SMOOTHNESS, _smoothness(evidence, streams))
 
 
-def _resolution(records: Sequence[Record]) -> Iterator[Problem]:
+def _resolution(records: Sequence[Record], streams: Sequence[_Stream]) -> Iterator[Problem]:
     """Count the times that are whole multiples of 10 microseconds: one in ten, by chance.
 
     The bound on the chance of more is Hoeffding's (J. Am. Stat. Assoc. 58, 1963, theorem 1). Times
@@ -62,23 +64,23 @@ def _resolution(records: Sequence[Record]) -> Iterator[Problem]:
     """
     if len(records) < FEWEST_REQUESTS:
         yield unchecked(BUNDLE, f"{len(records)} responses", f"{FEWEST_REQUESTS} or more")
-    arrivals = [at_s for record in records for at_s in _sampled_arrivals(record)]
     families = (
-        ("durations", [record.wall_s for record in records]),
-        ("times of sending", [record.sent_s for record in records]),
-        ("times of chunks", arrivals),
+        ("durations", _microseconds([record.wall_s for record in records])),
+        ("times of sending", _microseconds([record.sent_s for record in records])),
+        ("times of chunks", [at for stream in streams for at in _spread_arrivals(stream)]),
     )
-    for name, times_s in families:
-        usable = _microseconds(times_s)
+    for name, usable in families:
         round_ones = [at % MICROSECONDS_OF_GRID for at in usable].count(0)
         if _chance_of(round_ones, len(usable), 1 / MICROSECONDS_OF_GRID) <= IMPROBABLE:
             observed = f"{round_ones} of {len(usable)} {name} are multiples of 10 microseconds"
             yield fail(BUNDLE, observed, "about one in ten")
 
 
-def _sampled_arrivals(record: Record) -> set[float]:
+def _spread_arrivals(stream: _Stream) -> set[int]:
+    record, first = stream
     chunks = record.chunks or ()
-    return {at_s for at_s, _ in chunks[:: max(1, len(chunks) // SAMPLED_CHUNKS)]}
+    step = max(1, len(chunks) // SAMPLED_CHUNKS)
+    return set(first if len(chunks) <= SAMPLED_CHUNKS else _arrivals(chunks[::step]))
 
 
 def _chance_of(hits: int, trials: int, chance: float) -> float:
@@ -137,7 +139,8 @@ def _equal_streams(streams: Sequence[_Stream]) -> Iterator[Problem]:
     each is out of the question, while chunks that were read at once are all at the distance 0.
     """
     seen: dict[tuple[int, ...], Record] = {}
-    for record, gaps in streams:
+    for record, first in streams:
+        gaps = _gaps(first)
         if len(set(gaps)) < FEWEST_GAPS:
             continue
         earlier = seen.setdefault(gaps, record)
@@ -148,8 +151,8 @@ def _equal_streams(streams: Sequence[_Stream]) -> Iterator[Problem]:
 
 def _smoothness(evidence: Evidence, streams: Sequence[_Stream]) -> Iterator[Problem]:
     yield from _equal_paces(evidence)
-    for record, first_gaps in streams:
-        yield from _equal_gaps(record, first_gaps)
+    for record, first in streams:
+        yield from _equal_gaps(record, _gaps(first))
 
 
 def _equal_paces(evidence: Evidence) -> Iterator[Problem]:
@@ -181,7 +184,7 @@ def _equal_gaps(record: Record, first_gaps: Sequence[int]) -> Iterator[Problem]:
         return  # and so do all
     if max(first_gaps) + EQUAL_GAPS_MICROSECONDS < PACED_GAP_MICROSECONDS:
         return  # where all are equal, none is longer; a million chunks at once need no look
-    gaps = _gaps(record)
+    gaps = _gaps(_arrivals(record.chunks or ()))
     is_paced = max(gaps) >= PACED_GAP_MICROSECONDS
     if is_paced and max(gaps) - min(gaps) <= EQUAL_GAPS_MICROSECONDS:
         each_s = fmean(gaps) / _MICROSECONDS_PER_S
@@ -193,14 +196,16 @@ def _too_few(requests: int) -> Problem:
     return unchecked(BUNDLE, f"{requests} measured requests", f"{FEWEST_REQUESTS} or more")
 
 
-def _gaps(record: Record, most: int | None = None) -> tuple[int, ...]:
-    """Return the microseconds between a stream's chunks, between the first so many or all."""
-    arrivals = _microseconds([at_s for at_s, _ in (record.chunks or ())[:most]])
+def _gaps(arrivals: Sequence[int]) -> tuple[int, ...]:
     return tuple(map(sub, arrivals[1:], arrivals))
 
 
-def _microseconds(times_s: Collection[float]) -> list[int]:
+def _arrivals(chunks: Sequence[Chunk]) -> list[int]:
+    return _microseconds([at_s for at_s, _ in chunks])
+
+
+def _microseconds(times_s: Sequence[float]) -> list[int]:
     """Return these times without those that are out of range, of which other checks tell."""
     if times_s and not 0 <= min(times_s) <= max(times_s) <= LONGEST_S:
         times_s = [at_s for at_s in times_s if 0 <= at_s <= LONGEST_S]
-    return list(map(round, map(_MICROSECONDS_PER_S.__mul__, times_s)))
+    return [round(at_s * _MICROSECONDS_PER_S) for at_s in times_s]

@@ -6,6 +6,7 @@ model's tokenizer is at hand. So is who asks for something else, or counts what 
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, subject_of
@@ -22,6 +23,10 @@ _INCOMPLETE = "\ufffd"
 
 _END_OF_TURN = "<|im_end|>"
 """What ends an answer of every model of the Qwen family: the engine generates nothing after it."""
+
+KEPT_BELOW_IDS = 4096
+"""A prompt that is no longer than this is kept for the next bundle, which has most likely asked the
+same one."""
 
 
 def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
@@ -108,7 +113,7 @@ def _goes_on(record: Record, tokenizer: Detokenizer, twin: Twin | None) -> Itera
     that ends a turn is known to end its answers too.
     """
     names, ids = tokenizer.specials, (record.token_ids or ())[:-1]
-    if names.keys().isdisjoint(ids):
+    if max(ids, default=-1) < tokenizer.first_special or names.keys().isdisjoint(ids):
         return
     inner = {names[one] for one in ids if one in names}
     subject, observed = subject_of(record), clip(f"amid its tokens: {', '.join(sorted(inner))}")
@@ -128,15 +133,23 @@ def _prompts(evidence: Evidence, tokenizer: Detokenizer) -> Iterator[Problem]:
     last: dict[str, tuple[int, ...]] = {}
     for record in evidence.answered:
         ids = record.prompt_token_ids
-        if ids is None or record.prompt_id not in texts or last.get(record.prompt_id) == ids:
-            continue
+        if ids is None or record.prompt_id not in texts or last.get(record.prompt_id) is ids:
+            continue  # records of one bundle share the ids of a prompt
         last[record.prompt_id] = ids
-        asked = tokenizer.prompt_of(ids)
+        asked = _asked(tokenizer, ids)
         if asked is None:
             yield fail(subject_of(record), "a prompt's id that the tokenizer has not", "its own")
         elif not _in_order(asked, (plan.system, texts[record.prompt_id])):
             observed = clip(f"asked, by its ids: {asked}")
             yield fail(subject_of(record), observed, "the plan's system message and prompt")
+
+
+def _asked(tokenizer: Detokenizer, ids: tuple[int, ...]) -> str | None:
+    spell = Detokenizer.prompt_of if len(ids) > KEPT_BELOW_IDS else _kept_prompt_of
+    return spell(tokenizer, ids)
+
+
+_kept_prompt_of = lru_cache(maxsize=64)(Detokenizer.prompt_of)
 
 
 def _in_order(text: str, parts: Sequence[str]) -> bool:
