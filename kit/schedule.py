@@ -13,6 +13,7 @@ def requests(plan: Plan, run_salt: str = "") -> Iterator[Request]:
 
     With a cold cache `run_salt` keeps a run from the blocks that an earlier one left in the server.
     """
+    is_cold = plan.cache is CachePolicy.COLD
     for phase, number in passes(plan):
         for prompt in plan.prompts:
             yield Request(
@@ -21,7 +22,7 @@ def requests(plan: Plan, run_salt: str = "") -> Iterator[Request]:
                 prompt_id=prompt.id,
                 prompt=prompt.text,
                 seed=request_seed(plan.seed, phase, number, prompt.id),
-                cache_salt=_salt(plan, run_salt, f"{phase.value}/{number}/{prompt.id}"),
+                cache_salt=_salt(run_salt, phase, number, prompt.id) if is_cold else None,
             )
 
 
@@ -42,7 +43,6 @@ def request_seed(plan_seed: int, phase: Phase, pass_number: int, prompt_id: str)
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") >> 1
 
 
-def _salt(plan: Plan, run_salt: str, request: str) -> str | None:
-    if plan.cache is CachePolicy.WARM:
-        return None
-    return hashlib.sha256(f"{run_salt}/{request}".encode()).hexdigest()
+def _salt(run_salt: str, phase: Phase, pass_number: int, prompt_id: str) -> str:
+    name = f"{run_salt}/{phase.value}/{pass_number}/{prompt_id}"
+    return hashlib.sha256(name.encode()).hexdigest()

@@ -48,14 +48,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
-    """What a copy of a run still has, eight bytes each (see `kit.check.copies`).
+    """Hashes of what a copy of a run still has (see `kit.check.copies`).
 
-    `times` are two a measured request, of which other runs may share a few; `traces` are what no
-    other run can have.
+    They are Python's own, equal in processes that are forked from one and salted anew in the next,
+    so that nobody can choose them. `times` are two a measured request, of which other runs may
+    share a few; `traces` are what no other run can have.
     """
 
-    times: tuple[bytes, ...] = ()
-    traces: tuple[bytes, ...] = ()
+    times: tuple[int, ...] = ()
+    traces: tuple[int, ...] = ()
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

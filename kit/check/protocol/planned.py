@@ -28,13 +28,13 @@ from kit.plan import (
     plan_engine,
     twin_of,
 )
-from kit.record import Record, Request
+from kit.record import Phase, Record, Request
 from kit.schedule import requests
 from kit.spec import Device, Suite
 
 ENDPOINT_TOPOLOGY = "endpoint"
 
-RequestKey = tuple[str, int, str]
+RequestKey = tuple[Phase, int, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -303,13 +303,13 @@ def _seeds(records: tuple[Record, ...], planned: tuple[Request, ...]) -> Iterato
 
 
 def _record_key(record: Record) -> RequestKey:
-    return record.phase.value, record.pass_number, record.prompt_id
+    return record.phase, record.pass_number, record.prompt_id
 
 
 def _request_key(request: Request) -> RequestKey:
-    return request.phase.value, request.pass_number, request.prompt_id
+    return request.phase, request.pass_number, request.prompt_id
 
 
 def _name(key: RequestKey) -> str:
     phase, number, prompt_id = key
-    return clip(f"{phase}-{number}/{prompt_id}")
+    return clip(f"{phase.value}-{number}/{prompt_id}")
