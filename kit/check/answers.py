@@ -1,7 +1,6 @@
 """What neither type nor schema says of a record: sizes, order, and what must go together."""
 
 from collections.abc import Iterator
-from operator import gt
 
 from kit.check.evidence import ROUNDING_S
 from kit.check.problem import Problem, fail
@@ -29,10 +28,11 @@ def bad_arrays(subject: str, record: Record) -> Iterator[Problem]:
     if not record.chunks:
         return
     arrivals = [arrival_s for arrival_s, _ in record.chunks]
-    if any(map(gt, arrivals, arrivals[1:])):
+    ordered = sorted(arrivals)
+    if arrivals != ordered:
         yield fail(subject, "a chunk that arrives before the one before it", "chunks in order")
-    if min(arrivals) < 0 or max(arrivals) > record.wall_s + ROUNDING_S:
-        span = f"chunks from {min(arrivals)} to {max(arrivals)} s"
+    if ordered[0] < 0 or ordered[-1] > record.wall_s + ROUNDING_S:
+        span = f"chunks from {ordered[0]} to {ordered[-1]} s"
         yield fail(subject, span, f"within the response's {record.wall_s} s")
 
 

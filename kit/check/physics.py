@@ -199,7 +199,7 @@ def _early(record: Record, footing: _Footing) -> Iterator[Problem]:
     prompt, count = record.prompt_tokens or 0, record.completion_tokens or 0
     arrivals_s, tokens = zip(*record.chunks or (), strict=True)
     mean_pace_s = physics.tokens_s(footing.shape, footing.ceiling, prompt, count) / max(1, count)
-    if all(map(ge, arrivals_s, map(mean_pace_s.__mul__, accumulate(tokens)))):
+    if all(map(ge, arrivals_s, accumulate(map(mean_pace_s.__mul__, tokens)))):
         return  # later steps take longer: at the mean pace of all, no token is early
     for at_s, so_far in zip(arrivals_s, accumulate(tokens), strict=True):
         if so_far > count:

@@ -156,8 +156,10 @@ def _chunks(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Probl
 
 def _first_and_last_s(record: Record) -> tuple[float, float] | None:
     """Return when the first and the last chunk with tokens arrived."""
-    arrivals_s = [at_s for at_s, tokens in record.chunks or () if tokens > 0]
-    return (arrivals_s[0], arrivals_s[-1]) if arrivals_s else None
+    chunks = record.chunks or ()
+    first_s = next((at_s for at_s, tokens in chunks if tokens > 0), None)
+    last_s = next((at_s for at_s, tokens in reversed(chunks) if tokens > 0), None)
+    return None if first_s is None or last_s is None else (first_s, last_s)
 
 
 def _is_headline(evidence: Evidence, one: Pass) -> bool:
