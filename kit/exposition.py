@@ -12,6 +12,8 @@ from functools import cache
 
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
+from kit.kept import kept
+
 GENERATION_TOKENS = "vllm:generation_tokens_total"
 PROMPT_TOKENS = "vllm:prompt_tokens_total"
 PREFIX_CACHE_HITS = "vllm:prefix_cache_hits_total"
@@ -67,15 +69,24 @@ def totals(exposition: bytes, names: Iterable[str]) -> dict[str, float]:
     sample's name, right after the line before: the format allows blanks, and no server writes them.
     """
     wanted = tuple(names)
-    lines = exposition if exposition.startswith(b"#") else b"\n" + exposition
+    is_usual = exposition.startswith(b"#") and exposition.endswith(b"\n")
+    lines = exposition if is_usual else b"\n%s\n" % exposition
     begun = _finder(wanted).find_matches_as_indexes(lines)
     if len(begun) > LINES_LIMIT:
         return {}
     found: defaultdict[str, float] = defaultdict(float)
     for number, _, end in begun:
-        if (rest := _REST_OF_LINE.match(lines, end)) is not None:
-            found[wanted[number]] += float(rest[1] or math.nan)
+        value = _value(lines[end : lines.index(b"\n", end)])
+        if value is not None:
+            found[wanted[number]] += value
     return {name: total for name, total in found.items() if math.isfinite(total)}
+
+
+@kept(entries=1024, longest=256)
+def _value(rest: bytes) -> float | None:
+    """Read what follows a name; NaN for what cannot be read, None if the name goes on."""
+    read = _REST_OF_LINE.match(rest)
+    return None if read is None else float(read[1] or math.nan)
 
 
 @cache

@@ -1,7 +1,7 @@
 """What was sent and what was observed of one request; raw only, nothing derived."""
 
 from enum import Enum
-from functools import cache, lru_cache
+from functools import cache
 from typing import TypeAlias
 
 import msgspec
@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 
 from kit import canonical
 from kit.bounds import Below2To31, Count, Name, Seconds
+from kit.kept import kept
 
 SHORTEST_S = 1e-6
 """Times are rounded to 1 microsecond: what took less was not measured."""
@@ -126,10 +127,6 @@ class _AsSpelled(
 
 _LINES = msgspec.json.Decoder(_AsSpelled)
 
-KEPT_BELOW_BYTES = 2**14
-"""Token ids of a prompt that are no longer than this are kept for the next bundle, which has most
-likely asked the same prompts."""
-
 
 def decode_records(data: bytes) -> tuple[Record, ...]:
     """Read canonical JSON Lines; records of one prompt share the token ids that it came to.
@@ -150,12 +147,6 @@ def decode_records(data: bytes) -> tuple[Record, ...]:
         raise canonical.NotCanonical(str(error)) from error
 
 
+@kept(entries=64, longest=2**14)
 def _ids_of(spelled: bytes) -> TokenIds | None:
-    return _read(spelled) if len(spelled) > KEPT_BELOW_BYTES else _kept(spelled)
-
-
-def _read(spelled: bytes) -> TokenIds | None:
     return canonical.decode(spelled + b"\n", TokenIds) if spelled else None
-
-
-_kept = lru_cache(maxsize=64)(_read)

@@ -9,11 +9,12 @@ ten times as fast as a choice of texts, and every branch has an end.
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeAlias
 
 import msgspec
+
+from kit.kept import kept
 
 LOG_LIMIT_BYTES = 8 * 2**20
 """What a log tells of the start is at its beginning; a run of an hour writes about 100 KiB."""
@@ -193,13 +194,12 @@ def _last_moment(tail: bytes) -> str | None:
 def _facts(match: re.Match[bytes]) -> Iterator[tuple[str, object]]:
     """Yield (field of `ServerLog`, value) for what a line tells."""
     for field, group, values in _READERS[match.lastgroup or ""]:
-        for value in _values(values, match[group]):
+        for value in _values(match[group], values):
             yield field, value
 
 
-@lru_cache(maxsize=128)
-def _values(values: "_Values", text: bytes) -> tuple[object, ...]:
-    """Return what a text tells; kept, as engines that are started alike say most things alike."""
+@kept(entries=128, longest=ARGUMENTS_LIMIT_BYTES)
+def _values(text: bytes, values: "_Values") -> tuple[object, ...]:
     return tuple(values(text.decode("utf-8", "replace")))
 
 

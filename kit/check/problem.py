@@ -4,9 +4,10 @@ A check yields problems, and nothing where all is well; the code adds what every
 in common. So a check cannot forget to say that it looked.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 
 from kit.check.codes import Code
 from kit.check.finding import Finding, Outcome
@@ -66,26 +67,21 @@ def shown(number: int) -> str:
     return str(number) if abs(number) < SPELT_OUT_BELOW else "a number beyond all bounds"
 
 
-def findings(code: Code, problems: Iterable[Problem]) -> Iterator[Finding]:
-    """Yield a finding for each of the first problems and one for all the rest; a pass for none."""
-    hidden: list[Outcome] = []
-    count = 0
-    for count, problem in enumerate(problems, start=1):
-        if count <= SHOWN:
-            yield _finding(code, problem)
-        else:
-            hidden.append(problem.outcome)
-    if hidden:
-        gravest = min(hidden, key=_GRAVITY.index)
+def findings(code: Code, problems: Iterable[Problem]) -> Sequence[Finding]:
+    """Return a finding for each of the first problems and one for all the rest; a pass for none."""
+    left = iter(problems)
+    found = [_finding(code, problem) for problem in islice(left, SHOWN)]
+    if not found:
+        return (_passed(code),)
+    if hidden := [problem.outcome for problem in left]:
         rest = Problem(
-            outcome=gravest,
+            outcome=min(hidden, key=_GRAVITY.index),
             subject=BUNDLE,
             observed=f"and {len(hidden)} more",
             expected=code.holds,
         )
-        yield _finding(code, rest)
-    if count == 0:
-        yield _passed(code)
+        found.append(_finding(code, rest))
+    return found
 
 
 def _finding(code: Code, problem: Problem) -> Finding:

@@ -24,6 +24,8 @@ def printable(text: str) -> str:
 
     That is control characters, line breaks, invisible and direction-changing characters.
     """
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(character if _is_seen(character) else _code(character) for character in text)
 
 

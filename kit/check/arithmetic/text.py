@@ -6,13 +6,13 @@ model's tokenizer is at hand. So is who asks for something else, or counts what 
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, subject_of
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
 from kit.detokenizer import Detokenizer
+from kit.kept import kept
 from kit.models import HubModel, Model, Twin
 from kit.record import FinishReason, Record
 
@@ -23,10 +23,6 @@ _INCOMPLETE = "\ufffd"
 
 _END_OF_TURN = "<|im_end|>"
 """What ends an answer of every model of the Qwen family: the engine generates nothing after it."""
-
-KEPT_BELOW_IDS = 4096
-"""A prompt that is no longer than this is kept for the next bundle, which has most likely asked the
-same one."""
 
 
 def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
@@ -136,7 +132,7 @@ def _prompts(evidence: Evidence, tokenizer: Detokenizer) -> Iterator[Problem]:
         if ids is None or record.prompt_id not in texts or last.get(record.prompt_id) is ids:
             continue  # records of one bundle share the ids of a prompt
         last[record.prompt_id] = ids
-        asked = _asked(tokenizer, ids)
+        asked = _asked(ids, tokenizer)
         if asked is None:
             yield fail(subject_of(record), "a prompt's id that the tokenizer has not", "its own")
         elif not _in_order(asked, (plan.system, texts[record.prompt_id])):
@@ -144,12 +140,9 @@ def _prompts(evidence: Evidence, tokenizer: Detokenizer) -> Iterator[Problem]:
             yield fail(subject_of(record), observed, "the plan's system message and prompt")
 
 
-def _asked(tokenizer: Detokenizer, ids: tuple[int, ...]) -> str | None:
-    spell = Detokenizer.prompt_of if len(ids) > KEPT_BELOW_IDS else _kept_prompt_of
-    return spell(tokenizer, ids)
-
-
-_kept_prompt_of = lru_cache(maxsize=64)(Detokenizer.prompt_of)
+@kept(entries=64, longest=4096)
+def _asked(ids: tuple[int, ...], tokenizer: Detokenizer) -> str | None:
+    return tokenizer.prompt_of(ids)
 
 
 def _in_order(text: str, parts: Sequence[str]) -> bool:
