@@ -15,7 +15,7 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 class Gpu:
     """One GPU by its datasheet; `docker/gpus.toml` says what each number is, and its source.
 
-    `name` is the driver's; GB and TFLOPS are decimal, MiB is binary.
+    `name` is the driver's; GB and TFLOPS are decimal, MiB and GiB are binary.
     """
 
     name: str
@@ -23,6 +23,8 @@ class Gpu:
     bus_bits: Annotated[int, msgspec.Meta(ge=1)]
     tensor_tflops: Positive
     l2_cache_mib: Positive
+    memory_gib: Positive
+    compute_capability: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,2}\.[0-9]$")]
     source: Annotated[str, msgspec.Meta(min_length=1)]
 
     @property

@@ -277,7 +277,11 @@ def _log(shape: Shape, settings: Settings, records: list[Record]) -> bytes:
 
 def _telemetry(shape: Shape, end_s: float) -> Telemetry:
     told = telemetry_of(utc(0.0), end_s)
-    gpus = tuple(replace(gpu, name=shape.gpu) for gpu in told.header.inventory.gpus)
+    capability = GPUS[shape.gpu].compute_capability
+    gpus = tuple(
+        replace(gpu, name=shape.gpu, compute_capability=capability)
+        for gpu in told.header.inventory.gpus
+    )
     inventory = replace(told.header.inventory, gpus=gpus)
     header = replace(told.header, inventory=inventory, interval_s=1.0)
     return replace(told, header=header, samples=(*told.samples[::10], told.samples[-1]))

@@ -94,3 +94,51 @@ def an_interval_that_allows_any_gap(made: Draft) -> None:
     samples = told(made).samples
     header = replace(told(made).header, interval_s=1e8)
     made.telemetry = replace(told(made), header=header, samples=(samples[0], samples[-1]))
+
+
+def at_work_more_than_all_the_time(made: Draft) -> None:
+    _one_reading(made, utilization_percent=101)
+
+
+def more_memory_in_use_than_there_is(made: Draft) -> None:
+    _one_reading(made, memory_used_bytes=25 * 2**30)
+
+
+def a_link_of_a_later_generation_than_the_slot(made: Draft) -> None:
+    _one_reading(made, pcie_generation=5)
+
+
+def a_link_of_more_lanes_than_the_slot(made: Draft) -> None:
+    _one_reading(made, pcie_width=32)
+
+
+def a_card_of_another_generation(made: Draft) -> None:
+    each_card(made, compute_capability="9.0")
+
+
+def a_sample_from_after_the_end(made: Draft) -> None:
+    samples = told(made).samples
+    late = replace(samples[-1], t_s=samples[-1].t_s + 60)
+    made.telemetry = replace(told(made), samples=(*samples, late))
+
+
+def cards_without_the_weights(made: Draft) -> None:
+    """The log says that 8.4 GiB were loaded; in use is what a desktop takes."""
+    made.server_log += (
+        b"INFO 03-06 12:00:00 [gpu_model_runner.py:4364] Model loading took 8.4 GiB\n"
+    )
+    each_sample(
+        made,
+        lambda one: replace(
+            one, gpus=tuple(replace(gpu, memory_used_bytes=2**30) for gpu in one.gpus)
+        ),
+    )
+
+
+def _one_reading(made: Draft, **values: object) -> None:
+    """Set one figure of one card in the middle of the run."""
+    samples = [*told(made).samples]
+    middle = len(samples) // 2
+    first, *rest = samples[middle].gpus
+    samples[middle] = replace(samples[middle], gpus=(replace(first, **values), *rest))
+    made.telemetry = replace(told(made), samples=tuple(samples))

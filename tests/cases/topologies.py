@@ -226,6 +226,12 @@ def a_gpu_too_few(made: Draft) -> None:
     _serving(made, device_requests=(replace(request, device_ids=request.device_ids[:1]),))
 
 
+def gpus_to_be_looked_at_alone(made: Draft) -> None:
+    assert made.host_facts is not None
+    (request,) = made.host_facts.containers[1].device_requests
+    _serving(made, device_requests=(replace(request, capabilities=("utility",)),))
+
+
 def a_gpu_for_a_cpu_topology(made: Draft) -> None:
     request = DeviceRequest(driver="nvidia", device_ids=("0",), capabilities=("gpu",))
     _serving(made, device_requests=(request,))

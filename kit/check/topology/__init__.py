@@ -28,4 +28,4 @@ def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
     yield from run_logs.check(evidence)
     yield from containers.check(evidence, engine)
     if engine.device is Device.GPU:
-        yield from gpus.check(evidence, engine)
+        yield from gpus.check(evidence, engine, shipped.gpus)

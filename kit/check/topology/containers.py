@@ -12,6 +12,7 @@ from kit.plan import Engine
 from kit.spec import Device
 
 _DRIVER = "nvidia"
+_CAPABILITY = "gpu"
 
 
 def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
@@ -52,11 +53,15 @@ def _devices(container: Container, engine: Engine) -> Iterator[Problem]:
     wanted = engine.tensor_parallel_size if engine.device is Device.GPU else 0
     requested = [one for request in container.device_requests for one in request.device_ids]
     drivers = {request.driver for request in container.device_requests}
+    useless = [one for one in container.device_requests if _CAPABILITY not in one.capabilities]
     if len(set(requested)) != wanted or len(requested) != wanted:
         observed = f"{len(requested)} GPUs asked for: {clip(' '.join(requested)) or 'none'}"
         yield fail(clip(container.service), observed, f"{wanted}, one for each rank")
     for driver in drivers - {_DRIVER}:
         yield fail(clip(container.service), f"devices of {clip(driver)}", _DRIVER)
+    for request in useless:
+        observed = f"devices for {clip(' '.join(request.capabilities)) or 'nothing'}"
+        yield fail(clip(container.service), observed, f"capability `{_CAPABILITY}`")
 
 
 def _isolation(container: Container) -> Iterator[Problem]:

@@ -1,7 +1,7 @@
 """The topology tier's look at the GPUs: links, slowdowns, and what else ran."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from kit.bundle import TELEMETRY
 from kit.check.codes import Code
@@ -10,6 +10,7 @@ from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
 from kit.check.topology import samples
 from kit.check.topology.samples import no_telemetry
+from kit.hardware import Gpu
 from kit.plan import Engine
 from kit.spec import Transport
 from kit.telemetry import ClockReason, GpuFacts, Reading, Sample, by_gpu
@@ -32,10 +33,10 @@ STILL_BYTES = 2**20
 """What a link may carry and still count as unused; a single response moves more."""
 
 
-def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
+def check(evidence: Evidence, engine: Engine, cards: Mapping[str, Gpu]) -> Iterator[Finding]:
     """Yield what telemetry says of the GPUs of the plan's engine."""
     yield from findings(Code.TOPOLOGY_NVLINK, _nvlink(evidence, engine))
-    yield from findings(Code.TOPOLOGY_TELEMETRY, _telemetry(evidence, engine))
+    yield from findings(Code.TOPOLOGY_TELEMETRY, _telemetry(evidence, engine, cards))
     yield from findings(Code.TOPOLOGY_SLOWDOWN, _slowdowns(evidence))
     yield from findings(Code.TOPOLOGY_LIMITS, _limits(evidence))
     yield from findings(Code.TOPOLOGY_PCIE, _pcie(evidence))
@@ -97,12 +98,12 @@ def _nvlink_bytes(readings: Sequence[Reading]) -> int | None:
     return max(totals) - min(totals) if len(totals) > 1 else None
 
 
-def _telemetry(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
+def _telemetry(evidence: Evidence, engine: Engine, cards: Mapping[str, Gpu]) -> Iterator[Problem]:
     fault = evidence.observed.telemetry_fault
     if fault is not None:
         yield fail(TELEMETRY, clip(fault), "canonical lines in order")
     else:
-        yield from samples.problems(evidence, engine)
+        yield from samples.problems(evidence, engine, cards)
 
 
 def _slowdowns(evidence: Evidence) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
 """The topology tier's look at telemetry itself: a driver's, of this run, and over all of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from kit.bundle import TELEMETRY, Clock, Status
@@ -8,19 +8,23 @@ from kit.check import clocks
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, of_measured_passes, span_s, while_measured
 from kit.check.problem import Problem, clip, fail, unchecked, warn
+from kit.hardware import Gpu
 from kit.plan import Engine
-from kit.telemetry import GpuFacts, Telemetry
+from kit.telemetry import GpuFacts, Reading, Telemetry, by_gpu
 
 SHORTEST_INTERVAL_S, LONGEST_INTERVAL_S = 0.1, 60.0
 """What `kit telemetry --interval` takes."""
+
+LEAST_TOLD_RATIO = 0.9
+"""Of a card's memory: with error correction on, an A10 tells 22.5 of 24 GiB."""
 
 GAP_INTERVALS = 5
 GAP_S = 5.0
 """A sample may come late: the driver answers slowly while an engine loads."""
 
 
-def problems(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
-    """Yield what is wrong with the telemetry of the plan's engine."""
+def problems(evidence: Evidence, engine: Engine, cards: Mapping[str, Gpu]) -> Iterator[Problem]:
+    """Yield what is wrong with the telemetry of the plan's engine; `cards` are those known."""
     told = evidence.observed.telemetry
     if told is None:
         yield no_telemetry(evidence, Code.TOPOLOGY_TELEMETRY.holds)
@@ -30,6 +34,8 @@ def problems(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
         yield fail(TELEMETRY, f"{gpus} GPUs", f"{engine.tensor_parallel_size}, one a rank")
     for gpu in told.header.inventory.gpus:
         yield from _name(gpu)
+        if gpu.name in cards:
+            yield from _card(gpu, cards[gpu.name])
     yield from _indexes(told)
     yield from _values(told)
     yield from _of_this_run(told, evidence.document.clock)
@@ -56,6 +62,20 @@ def _name(gpu: GpuFacts) -> Iterator[Problem]:
         yield warn(f"GPU {gpu.index}", observed, "single spaces, between words")
 
 
+def _card(gpu: GpuFacts, card: Gpu) -> Iterator[Problem]:
+    """Hold a card against its datasheet; a driver keeps a part of the memory, and tells no more."""
+    subject, capability = f"GPU {gpu.index}", gpu.compute_capability
+    if capability is not None and capability != card.compute_capability:
+        observed = f"compute capability {clip(capability)} of a {card.name}"
+        yield fail(subject, observed, card.compute_capability)
+    gib = card.memory_gib if gpu.memory_bytes is None else gpu.memory_bytes / 2**30
+    if not card.memory_gib * LEAST_TOLD_RATIO <= gib <= card.memory_gib:
+        # Somebody may have soldered larger chips to it.
+        yield warn(
+            subject, f"{gib:.2f} GiB of a {card.name}", f"{card.memory_gib:g} GiB, or nearly"
+        )
+
+
 def _indexes(told: Telemetry) -> Iterator[Problem]:
     """Whoever is asked tells of each card once: in the inventory, and in every sample."""
     known = [gpu.index for gpu in told.header.inventory.gpus]
@@ -78,11 +98,26 @@ def _values(told: Telemetry) -> Iterator[Problem]:
     if not SHORTEST_INTERVAL_S <= interval_s <= LONGEST_INTERVAL_S:
         expected = f"{SHORTEST_INTERVAL_S} to {LONGEST_INTERVAL_S} s"
         yield fail(TELEMETRY, f"a sample each {interval_s:g} s", expected)
-    readings = (one for sample in told.samples for one in sample.gpus)
-    below = [one.power_w for one in readings if one.power_w is not None and one.power_w < 0]
-    if below:
-        observed = f"{len(below)} readings of less than 0 W, down to {min(below):g} W"
-        yield fail(TELEMETRY, observed, "power that is drawn")
+    readings = by_gpu(told.samples)
+    for gpu in told.header.inventory.gpus:
+        yield from _readings(gpu, readings[gpu.index])
+
+
+def _readings(gpu: GpuFacts, readings: Sequence[Reading]) -> Iterator[Problem]:
+    """Hold each figure of a card between nothing and the most that it can be."""
+    figures: tuple[tuple[str, Sequence[float | None], float | None], ...] = (
+        ("W", [one.power_w for one in readings], None),
+        ("% of the time at work", [one.utilization_percent for one in readings], 100),
+        ("bytes in use", [one.memory_used_bytes for one in readings], gpu.memory_bytes),
+        ("PCIe generation", [one.pcie_generation for one in readings], gpu.pcie_generation_max),
+        ("PCIe lanes", [one.pcie_width for one in readings], gpu.pcie_width_max),
+    )
+    for what, values, most in figures:
+        told = [value for value in values if value is not None]
+        if told and min(told) < 0:
+            yield fail(f"GPU {gpu.index}", f"{what}: {min(told):g}", "nothing below 0")
+        if told and most is not None and max(told) > most:
+            yield fail(f"GPU {gpu.index}", f"{what}: {max(told):g}", f"{most:g} at most")
 
 
 def _of_this_run(told: Telemetry, clock: Clock) -> Iterator[Problem]:
@@ -97,6 +132,9 @@ def _of_this_run(told: Telemetry, clock: Clock) -> Iterator[Problem]:
     except (ValueError, TypeError) as error:
         yield fail(TELEMETRY, clip(error), "a date and time in UTC")
         return
+    last_s = told.samples[-1].t_s if told.samples else 0.0
+    if last_s > clock.end_s + clocks.TOLERANCE_S:
+        yield fail(TELEMETRY, f"a sample at {last_s:.3f} s", f"none after the end, {clock.end_s} s")
     if abs(apart_s) > clocks.TOLERANCE_S:
         problem = warn if is_stepped else fail
         observed = f"begun {apart_s + told.header.t_s:.3f} s after the run's start by the UTC clock"

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from kit import physics
-from kit.bundle import SERVER_LOG
+from kit.bundle import SERVER_LOG, TELEMETRY
 from kit.check.codes import Code
-from kit.check.evidence import Evidence, Shipped
+from kit.check.evidence import Evidence, Shipped, while_measured
 from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked
 from kit.check.topology.startup import planned_options, unread
@@ -20,12 +20,16 @@ from kit.physics import Shape
 from kit.plan import Engine
 from kit.serverlog import ServerLog
 from kit.spec import Device
+from kit.telemetry import by_gpu
 
 _CLASSES = {physics.MOE: "Qwen3MoeForCausalLM", physics.DENSE: "Qwen2ForCausalLM"}
 """The class of transformers, and of vLLM, for a `model_type`."""
 
 _CPU_BLOCK_TOKENS = 128
 """Tokens in a block of the KV cache on CPU, unless told (vllm/platforms/cpu.py)."""
+
+IN_USE_RATIO = 0.95
+"""Of the weights: the log rounds them."""
 
 _DIGITS = 12
 """Of a space and a block together: longer numbers are no sizes."""
@@ -47,6 +51,7 @@ def _model(evidence: Evidence, engine: Engine, model: Model | None) -> Iterator[
     if model is not None:
         yield from _class(model, log)
         yield from _cache(evidence, engine, model, log)
+    yield from _weights(evidence, engine, log)
 
 
 def _folder(evidence: Evidence, engine: Engine, log: ServerLog) -> Iterator[Problem]:
@@ -124,3 +129,22 @@ def _cache_in_memory(
         if tokens * least > memory_bytes:
             expected = f"what fits into {memory_bytes / 2**30:.0f} GiB a GPU"
             yield fail(SERVER_LOG, f"a KV cache of {tokens} tokens", expected)
+
+
+def _weights(evidence: Evidence, engine: Engine, log: ServerLog) -> Iterator[Problem]:
+    """Hold the memory in use on GPUs against the weights that each rank says it has loaded."""
+    if engine.device is not Device.GPU or not log.model_gib:
+        return
+    used_gib = [
+        max(told) / 2**30
+        for readings in by_gpu(while_measured(evidence)).values()
+        if (
+            told := [one.memory_used_bytes for one in readings if one.memory_used_bytes is not None]
+        )
+    ]
+    loaded_gib, ranks = min(log.model_gib), engine.tensor_parallel_size
+    holding = sum(used >= loaded_gib * IN_USE_RATIO for used in used_gib)
+    if len(used_gib) >= ranks > holding:
+        observed = f"{max(used_gib):.2f} GiB at most in use on {len(used_gib)} GPUs"
+        expected = f"{loaded_gib:g} GiB of weights on each of {ranks}, by the server's log"
+        yield fail(TELEMETRY, observed, expected)

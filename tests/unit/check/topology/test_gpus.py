@@ -14,7 +14,7 @@ from kit.record import Phase
 from kit.telemetry import ClockReason, GpuProcesses, Sample
 from tests.cases.cards import each_card, each_sample
 from tests.cases.topologies import no_nvlink_link_up, retold
-from tests.factory import Draft, Settings, draft, judge, outcomes_of
+from tests.factory import GPUS, Draft, Settings, draft, judge, outcomes_of
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
 UNCHECKED = Outcome.COULD_NOT_CHECK
@@ -206,7 +206,7 @@ def processes(observed: Observed) -> set[Outcome]:
     engine = made.document.plan.engine
     assert engine is not None
     evidence = gather(made.document, tuple(made.records), {}, observed, has_server_log=True)
-    found = gpus.check(evidence, engine)
+    found = gpus.check(evidence, engine, GPUS)
     return {one.outcome for one in found if one.code == "topology-processes"}
 
 

@@ -15,7 +15,6 @@ from tests.factory import Draft, Settings, draft, judge, outcomes_of, utc
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
 UNCHECKED = Outcome.COULD_NOT_CHECK
-UNCHECKED = Outcome.COULD_NOT_CHECK
 PCIE = Settings(runtime=Runtime.DOCKER, topology="tp2-pcie", model="moe")
 KNOWN_CARD = "NVIDIA GeForce RTX 3090"
 
@@ -49,7 +48,8 @@ def test_a_name_is_one_that_a_driver_can_have_told(name: str, expected: Outcome)
 def with_a_third_card(name: str, **values: object) -> Draft:
     made = draft(PCIE)
     first, *rest = told(made).header.inventory.gpus
-    with_cards(made, first, *rest, replace(first, index=2, name=name))
+    third = replace(first, index=2, name=name, compute_capability=None)
+    with_cards(made, first, *rest, third)
     each_sample(
         made,
         lambda one: replace(one, gpus=(*one.gpus, replace(one.gpus[0], index=2, **values))),
@@ -144,3 +144,51 @@ def test_readings_that_tell_nothing_are_none() -> None:
     each_sample(made, lambda one: replace(one, gpus=silent))
     assert outcomes(made) == {UNCHECKED}
     assert "topology-telemetry" in judge(made.seal()).not_shown
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"memory_bytes": None, "compute_capability": None}, PASS),
+        ({"memory_bytes": 23_000 * 2**20}, PASS),  # with error correction, where a card has it
+        ({"memory_bytes": 48 * 2**30}, WARN),  # larger chips, soldered on
+        ({"memory_bytes": 8 * 2**30}, WARN),
+        ({"compute_capability": "8.9"}, FAIL),
+    ],
+)
+def test_a_known_card_is_as_its_maker_says(facts: dict[str, object], expected: Outcome) -> None:
+    made = draft(PCIE)
+    each_card(made, **facts)
+    assert outcomes(made) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"utilization_percent": 100, "memory_used_bytes": 24 * 2**30}, PASS),
+        ({"utilization_percent": 0, "power_w": 0.0, "pcie_generation": 1, "pcie_width": 1}, PASS),
+        ({"utilization_percent": 101}, FAIL),
+        ({"memory_used_bytes": 24 * 2**30 + 1}, FAIL),
+        ({"pcie_generation": 5}, FAIL),
+        ({"pcie_width": 32}, FAIL),
+        ({"power_w": -0.1}, FAIL),
+    ],
+)
+def test_readings_are_within_what_can_be(values: dict[str, object], expected: Outcome) -> None:
+    made = draft(PCIE)
+    first, *others = told(made).samples
+    cards = (replace(first.gpus[0], **values), *first.gpus[1:])
+    made.telemetry = replace(told(made), samples=(replace(first, gpus=cards), *others))
+    assert outcomes(made) == {expected}
+
+
+def test_a_card_that_tells_no_bounds_is_held_to_none() -> None:
+    made = draft(PCIE)
+    unbound = {"memory_bytes": None, "pcie_generation_max": None, "pcie_width_max": None}
+    each_card(made, **unbound)
+    each_sample(made, lambda one: replace(one, gpus=tuple(map(_beyond, one.gpus))))
+    assert outcomes(made) == {PASS}
+
+
+def _beyond(reading: Reading) -> Reading:
+    return replace(reading, memory_used_bytes=2**40, pcie_generation=9, pcie_width=64)

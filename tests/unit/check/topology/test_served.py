@@ -11,6 +11,7 @@ from kit.check.verify import verify
 from kit.edge import checkout
 from kit.models import Twin
 from tests.cases import topologies
+from tests.cases.cards import each_sample
 from tests.factory import KNOWN, SHIPPED, TWIN, Draft, Settings, draft, outcomes_of
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
@@ -61,6 +62,36 @@ def test_without_telemetry_nobody_knows_what_a_card_holds() -> None:
     made = respelled(b"123,456 tokens", b"99,999,999 tokens")
     made.telemetry = None
     assert outcomes(made) == {PASS}
+
+
+@pytest.mark.parametrize(
+    ("used_gib", "expected"),
+    [
+        ((22.1, 22.1), PASS),
+        ((8.5, 8.5), PASS),  # 8.55, as the log rounds it
+        ((22.1, 1.0), FAIL),
+        ((1.0, 1.0), FAIL),
+        ((1.0, None), PASS),  # a card that does not tell may hold them
+        ((None, None), PASS),
+    ],
+)
+def test_cards_hold_the_weights_that_were_loaded(
+    used_gib: tuple[float | None, float | None], expected: Outcome
+) -> None:
+    made = draft(dataclasses.replace(MOE, topology="tp2-pcie"))
+    assert made.server_log is not None
+    made.server_log += (
+        b"INFO 03-06 12:00:00 [gpu_model_runner.py:4364] Model loading took 8.55 GiB\n"
+    )
+    used = [None if gib is None else int(gib * 2**30) for gib in used_gib]
+    each_sample(
+        made,
+        lambda one: replace(
+            one,
+            gpus=tuple(replace(gpu, memory_used_bytes=used[gpu.index]) for gpu in one.gpus),
+        ),
+    )
+    assert outcomes(made) == {expected}
 
 
 @pytest.mark.parametrize("topology", ["cpu-tp1", "cpu-tp2"])
