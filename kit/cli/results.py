@@ -15,7 +15,7 @@ from kit.report import verdict_markdown, verdict_page
 
 
 def results(*, update: bool) -> int:
-    """Render the verdict on `results/community`; 1 where it is not what is committed there.
+    """Render the verdict on `results/community`; 1 where `results/verdict` holds another.
 
     With `update` it is written instead. 6 where a bundle is invalid; 7 where there is none.
     """
@@ -28,12 +28,14 @@ def results(*, update: bool) -> int:
         return ExitCode.NOTHING_TO_JUDGE
     different = False
     for name, data in _rendered(as_document(verdicts, judged)).items():
-        path = checkout.COMMUNITY / name
+        path = checkout.VERDICT / name
         is_same = path.exists() and path.read_bytes() == data
         different |= not is_same
         if update:
             disk.overwrite(path, data)
-        click.echo(f"{_word(is_same=is_same, update=update)}  {folder / name}")
+        click.echo(
+            f"{_word(is_same=is_same, update=update)}  {os.path.relpath(path, checkout.ROOT)}"
+        )
     click.echo(f"{len(verdicts)} bundles judged against {len(references)} references")
     if overall(verdicts) is ExitCode.BUNDLE_INVALID:
         return ExitCode.BUNDLE_INVALID
@@ -42,8 +44,8 @@ def results(*, update: bool) -> int:
 
 def _rendered(document: VerdictDocument) -> dict[str, bytes]:
     return {
-        "VERDICT.md": verdict_markdown.render(document).encode(),
-        "verdict.html": verdict_page.render(document).encode(),
+        "README.md": verdict_markdown.render(document).encode(),
+        "index.html": verdict_page.render(document).encode(),
         "verdict.json": canonical.encode(document),
     }
 

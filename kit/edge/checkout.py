@@ -30,6 +30,7 @@ ENGINE = STATE / "engine"
 ENGINE_LOCK = ROOT / "docker" / "cpu-engine.lock"
 LOCAL_RESULTS = ROOT / "results" / "local"
 COMMUNITY = ROOT / "results" / "community"
+VERDICT = ROOT / "results" / "verdict"
 REPORT = ROOT / "results" / "report"
 
 

@@ -9,7 +9,7 @@ from kit.cli.results import results
 from kit.edge import checkout, disk
 from tests.factory import Settings, draft
 
-RENDERED = ("VERDICT.md", "verdict.html", "verdict.json")
+RENDERED = ("README.md", "index.html", "verdict.json")
 
 
 @pytest.fixture
@@ -18,21 +18,25 @@ def community(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "community"
     folder.mkdir()
     monkeypatch.setattr(checkout, "COMMUNITY", folder)
+    monkeypatch.setattr(checkout, "VERDICT", tmp_path / "verdict")
     monkeypatch.chdir(tmp_path)  # and back again at the end: the command goes to the checkout
     disk.write_folder(folder / "one", draft(Settings(runtime=Runtime.ENDPOINT)).seal())
     return folder
 
 
-def test_what_was_written_is_the_same_when_judged_again(community: Path) -> None:
+@pytest.mark.usefixtures("community")
+def test_what_was_written_is_the_same_when_judged_again() -> None:
     assert results(update=False) == 1
     assert results(update=True) == 0
-    assert all((community / name).stat().st_size for name in RENDERED)
+    assert {path.name for path in checkout.VERDICT.iterdir()} == set(RENDERED)
+    assert all((checkout.VERDICT / name).stat().st_size for name in RENDERED)
     assert results(update=False) == 0
 
 
-def test_an_edited_verdict_is_found_out(community: Path) -> None:
+@pytest.mark.usefixtures("community")
+def test_an_edited_verdict_is_found_out() -> None:
     results(update=True)
-    page = community / "VERDICT.md"
+    page = checkout.VERDICT / "README.md"
     page.write_text(page.read_text().replace("VALID", "REPRODUCED"))
     assert results(update=False) == 1
 
@@ -56,3 +60,8 @@ def test_the_committed_verdict_is_the_one_that_is_rendered(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert results(update=False) == 0
+
+
+def test_what_is_in_community_is_bundles_alone() -> None:
+    """So that `kit verify results/community/*` judges them and stumbles over nothing."""
+    assert all((path / "bagit.txt").is_file() for path in checkout.COMMUNITY.iterdir())
