@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.corpus import Size, bundles
 from kit.edge import disk, pool, probes
 
-POLL_S = 0.2
+POLL_S = 1.0
 SHELL_ROUNDS = 9
 
 
