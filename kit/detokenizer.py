@@ -118,7 +118,14 @@ def parse(data: bytes, name: str) -> Detokenizer:
         added = document["added_tokens"]
         specials = {one["id"]: str(one["content"]) for one in added if one["special"]}
         return of_vocabulary(dict(_pieces(document)), specials)
-    except (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except (
+        msgspec.MsgspecError,
+        RecursionError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+    ) as error:
         raise SpecError(
             f"cannot use the tokenizer {name}: {error}",
             "expected the tokenizer.json of a model of the Qwen family",

@@ -7,6 +7,7 @@ import traceback
 import click
 
 from kit.errors import InternalError, KitError, MachineError, UsageError
+from kit.report.escape import printable
 
 
 def told(error: Exception) -> KitError:
@@ -36,8 +37,9 @@ def drop_output() -> None:
 
 
 def render(error: KitError) -> str:
-    """Return what is wrong, why, and what to do next, as lines."""
-    return f"error: {error.what}\n  why:  {error.why}\n  next: {error.next_step}"
+    """Return what is wrong, why, and what to do next, as lines that are safe to show."""
+    text = f"error: {error.what}\n  why:  {error.why}\n  next: {error.next_step}"
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _usage_error(error: click.ClickException) -> UsageError:

@@ -90,6 +90,8 @@ BPE = b'{"decoder":{"type":"ByteLevel"},"model":{"type":"BPE","vocab":%s},"added
         b"",
         b"[]",
         b"{}",
+        b"[" * 1_000_000,
+        b'{"a":' * 1_000_000,
         DATA.replace(b'"ByteLevel"', b'"Metaspace"'),
         BPE % b'{" ":1}',
         BPE % '{"\u20ac":1}'.encode(),

@@ -19,6 +19,7 @@ ORDER = (
     "kit.errors",
     "kit.bootstrap",
     "kit.bounds",
+    "kit.kept",
     "kit.spec",
     "kit.models",
     "kit.hardware",

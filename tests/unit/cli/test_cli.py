@@ -18,7 +18,9 @@ from pathlib import Path
 import pytest
 
 from kit.bundle import Runtime
+from kit.cli import failure
 from kit.edge import disk, process
+from kit.errors import KitError
 from kit.spec import HealthCheck, Service
 from tests.factory import ROOT, Settings, change_record, draft
 
@@ -441,3 +443,13 @@ def test_a_model_of_other_topologies_is_told_where_it_is() -> None:
     assert done.returncode == 2
     assert "cpu-tp1 does not serve moe" in done.stderr
     assert "next: kit plan --topology tp1 --model moe" in done.stderr
+
+
+def test_an_error_shows_what_it_quotes_without_its_control_characters() -> None:
+    error = KitError("a key \x1b[2J\u202e", "first line\nsecond \x9b", "ls")
+    assert failure.render(error).split("\n") == [
+        "error: a key \\x1b[2J\\u202e",
+        "  why:  first line",
+        "second \\x9b",
+        "  next: ls",
+    ]
