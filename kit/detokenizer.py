@@ -38,13 +38,11 @@ class Detokenizer:
     """`pieces` are the bytes of each token; empty for one that a server leaves out of the text.
 
     `specials` maps the ids of those to what they are called; in `prompt_pieces` that is their text.
-    All ids below `first_special`, as a rule all of plain text, are of others.
     """
 
     pieces: Pieces
     prompt_pieces: Pieces
     specials: Mapping[int, str]
-    first_special: int
 
     def bytes_of(self, token_ids: Sequence[int]) -> bytes | None:
         """Return the bytes that these tokens stand for; None if an id is not in the vocabulary."""
@@ -81,7 +79,6 @@ def of_vocabulary(pieces: Mapping[int, bytes], specials: Mapping[int, str]) -> D
         pieces=_by_id({**pieces, **dict.fromkeys(specials, b"")}),
         prompt_pieces=_by_id({**pieces, **named}),
         specials=specials,
-        first_special=min(specials, default=ID_LIMIT),
     )
 
 

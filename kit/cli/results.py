@@ -33,9 +33,8 @@ def results(*, update: bool) -> int:
         different |= not is_same
         if update:
             disk.overwrite(path, data)
-        click.echo(
-            f"{_word(is_same=is_same, update=update)}  {os.path.relpath(path, checkout.ROOT)}"
-        )
+        shown = os.path.relpath(path, checkout.ROOT)
+        click.echo(f"{_word(is_same=is_same, update=update)}  {shown}")
     click.echo(f"{len(verdicts)} bundles judged against {len(references)} references")
     if overall(verdicts) is ExitCode.BUNDLE_INVALID:
         return ExitCode.BUNDLE_INVALID

@@ -51,6 +51,11 @@ def tokens_closer_together_than_the_server_made_them(made: Draft) -> None:
     _streamed(made, first=1.0, rest=0.1)
 
 
+def a_stream_moved_together_by_a_quarter(made: Draft) -> None:
+    """As far as a starved client may hear chunks late: and yet the last came before it was made."""
+    _streamed(made, first=1.0, rest=0.75)
+
+
 def _streamed(made: Draft, *, first: float, rest: float) -> None:
     """Scale the time to the first chunk, and those between chunks; all else stays."""
     for position, record in enumerate(made.records):

@@ -855,6 +855,7 @@ CASES = (
     _forgery(Code.ARITHMETIC_TIME_WITNESS, s.requests_over_http_not_counted),
     _forgery(Code.ARITHMETIC_STREAM_WITNESS, s.first_tokens_sooner_than_the_server_had_them),
     _forgery(Code.ARITHMETIC_STREAM_WITNESS, s.tokens_closer_together_than_the_server_made_them),
+    _forgery(Code.ARITHMETIC_STREAM_WITNESS, s.a_stream_moved_together_by_a_quarter),
     _forgery(Code.ARITHMETIC_TEXT, another_text_beside_the_same_ids),
     _forgery(Code.ARITHMETIC_TEXT, other_ids_beside_the_same_text),
     _forgery(Code.ARITHMETIC_TEXT, an_id_that_no_text_belongs_to),

@@ -144,10 +144,14 @@ def _chunks(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Probl
             yield unchecked(one.name, "no such sums, or a response without tokens", wanted)
         return
     problem, requests = fail if evidence.is_own_engine else warn, len(one.records)
-    first_s = math.fsum(first for first, _ in told_s)
-    if first_s < first_token_s * (1 - SHAVED_RATIO) - SHAVED_S * requests - utc_apart_s:
-        observed = f"first tokens after {first_s:.6f} s in all, {first_token_s:.6f} by the server"
-        yield problem(one.name, observed, "no sooner by the client than by the server")
+    moments = (
+        ("first", math.fsum(first for first, _ in told_s), first_token_s),
+        ("last", math.fsum(last for _, last in told_s), first_token_s + between_s),
+    )
+    for which, heard_s, made_s in moments:
+        if heard_s < made_s * (1 - SHAVED_RATIO) - SHAVED_S * requests - utc_apart_s:
+            observed = f"{which} tokens after {heard_s:.6f} s in all, {made_s:.6f} by the server"
+            yield problem(one.name, observed, "no sooner by the client than by the server")
     span_s = math.fsum(last - first for first, last in told_s)
     if span_s < between_s * (1 - STREAM_RATIO) - OVERHEAD_S * requests:
         observed = f"{span_s:.6f} s from first chunks to last, {between_s:.6f} s by the server"

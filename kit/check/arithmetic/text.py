@@ -109,7 +109,7 @@ def _goes_on(record: Record, tokenizer: Detokenizer, twin: Twin | None) -> Itera
     that ends a turn is known to end its answers too.
     """
     names, ids = tokenizer.specials, (record.token_ids or ())[:-1]
-    if max(ids, default=-1) < tokenizer.first_special or names.keys().isdisjoint(ids):
+    if names.keys().isdisjoint(ids):
         return
     inner = {names[one] for one in ids if one in names}
     subject, observed = subject_of(record), clip(f"amid its tokens: {', '.join(sorted(inner))}")

@@ -132,9 +132,6 @@ def _of_this_run(told: Telemetry, clock: Clock) -> Iterator[Problem]:
     except (ValueError, TypeError) as error:
         yield fail(TELEMETRY, clip(error), "a date and time in UTC")
         return
-    last_s = told.samples[-1].t_s if told.samples else 0.0
-    if last_s > clock.end_s + clocks.TOLERANCE_S:
-        yield fail(TELEMETRY, f"a sample at {last_s:.3f} s", f"none after the end, {clock.end_s} s")
     if abs(apart_s) > clocks.TOLERANCE_S:
         problem = warn if is_stepped else fail
         observed = f"begun {apart_s + told.header.t_s:.3f} s after the run's start by the UTC clock"
@@ -152,12 +149,18 @@ def _is_stepped(told: Telemetry, clock: Clock, apart_s: float) -> bool:
 
 
 def _covers(told: Telemetry, evidence: Evidence, ranks: int) -> Iterator[Problem]:
-    """Hold the samples against the records: from before the first until after the last."""
+    """Hold the samples against the records: from before the first until after the last.
+
+    Sealing takes what is there, so that none is from after it.
+    """
     is_complete = evidence.document.status is Status.COMPLETE
     if told.end is None and is_complete:
         yield fail(TELEMETRY, "no last line", "a last line, since sealing comes after it")
     start_s, end_s = span_s(evidence.records)
     times_s = [sample.t_s for sample in told.samples]
+    sealed_s = evidence.document.clock.end_s
+    if times_s and times_s[-1] > sealed_s + clocks.TOLERANCE_S:
+        yield fail(TELEMETRY, f"a sample at {times_s[-1]} s", f"none after the end, {sealed_s} s")
     if not evidence.records:
         return
     if not times_s or times_s[0] > start_s:

@@ -5,7 +5,7 @@ follow from the model's shape and the memory that is there. Lines that only a GP
 vLLM's sources; no GPU was seen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from kit import physics
@@ -20,7 +20,7 @@ from kit.physics import Shape
 from kit.plan import Engine
 from kit.serverlog import ServerLog
 from kit.spec import Device
-from kit.telemetry import by_gpu
+from kit.telemetry import Reading, by_gpu
 
 _CLASSES = {physics.MOE: "Qwen3MoeForCausalLM", physics.DENSE: "Qwen2ForCausalLM"}
 """The class of transformers, and of vLLM, for a `model_type`."""
@@ -135,16 +135,16 @@ def _weights(evidence: Evidence, engine: Engine, log: ServerLog) -> Iterator[Pro
     """Hold the memory in use on GPUs against the weights that each rank says it has loaded."""
     if engine.device is not Device.GPU or not log.model_gib:
         return
-    used_gib = [
-        max(told) / 2**30
-        for readings in by_gpu(while_measured(evidence)).values()
-        if (
-            told := [one.memory_used_bytes for one in readings if one.memory_used_bytes is not None]
-        )
-    ]
+    by_card = by_gpu(while_measured(evidence)).values()
+    used_gib = [most for readings in by_card if (most := _most_in_use_gib(readings)) is not None]
     loaded_gib, ranks = min(log.model_gib), engine.tensor_parallel_size
     holding = sum(used >= loaded_gib * IN_USE_RATIO for used in used_gib)
     if len(used_gib) >= ranks > holding:
         observed = f"{max(used_gib):.2f} GiB at most in use on {len(used_gib)} GPUs"
         expected = f"{loaded_gib:g} GiB of weights on each of {ranks}, by the server's log"
         yield fail(TELEMETRY, observed, expected)
+
+
+def _most_in_use_gib(readings: Sequence[Reading]) -> float | None:
+    told = [one.memory_used_bytes for one in readings if one.memory_used_bytes is not None]
+    return max(told) / 2**30 if told else None
