@@ -24,7 +24,13 @@ E2E_LATENCY_COUNT = "vllm:e2e_request_latency_seconds_count"
 FIRST_TOKEN_SUM = "vllm:time_to_first_token_seconds_sum"
 BETWEEN_TOKENS_SUM = "vllm:inter_token_latency_seconds_sum"
 BETWEEN_TOKENS_COUNT = "vllm:inter_token_latency_seconds_count"
+DECODE_SUM = "vllm:request_decode_time_seconds_sum"
+PREFILL_SUM = "vllm:request_prefill_time_seconds_sum"
+INFERENCE_SUM = "vllm:request_inference_time_seconds_sum"
+BUDGETS_SUM = "vllm:request_params_max_tokens_sum"
 HTTP_SUM = "http_request_duration_highr_seconds_sum"
+HTTP_BY_HANDLER_SUM = "http_request_duration_seconds_sum"
+"""Of each handler that was asked: there is none before the first request, and that is 0."""
 HTTP_COUNT = "http_request_duration_highr_seconds_count"
 
 STARTED = "vllm:generation_tokens_created"
@@ -41,11 +47,15 @@ STEADY = (
     FIRST_TOKEN_SUM,
     BETWEEN_TOKENS_SUM,
     BETWEEN_TOKENS_COUNT,
+    DECODE_SUM,
+    PREFILL_SUM,
+    INFERENCE_SUM,
+    BUDGETS_SUM,
 )
 """Samples of vLLM 0.17 that do not move while nothing is asked of it: the engine counts a response
 before it is sent."""
 
-WITNESSES = (*STEADY, HTTP_SUM, HTTP_COUNT, STARTED)
+WITNESSES = (*STEADY, HTTP_SUM, HTTP_COUNT, HTTP_BY_HANDLER_SUM, STARTED)
 """The samples that the checks hold against the client's records. Those of HTTP are counted once a
 response has been sent (prometheus-fastapi-instrumentator), and so may come a moment late."""
 

@@ -239,6 +239,8 @@ class FakeServer:
                 "first_token_s",
                 "between_tokens_s",
                 "steps",
+                "inference_s",
+                "budgets",
                 "http_s",
             ),
             0.0,
@@ -250,7 +252,7 @@ class FakeServer:
     def __post_init__(self) -> None:
         """Start at a moment of its own, without a throw of the dice that others are made with."""
         start = f"{self.settings.topology} {self.settings.model} {hash(self.noise.getstate())}"
-        self.started_s = random.Random(start).uniform(0, 1e7)
+        self.started_s = START.timestamp() - random.Random(start).uniform(0, 1e3)
 
     def send(self, planned: Plan, request: Request) -> Record:
         """Answer one request with its whole token budget."""
@@ -262,7 +264,7 @@ class FakeServer:
         server_s = arrivals_s[-1]
         wall_s = round(server_s + OVERHEAD_S + self.noise.uniform(0, 2e-4), 6)
         sent_s = round(self.now_s, 6)
-        self._count(tokens, len(prompt_ids), cached, (arrivals_s[0], server_s))
+        self._count(tokens, len(prompt_ids), cached, (arrivals_s[0], server_s), tokens)
         self.now_s = sent_s + wall_s + self.noise.uniform(0.001, 0.002)
         has_ids = self.settings.dialect is Dialect.VLLM
         chunks = tuple((round(arrival_s + 0.001, 6), 1) for arrival_s in arrivals_s)
@@ -285,14 +287,15 @@ class FakeServer:
 
     def metrics(self) -> bytes:
         """Return the counters as vLLM 0.17 words them."""
-        label = '{engine="0",model_name="tiny"}'
+        label = f'{{engine="0",model_name="{self.settings.model}"}}'
+        handler = '{handler="/v1/chat/completions",method="POST"}'
         lines = [
             "# HELP vllm:num_requests_running Number of requests in model execution batches.",
             "# TYPE vllm:num_requests_running gauge",
             f"vllm:num_requests_running{label} 0.0",
             "# TYPE vllm:generation_tokens_total counter",
             f"vllm:generation_tokens_total{label} {self.counters['generation']}",
-            f"vllm:generation_tokens_created{label} {1.7e9 + self.started_s!r}",
+            f"vllm:generation_tokens_created{label} {self.started_s!r}",
             f"vllm:prompt_tokens_total{label} {self.counters['prompt']}",
             f"vllm:prefix_cache_hits_total{label} {self.counters['hits']}",
             'vllm:e2e_request_latency_seconds_bucket{engine="0",le="+Inf",model_name="tiny"} 0.0',
@@ -303,11 +306,17 @@ class FakeServer:
             f"vllm:time_to_first_token_seconds_sum{label} {self.counters['first_token_s']}",
             f"vllm:inter_token_latency_seconds_sum{label} {self.counters['between_tokens_s']}",
             f"vllm:inter_token_latency_seconds_count{label} {self.counters['steps']}",
+            f"vllm:request_decode_time_seconds_sum{label} {self.counters['between_tokens_s']}",
+            f"vllm:request_prefill_time_seconds_sum{label} {self.counters['first_token_s']}",
+            f"vllm:request_inference_time_seconds_sum{label} {self.counters['inference_s']}",
+            f"vllm:request_params_max_tokens_sum{label} {self.counters['budgets']}",
             f"http_request_duration_highr_seconds_count {self.counters['requests']}",
             f"http_request_duration_highr_seconds_sum {self.counters['http_s']}",
+            f"http_request_duration_seconds_sum{handler} {self.counters['http_s']}",
         ]
         if self.settings.is_shared:
-            self._count(self.noise.randrange(1, 50), self.noise.randrange(1, 50), 4, (0.5, 1.5))
+            generated, prompt = self.noise.randrange(1, 50), self.noise.randrange(1, 50)
+            self._count(generated, prompt, 4, (0.5, 1.5), 50)
         return ("\n".join(lines) + "\n").encode()
 
     def _asked(self, planned: Plan, request: Request) -> tuple[int, ...]:
@@ -331,7 +340,12 @@ class FakeServer:
         return list(accumulate(steps_s, initial=uncached * prompt_token_s))[1:]
 
     def _count(
-        self, generated: int, prompt: int, hits: int, first_and_last_s: tuple[float, float]
+        self,
+        generated: int,
+        prompt: int,
+        hits: int,
+        first_and_last_s: tuple[float, float],
+        budget: int,
     ) -> None:
         first_s, last_s = first_and_last_s
         self.counters["generation"] += generated
@@ -342,6 +356,8 @@ class FakeServer:
         self.counters["first_token_s"] += first_s
         self.counters["between_tokens_s"] += last_s - first_s
         self.counters["steps"] += generated - 1
+        self.counters["inference_s"] += last_s
+        self.counters["budgets"] += budget
         self.counters["http_s"] += last_s + OVERHEAD_S / 2
 
 

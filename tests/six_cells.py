@@ -140,6 +140,7 @@ class Machine:
     noise: random.Random
     start: float
     counters: FakeServer
+    budget: int
     now_s: float = 0.5
     passes: dict[tuple[Phase, int], float] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
@@ -151,7 +152,8 @@ class Machine:
         cached = cached if request.prompt_id in self.seen else 0
         self.seen.add(request.prompt_id)
         first_s = 0.9 * TTFT_S[self.shape.name.model]
-        self.counters._count(tokens, PROMPT_TOKENS, cached, (first_s, seconds - self._way()))
+        first_and_last_s = (first_s, seconds - self._way())
+        self.counters._count(tokens, PROMPT_TOKENS, cached, first_and_last_s, self.budget)
         ids = tuple(self.noise.randrange(1000) for _ in range(tokens))
         record = Record(
             phase=request.phase,
@@ -209,7 +211,8 @@ def made(shape: Shape) -> Draft:
     noise = random.Random(f"{shape.seed} {shape.cell}")
     start = noise.gauss(0, shape.start_deviation)
     counters = FakeServer(settings=settings, noise=noise)
-    machine = Machine(shape=shape, noise=noise, start=start, counters=counters)
+    budget = planned.sampling.max_tokens
+    machine = Machine(shape=shape, noise=noise, start=start, counters=counters, budget=budget)
     records, metrics = _walk(planned, machine)
     end_s = round(machine.now_s + 0.5, 6)
     base = draft(settings)

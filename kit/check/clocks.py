@@ -26,3 +26,11 @@ def utc_s(moment: str, origin: str) -> float:
     """Return the seconds from one UTC time to another; ValueError for what is none."""
     apart = datetime.fromisoformat(moment) - datetime.fromisoformat(origin)
     return apart.total_seconds()
+
+
+def epoch_s(moment: str) -> float:
+    """Return a UTC time in seconds since 1970; without end for what is none."""
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except (ValueError, OverflowError):
+        return math.inf

@@ -180,6 +180,11 @@ class Code(Enum):
         "each request of a serial suite is sent after the last response is complete",
         "do not use these figures: times were edited, or the client was not the kit's",
     )
+    ARITHMETIC_IDLE = (
+        "arithmetic-idle",
+        "a serial client sends the next request as soon as a response is complete",
+        "do not use these figures: responses were shortened, or the client was held up",
+    )
     ARITHMETIC_SPAN = (
         "arithmetic-span",
         "every response is complete before the run's end, and in the time that it may take",
@@ -189,6 +194,11 @@ class Code(Enum):
         "arithmetic-clock",
         "the run took as long by the UTC clock as by the monotonic one",
         "the host's clock was set in mid-run; wait until it is synchronised, then measure again",
+    )
+    ARITHMETIC_ENGINE_START = (
+        "arithmetic-engine-start",
+        "all metrics are of one engine, that had started when it was first asked",
+        "ask for the original: metrics of several engines, or of another run, were put together",
     )
     ARITHMETIC_TIME_WITNESS = (
         "arithmetic-time-witness",

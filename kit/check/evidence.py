@@ -64,9 +64,8 @@ class Pass:
         """Return by how much a counter moved over the pass; None where it cannot be told."""
         if self.before is None or self.after is None:
             return None
-        if counter not in self.before or counter not in self.after:
-            return None
-        difference = self.after[counter] - self.before[counter]
+        first = 0.0 if counter == exposition.HTTP_BY_HANDLER_SUM else math.nan
+        difference = self.after.get(counter, math.nan) - self.before.get(counter, first)
         return difference if math.isfinite(difference) else None
 
 

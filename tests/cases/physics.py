@@ -17,7 +17,11 @@ SUMS = (
     exposition.E2E_LATENCY_SUM,
     exposition.FIRST_TOKEN_SUM,
     exposition.BETWEEN_TOKENS_SUM,
+    exposition.DECODE_SUM,
+    exposition.PREFILL_SUM,
+    exposition.INFERENCE_SUM,
     exposition.HTTP_SUM,
+    exposition.HTTP_BY_HANDLER_SUM,
 )
 """What a server adds up in seconds."""
 

@@ -1,5 +1,6 @@
 """Ways to write other times than the server's clocks had, each with the code that must name it."""
 
+import re
 from collections.abc import Collection
 
 from msgspec.structs import replace
@@ -36,6 +37,20 @@ def faster_in_all_of_the_servers_sums_but_one(made: Draft) -> None:
     _faster(made, 3, {*SUMS} - {exposition.BETWEEN_TOKENS_SUM})
 
 
+def faster_in_all_sums_but_those_of_decoding(made: Draft) -> None:
+    """What passes from the first token to the last is added up twice."""
+    _faster(made, 3, {*SUMS} - {exposition.DECODE_SUM, exposition.INFERENCE_SUM})
+
+
+def faster_in_all_sums_but_those_by_handler(made: Draft) -> None:
+    _faster(made, 3, {*SUMS} - {exposition.HTTP_BY_HANDLER_SUM})
+
+
+def faster_in_all_sums_but_those_of_first_tokens(made: Draft) -> None:
+    """First tokens and the steps between tokens would not fit into the requests together."""
+    _faster(made, 1.05, {*SUMS} - {exposition.FIRST_TOKEN_SUM, exposition.PREFILL_SUM})
+
+
 def requests_over_http_not_counted(made: Draft) -> None:
     for name, text in made.metrics.items():
         lines = text.decode().splitlines(keepends=True)
@@ -54,6 +69,50 @@ def tokens_closer_together_than_the_server_made_them(made: Draft) -> None:
 def a_stream_moved_together_by_a_quarter(made: Draft) -> None:
     """As far as a starved client may hear chunks late: and yet the last came before it was made."""
     _streamed(made, first=1.0, rest=0.75)
+
+
+def responses_shortened_where_they_stood(made: Draft) -> None:
+    """With all of the server's sums: the client would have waited for nothing after each."""
+    for position, record in enumerate(made.records):
+        chunks = tuple((round(at_s / 2, 6), tokens) for at_s, tokens in record.chunks or ())
+        change_record(
+            made,
+            position,
+            wall_s=round(record.wall_s / 2, 6),
+            chunks=None if record.chunks is None else chunks,
+        )
+    made.metrics = {name: shorter_sums(text, 2) for name, text in made.metrics.items()}
+
+
+def measured_passes_that_were_moved_together(made: Draft) -> None:
+    """What they took less is spent before the stream."""
+    for position, record in enumerate(made.records):
+        if record.phase is Phase.STREAM:
+            change_record(made, position, sent_s=record.sent_s + 20)
+    end_s = made.document.clock.end_s + 20
+    clock = replace(made.document.clock, end_s=end_s, end_utc=utc(end_s))
+    made.document = replace(made.document, clock=clock)
+
+
+def metrics_of_another_engine(made: Draft) -> None:
+    name = "measured-2-after"
+    made.metrics[name] = _started(made.metrics[name], 1.7e9)
+
+
+def metrics_of_a_later_engine(made: Draft) -> None:
+    made.metrics = {name: _started(text, 2.1e9) for name, text in made.metrics.items()}
+
+
+def metrics_of_requests_with_another_budget(made: Draft) -> None:
+    made.metrics = {
+        name: shorter_sums(text, 0.5, {exposition.BUDGETS_SUM})
+        for name, text in made.metrics.items()
+    }
+
+
+def _started(text: bytes, moment_s: float) -> bytes:
+    line = rf"(?m)^({exposition.STARTED}\S*) .*$"
+    return re.sub(line, rf"\1 {moment_s}", text.decode()).encode()
 
 
 def _streamed(made: Draft, *, first: float, rest: float) -> None:

@@ -1,30 +1,17 @@
-"""The arithmetic tier's look at counts and moments: client against itself, and against the server.
+"""The arithmetic tier's look at counts: the client's against themselves, and against the server's.
 
-Usage against token ids and chunks, the server's counters against the records, time against time.
+Usage against token ids and chunks, the server's counters against the records.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from operator import itemgetter
 
 from kit import exposition
-from kit.check import clocks
 from kit.check.codes import Code
-from kit.check.evidence import (
-    ROUNDING_S,
-    Counters,
-    Evidence,
-    Pass,
-    counted_alone,
-    subject_of,
-    went_through,
-)
+from kit.check.evidence import Counters, Evidence, Pass, counted_alone, subject_of, went_through
 from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unchecked, warn
-
-TIMEOUT_TOLERANCE_S = 10.0
-"""The client cuts a request at its timeout; on a starved host it comes to do so later."""
+from kit.check.problem import BUNDLE, Problem, fail, findings, shown, unchecked, warn
 
 _TOKENS = itemgetter(1)
 """Of a chunk."""
@@ -37,9 +24,6 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     yield from findings(Code.ARITHMETIC_CHUNKS, _chunks(evidence))
     yield from findings(Code.ARITHMETIC_SERVER_COUNTER, _server_counters(evidence))
     yield from findings(Code.ARITHMETIC_COUNTER_GAP, _counter_gaps(evidence))
-    yield from findings(Code.ARITHMETIC_OVERLAP, _overlaps(evidence))
-    yield from findings(Code.ARITHMETIC_SPAN, _span(evidence))
-    yield from findings(Code.ARITHMETIC_CLOCK, _clock(evidence))
 
 
 def _completion_tokens(evidence: Evidence) -> Iterator[Problem]:
@@ -124,8 +108,9 @@ def _gravity(
 def _sums(evidence: Evidence, one: Pass) -> dict[str, int]:
     """Return by how much counters must have moved; our own engine has more of them.
 
-    It counts the tokens of a request again at its end, and the steps after its first token: one
-    for each that follows, since no planned engine guesses several at a time.
+    It counts the tokens of a request again at its end, with the budget that it was given, and the
+    steps after its first token: one for each that follows, since no planned engine guesses several
+    at a time.
     """
     generated = sum(record.completion_tokens or 0 for record in one.records)
     read = sum(record.prompt_tokens or 0 for record in one.records)
@@ -138,6 +123,8 @@ def _sums(evidence: Evidence, one: Pass) -> dict[str, int]:
         sums[exposition.FINISHED_GENERATION_TOKENS] = generated
         sums[exposition.FINISHED_PROMPT_TOKENS] = read
         sums[exposition.BETWEEN_TOKENS_COUNT] = generated - len(one.records)
+        budget = evidence.document.plan.sampling.max_tokens
+        sums[exposition.BUDGETS_SUM] = budget * len(one.records)
     return sums
 
 
@@ -160,40 +147,3 @@ def _gap(
                 f"{counter} went from {after.get(counter)} to {before.get(counter)}",
                 "no change between passes",
             )
-
-
-def _overlaps(evidence: Evidence) -> Iterator[Problem]:
-    for earlier, later in pairwise(evidence.records):
-        free_s = earlier.sent_s + earlier.wall_s
-        if later.sent_s < free_s - ROUNDING_S:
-            yield fail(
-                subject_of(later),
-                f"sent at {later.sent_s} s",
-                f"not before {free_s:.6f} s, when {subject_of(earlier)} was complete",
-            )
-
-
-def _span(evidence: Evidence) -> Iterator[Problem]:
-    end_s, timeout_s = evidence.document.clock.end_s, evidence.document.plan.timeout_s
-    for record in evidence.records:
-        if record.wall_s > timeout_s + TIMEOUT_TOLERANCE_S:
-            yield fail(subject_of(record), f"{record.wall_s} s", f"{timeout_s} s, its timeout")
-        if record.sent_s + record.wall_s > end_s + ROUNDING_S:
-            yield fail(
-                subject_of(record),
-                f"complete at {record.sent_s + record.wall_s:.6f} s",
-                f"within the run's {end_s} s",
-            )
-
-
-def _clock(evidence: Evidence) -> Iterator[Problem]:
-    clock = evidence.document.clock
-    apart_s = clocks.utc_apart_s(clock)
-    tolerance_s = clocks.TOLERANCE_S + clocks.TOLERANCE_RATIO * clock.end_s
-    if math.isinf(apart_s):
-        observed = clip(f"{clock.start_utc} to {clock.end_utc}")
-        yield fail(BUNDLE, observed, "dates and times of the UTC calendar")
-    elif apart_s > tolerance_s:
-        problem = warn if apart_s <= clocks.STEP_S + tolerance_s else fail
-        observed = f"UTC and monotonic clock {apart_s:.3f} s apart after {clock.end_s:.3f} s"
-        yield problem(BUNDLE, observed, f"{tolerance_s:.3f} s apart at most")
