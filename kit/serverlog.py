@@ -52,9 +52,10 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     `graph_registrations` are the numbers of CUDA graph addresses that custom all-reduce registered:
     it was in use. `gloo_peers` are the numbers of ranks that Gloo connected a rank to.
     `completions` counts the chat completions that were answered; `last_moment` is the last time
-    that a line bears, `MM-DD HH:MM:SS` by the server's own time zone, and `busy` those of the first
-    and the last line that told of tokens being generated. `is_cut` tells that the log
-    holds more than was looked at.
+    that a line bears, `MM-DD HH:MM:SS` by the server's own time zone. `completed` are the times of
+    those completions whose lines bear one, and `throughput` the times and the rates, in tokens per
+    second, of the lines that tell how many tokens were generated. `is_cut` tells that the log holds
+    more than was looked at.
     """
 
     engine_versions: tuple[str, ...]
@@ -80,7 +81,8 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     cpu_shm_disabled: bool
     completions: int
     last_moment: str | None
-    busy: tuple[str, str] | None
+    completed: tuple[str, ...]
+    throughput: tuple[tuple[str, float], ...]
     is_cut: bool
 
 
@@ -120,9 +122,11 @@ _RANK = re.compile(
 )
 _COMPLETION = b'"POST /v1/chat/completions HTTP/1.1" 200'
 _MOMENT = re.compile(rb"\b(?:INFO|WARNING) (?P<moment>\d\d-\d\d \d\d:\d\d:\d\d) \[")
-_BUSY = re.compile(
-    rb"INFO (?P<moment>\d\d-\d\d \d\d:\d\d:\d\d) \[loggers\.py:[0-9]{1,5}\] Engine [0-9]{1,4}: "
-    rb"[^\n]{0,60}Avg generation throughput: (?!0\.0 )[0-9]"
+_TIMED = re.compile(
+    rb"INFO (?P<moment>\d\d-\d\d \d\d:\d\d:\d\d) \[(?:"
+    rb"loggers\.py:[0-9]{1,5}\] Engine [0-9]{1,4}: [^\n]{0,60}Avg generation throughput: "
+    rb"(?P<rate>[0-9]{1,9}\.[0-9]{1,4}) tokens/s"
+    rb"|[a-z0-9_]{1,40}\.py:[0-9]{1,5}\] [^\n]{0,80}" + re.escape(_COMPLETION) + rb")"
 )
 _TAIL_BYTES = 64 * 2**10
 
@@ -150,6 +154,7 @@ def read(log: bytes) -> ServerLog:
             if len(found[field]) < DISTINCT_LIMIT:
                 found[field][value] = None
             is_cut |= value not in found[field]
+    timed = list(_TIMED.finditer(log, 0, LOG_LIMIT_BYTES))
     return ServerLog(
         engine_versions=tuple(found["engine_versions"]),
         arguments=tuple(found["arguments"]),
@@ -174,15 +179,12 @@ def read(log: bytes) -> ServerLog:
         cpu_shm_disabled=bool(found["cpu_shm_disabled"]),
         completions=log.count(_COMPLETION, 0, LOG_LIMIT_BYTES),
         last_moment=_last_moment(log[-_TAIL_BYTES:]),
-        busy=_busy(log),
+        completed=tuple(line["moment"].decode() for line in timed if line["rate"] is None),
+        throughput=tuple(
+            (line["moment"].decode(), float(line["rate"])) for line in timed if line["rate"]
+        ),
         is_cut=is_cut,
     )
-
-
-def _busy(log: bytes) -> tuple[str, str] | None:
-    """Return when the first and the last line told that tokens were generated."""
-    told = [line["moment"].decode() for line in _BUSY.finditer(log, 0, LOG_LIMIT_BYTES)]
-    return (told[0], told[-1]) if told else None
 
 
 def _last_moment(tail: bytes) -> str | None:

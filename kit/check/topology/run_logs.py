@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 
 from kit import exposition
 from kit.bundle import NCCL_LOG, SERVER_LOG, Status
-from kit.check import clocks
 from kit.check.codes import Code
-from kit.check.evidence import Evidence, span_s
+from kit.check.evidence import Evidence
 from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked
+from kit.check.topology import log_times
 from kit.check.topology.startup import unread
 from kit.nccl import NcclLog
 from kit.serverlog import ServerLog
@@ -25,11 +25,6 @@ FARTHEST_ZONE = timedelta(hours=14, minutes=15)
 MOST_BEFORE = 10**6
 """Completions that an engine may have counted before: beyond, it is no count."""
 
-TELLS_EACH_S = 30
-"""Ten seconds, and what a busy host may hold a line up by."""
-
-AN_HOUR_S, A_LEAP_YEAR = 3600, 2000
-
 QUIET_S, LATE_S = 120, 60
 """A server that answers says so at once, and its throughput every ten seconds."""
 
@@ -37,7 +32,7 @@ QUIET_S, LATE_S = 120, 60
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Yield whether the server's log, and NCCL's where there is one, are of this run."""
     server, ranks = evidence.observed.server_log, evidence.observed.nccl_log
-    found = (*_of_this_run(evidence, server), *_of_one_engine(server, ranks))
+    found = (*_of_this_run(evidence, server), *_of_one_engine(evidence, server, ranks))
     yield from findings(Code.TOPOLOGY_LOG, found)
 
 
@@ -55,33 +50,8 @@ def _of_this_run(evidence: Evidence, log: ServerLog | None) -> Iterator[Problem]
     if not len(evidence.answered) <= log.completions <= most:
         yield fail(SERVER_LOG, f"{log.completions} chat completions", expected)
     yield from _ends_with_the_run(evidence, log.last_moment)
-    if evidence.records and evidence.document.status is Status.COMPLETE:
-        yield from _as_long_as_the_run(evidence, log)
-
-
-def _as_long_as_the_run(evidence: Evidence, log: ServerLog) -> Iterator[Problem]:
-    """Fail where the server was at work for longer than the records are.
-
-    vLLM tells its throughput each ten seconds in which it has any. A local clock may be put forward
-    by an hour meanwhile; at the turn of a year nothing is said.
-    """
-    sent_s, done_s = span_s(evidence.records)
-    most_s = done_s - sent_s + TELLS_EACH_S
-    if log.busy is None:
-        if most_s > 3 * TELLS_EACH_S:
-            yield unchecked(SERVER_LOG, "the log tells no throughput", "a line each ten seconds")
-        return
-    first, last = log.busy
-    try:
-        busy_s = (_moment(last, A_LEAP_YEAR) - _moment(first, A_LEAP_YEAR)).total_seconds()
-    except ValueError as error:
-        yield fail(SERVER_LOG, clip(error), "a date and a time")
-        return
-    excess_s = busy_s - most_s - clocks.utc_apart_s(evidence.document.clock)
-    is_an_hour = abs(excess_s - AN_HOUR_S) <= 2 * TELLS_EACH_S
-    if excess_s > 0 and not is_an_hour and not _others(evidence):
-        observed = f"generating from {first} to {last}, for {busy_s:.0f} s"
-        yield fail(SERVER_LOG, observed, f"at most {most_s:.0f} s, by the records")
+    if evidence.records and evidence.document.status is Status.COMPLETE and not _others(evidence):
+        yield from log_times.problems(evidence, log)
 
 
 def _others(evidence: Evidence) -> int:
@@ -122,25 +92,30 @@ def _moments(text: str, year: int) -> Iterator[datetime]:
     """Yield the times that one without a year may stand for, about the turn of a year too."""
     for each in (year - 1, year, year + 1):
         with suppress(ValueError):  # a 29th of February
-            yield _moment(text, each)
+            yield datetime.fromisoformat(f"{each:04}-{text.replace(' ', 'T')}+00:00")
 
 
-def _moment(text: str, year: int) -> datetime:
-    return datetime.fromisoformat(f"{year:04}-{text.replace(' ', 'T')}+00:00")
-
-
-def _of_one_engine(server: ServerLog | None, ranks: NcclLog | None) -> Iterator[Problem]:
-    """Hold NCCL's log against the server's: the ranks that wrote both are the same processes.
+def _of_one_engine(
+    evidence: Evidence, server: ServerLog | None, ranks: NcclLog | None
+) -> Iterator[Problem]:
+    """Hold the ranks that wrote the logs: those of one start, the same in the server's and NCCL's.
 
     Each tells its own process id, so that containers make no difference.
     """
-    if server is None or ranks is None or unread(server) is not None:
+    engine = evidence.document.plan.engine
+    if server is None or unread(server) is not None or engine is None:
+        return
+    if len(server.rank_pids) > engine.tensor_parallel_size:
+        observed = f"ranks in processes {', '.join(map(str, server.rank_pids))}"
+        expected = f"{engine.tensor_parallel_size}, of one start of the engine"
+        yield fail(SERVER_LOG, clip(observed), expected)
+    if ranks is None:
         return
     if _differ(_releases(server.nccl_versions), _releases(ranks.versions)):
         observed = f"NCCL {', '.join(ranks.versions)}"
         expected = f"NCCL {', '.join(server.nccl_versions)}, by the server's log"
         yield fail(NCCL_LOG, clip(observed), clip(expected))
-    if _differ(server.rank_pids, ranks.pids):
+    if ranks.pids and not ranks.is_cut and not set(server.rank_pids) <= set(ranks.pids):
         observed = f"written by processes {', '.join(map(str, ranks.pids))}"
         expected = f"by processes {', '.join(map(str, server.rank_pids))}, the server's ranks"
         yield fail(NCCL_LOG, clip(observed), clip(expected))
