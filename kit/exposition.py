@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
+from typing import TypeAlias
 
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
@@ -59,6 +60,12 @@ WITNESSES = (*STEADY, HTTP_SUM, HTTP_COUNT, HTTP_BY_HANDLER_SUM, STARTED)
 """The samples that the checks hold against the client's records. Those of HTTP are counted once a
 response has been sent (prometheus-fastapi-instrumentator), and so may come a moment late."""
 
+CACHE_CONFIG = "vllm:cache_config_info"
+"""Its labels tell how the engine's KV cache was set up."""
+
+Labels: TypeAlias = tuple[tuple[str, str], ...]
+"""(name, value) of each label."""
+
 LINES_LIMIT = 1000
 """Lines of the samples asked for; each of a server's engines has one of each."""
 
@@ -69,6 +76,9 @@ _REST_OF_LINE = re.compile(
     rb"([+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)(?=[ \t\r\n]|\Z))?"
 )
 """What follows a name: labels with quoted values, number; a timestamp or an exemplar may follow."""
+
+
+_LABEL = re.compile(rb'[{,]([a-z_]{1,64})="([^"\\\n]{0,256})"')
 
 
 def totals(exposition: bytes, names: Iterable[str]) -> dict[str, float]:
@@ -90,6 +100,23 @@ def totals(exposition: bytes, names: Iterable[str]) -> dict[str, float]:
         if value is not None:
             found[wanted[number]] += value
     return {name: total for name, total in found.items() if math.isfinite(total)}
+
+
+def labels(exposition: bytes, name: str) -> Labels:
+    """Return the labels of the first sample of this name; none where there is no such sample.
+
+    Values with an escape in them are left out: nothing that is asked for has any.
+    """
+    begun = exposition.find(b"\n%s{" % name.encode())
+    end = exposition.find(b"\n", begun + 1)
+    return () if begun < 0 or end < 0 else _labels(exposition[begun:end])
+
+
+@kept(entries=64, longest=2048)
+def _labels(line: bytes) -> Labels:
+    return tuple(
+        (name.decode(), value.decode("utf-8", "replace")) for name, value in _LABEL.findall(line)
+    )
 
 
 @kept(entries=1024, longest=256)

@@ -31,6 +31,7 @@ from kit.bundle import (
 )
 from kit.check.evidence import Shipped
 from kit.check.finding import Outcome, Verdict
+from kit.check.topology.startup import planned_options
 from kit.check.verify import Known, known, verify
 from kit.containers import BASE_LABEL, Container, DeviceRequest, HostFacts
 from kit.models import Twin, parse_models
@@ -154,10 +155,8 @@ PACES = {
 }
 """Seconds of a token, about as published or measured, and of a prompt's token that is not cached:
 about 3 to 7 times what the arithmetic of a 3090 takes at least."""
-BLOCK_TOKENS = 4
-
-CPU_BLOCK_TOKENS = 32
-"""As the topologies of a CPU ask for."""
+BLOCK_TOKENS = 16
+"""Of the KV cache on a GPU, and here wherever the plan does not say."""
 
 CLASSES = {"qwen3_moe": "Qwen3MoeForCausalLM", "qwen2": "Qwen2ForCausalLM"}
 
@@ -227,6 +226,7 @@ class FakeServer:
 
     settings: Settings
     noise: random.Random
+    kv_tokens: int | None = None
     now_s: float = 0.5
     counters: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(
@@ -290,6 +290,7 @@ class FakeServer:
         label = f'{{engine="0",model_name="{self.settings.model}"}}'
         handler = '{handler="/v1/chat/completions",method="POST"}'
         lines = [
+            self._cache_config(),
             "# HELP vllm:num_requests_running Number of requests in model execution batches.",
             "# TYPE vllm:num_requests_running gauge",
             f"vllm:num_requests_running{label} 0.0",
@@ -319,6 +320,26 @@ class FakeServer:
             self._count(generated, prompt, 4, (0.5, 1.5), 50)
         return ("\n".join(lines) + "\n").encode()
 
+    def _cache_config(self) -> str:
+        """Return the configuration of the KV cache, as labels."""
+        settings = self.settings
+        is_own = settings.runtime is not Runtime.ENDPOINT
+        block = block_tokens(settings.engine) if is_own else BLOCK_TOKENS
+        told = planned_options(settings.engine.command) if is_own else {}
+        space_gib = dict(settings.engine.environment).get("VLLM_CPU_KVCACHE_SPACE", "4")
+        config = {
+            "block_size": block,
+            "cache_dtype": told.get("kv_cache_dtype") or "auto",
+            "cpu_kvcache_space_bytes": int(space_gib) * 2**30,
+            "enable_prefix_caching": True,
+            "engine": 0,
+            "gpu_memory_utilization": float(told.get("gpu_memory_utilization") or 0.9),
+            "num_gpu_blocks": (self.kv_tokens or _kv_tokens(settings)) // block,
+            "num_gpu_blocks_override": None,
+        }
+        pairs = ",".join(f'{name}="{value}"' for name, value in config.items())
+        return f"# TYPE vllm:cache_config_info gauge\nvllm:cache_config_info{{{pairs}}} 1.0"
+
     def _asked(self, planned: Plan, request: Request) -> tuple[int, ...]:
         """Return the ids of a prompt: system message and text in a template's words."""
         if self.settings.encode is not None:
@@ -330,7 +351,8 @@ class FakeServer:
         if planned.cache is CachePolicy.COLD or request.prompt_id not in self.seen:
             self.seen.add(request.prompt_id)
             return 0
-        return (prompt_tokens - 1) // BLOCK_TOKENS * BLOCK_TOKENS
+        block = block_tokens(self.settings.engine)
+        return (prompt_tokens - 1) // block * block
 
     def _work(self, tokens: int, uncached: int) -> list[float]:
         """Return when each token is done, in seconds: a pace of the request's own, and jitter."""
@@ -359,6 +381,11 @@ class FakeServer:
         self.counters["inference_s"] += last_s
         self.counters["budgets"] += budget
         self.counters["http_s"] += last_s + OVERHEAD_S / 2
+
+
+def block_tokens(engine: Engine) -> int:
+    """Return the tokens in a block of an engine's KV cache."""
+    return int(planned_options(engine.command).get("block_size") or BLOCK_TOKENS)
 
 
 def draft(settings: Settings | None = None) -> Draft:
@@ -427,7 +454,8 @@ def _kv_tokens(settings: Settings) -> int:
     if shape is None or space_gib is None:
         return 123_456
     tokens = int(space_gib) * 2**30 * engine.tensor_parallel_size // shape.kv_bytes_per_token
-    return tokens // CPU_BLOCK_TOKENS * CPU_BLOCK_TOKENS
+    block = block_tokens(engine)
+    return tokens // block * block
 
 
 def host_facts(document: Document, settings: Settings) -> HostFacts:

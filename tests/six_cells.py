@@ -79,7 +79,7 @@ KV_TOKENS = {
     "dense@tp1": 8_704,
     "dense@tp2-nvlink": 66_000,
     "dense@tp2-pcie": 66_000,
-    "moe-fp8@tp2-nvlink": 131_500,
+    "moe-fp8@tp2-nvlink": 131_504,
 }
 """Just enough for the published context limits."""
 
@@ -210,7 +210,7 @@ def made(shape: Shape) -> Draft:
     )
     noise = random.Random(f"{shape.seed} {shape.cell}")
     start = noise.gauss(0, shape.start_deviation)
-    counters = FakeServer(settings=settings, noise=noise)
+    counters = FakeServer(settings=settings, noise=noise, kv_tokens=KV_TOKENS[shape.cell])
     budget = planned.sampling.max_tokens
     machine = Machine(shape=shape, noise=noise, start=start, counters=counters, budget=budget)
     records, metrics = _walk(planned, machine)

@@ -9,6 +9,7 @@ from kit.bundle import Document, Runtime
 from kit.canonical import NotCanonical
 from kit.containers import HostFacts
 from kit.detokenizer import Detokenizer
+from kit.exposition import Labels
 from kit.hardware import Gpu
 from kit.models import Model
 from kit.nccl import NcclLog
@@ -21,6 +22,9 @@ from kit.telemetry import Sample, Telemetry
 ROUNDING_S = 2e-6
 """The client rounds times to 1 microsecond; a sum of three of them can be off by 1.5."""
 
+
+DIGITS = 12
+"""Of a label's number: longer ones are no sizes."""
 
 Counters = Mapping[str, float]
 """Sample name to value, as `kit.exposition.totals` gives them."""
@@ -74,7 +78,9 @@ class Observed:
     """What logs and samples tell of the engine and its GPUs; None where there is none to read.
 
     `telemetry_fault` says what is wrong with telemetry that is there and cannot be read.
-    `host_facts` are what the host wrote of a run in containers.
+    `host_facts` are what the host wrote of a run in containers. `served_names` and `cache_configs`
+    are what the server's metrics tell, each different one once: under which name it served, and the
+    labels of `exposition.CACHE_CONFIG`.
     """
 
     server_log: ServerLog | None = None
@@ -82,6 +88,8 @@ class Observed:
     telemetry: Telemetry | None = None
     telemetry_fault: str | None = None
     host_facts: HostFacts | None = None
+    served_names: tuple[str, ...] = ()
+    cache_configs: tuple[Labels, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,6 +200,19 @@ def _sampled(evidence: Evidence, records: Sequence[Record]) -> list[Sample]:
     start_s, end_s = span_s(records)
     told = evidence.observed.telemetry
     return [one for one in (told.samples if told else ()) if start_s <= one.t_s <= end_s]
+
+
+def block_tokens(evidence: Evidence) -> int | None:
+    """Return the tokens in a block of the server's prefix cache, where its metrics tell."""
+    told = (whole_number(config, "block_size") for config in evidence.observed.cache_configs)
+    return max(filter(None, told), default=None)
+
+
+def whole_number(labels: Labels, name: str) -> int | None:
+    """Return the whole number that a label tells; None for another value, or none."""
+    told = dict(labels).get(name, "")
+    is_number = told.isascii() and told.isdecimal() and len(told) < DIGITS
+    return int(told) if is_number else None
 
 
 def subject_of(record: Record) -> str:

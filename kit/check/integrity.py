@@ -6,7 +6,7 @@ RFC 8493 (BagIt), narrowed: one payload layout, tag files with one spelling, no 
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -17,6 +17,7 @@ from kit.check.evidence import Counters, MetricsKey, Observed, observe
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings
 from kit.check.refusal import Refusal
+from kit.exposition import Labels
 from kit.record import Moment, Phase
 
 MANIFEST_LIMIT_BYTES = 2**20
@@ -110,6 +111,8 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
         if name.startswith("data/")
     }
     metrics: dict[MetricsKey, Counters] = {}
+    served_names: dict[str, None] = {}
+    cache_configs: dict[Labels, None] = {}
     logs: dict[str, bytes] = {}
     problems: list[Problem] = []
     left = INFLATED_TOTAL_LIMIT_BYTES
@@ -130,13 +133,20 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
         else:
             key = (Phase(match["phase"]), int(match["number"]), Moment(match["moment"]))
             metrics[key] = exposition.totals(text, exposition.WITNESSES)
+            cache_configs[exposition.labels(text, exposition.CACHE_CONFIG)] = None
+            told = dict(exposition.labels(text, exposition.STARTED))
+            served_names[told.get("model_name", "")] = None
     return Bag(
         digests=digests,
         manifest=bundle.manifest_from(
             {name: digests[name] for name in digests if bundle.is_plain_name(name)}
         ),
         metrics=metrics,
-        observed=observe(logs),
+        observed=replace(
+            observe(logs),
+            served_names=tuple(filter(None, served_names)),
+            cache_configs=tuple(filter(None, cache_configs)),
+        ),
         problems=tuple(problems),
     )
 

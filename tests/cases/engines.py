@@ -31,6 +31,41 @@ def whole_prompts_from_the_cache(made: Draft) -> None:
     _count_hits(made)
 
 
+def part_of_a_block_from_the_cache(made: Draft) -> None:
+    for position, record in enumerate(made.records):
+        if record.cached_tokens:
+            change_record(made, position, cached_tokens=record.cached_tokens - 1)
+    _count_hits(made)
+
+
+def a_first_prompt_from_the_cache(made: Draft) -> None:
+    """Of an engine that had read nothing before, by its own counters."""
+    change_record(made, 0, cached_tokens=16)
+    _count_hits(made)
+
+
+def metrics_of_another_model(made: Draft) -> None:
+    _relabelled(made, b'model_name="moe"', b'model_name="moe-mini"')
+
+
+def metrics_of_another_cache(made: Draft) -> None:
+    _relabelled(made, b'num_gpu_blocks="7716"', b'num_gpu_blocks="7717"')
+
+
+def another_share_of_memory_by_the_metrics(made: Draft) -> None:
+    _relabelled(made, b'gpu_memory_utilization="0.92"', b'gpu_memory_utilization="0.5"')
+
+
+def metrics_of_two_configurations(made: Draft) -> None:
+    text = made.metrics["measured-2-after"]
+    made.metrics["measured-2-after"] = text.replace(b'engine="0",gpu_mem', b'engine="1",gpu_mem')
+
+
+def _relabelled(made: Draft, old: bytes, new: bytes) -> None:
+    assert all(old in text for text in made.metrics.values())
+    made.metrics = {name: text.replace(old, new) for name, text in made.metrics.items()}
+
+
 def _count_hits(made: Draft) -> None:
     """Have the server's counter of cache hits say what the records say, pass by pass."""
     passes = list(dict.fromkeys((one.phase, one.pass_number) for one in made.records))

@@ -163,3 +163,24 @@ def test_a_name_that_another_begins_with_is_told_apart() -> None:
     text = b"a 1\nab 2\nabc 3\nabd 4\nb 5\n"
     assert totals(text, ["a", "ab", "abc", "b"]) == {"a": 1.0, "ab": 2.0, "abc": 3.0, "b": 5.0}
     assert totals(text, ["abd"]) == {"abd": 4.0}
+
+
+CONFIG = b"""# TYPE vllm:cache_config_info gauge
+vllm:cache_config_info{block_size="32",cache_dtype="auto",cpu_offload_params="set()"} 1.0
+vllm:cache_config_info{block_size="64"} 1.0
+"""
+
+
+def test_labels_are_those_of_the_first_sample() -> None:
+    name = exposition.CACHE_CONFIG
+    expected = (("block_size", "32"), ("cache_dtype", "auto"), ("cpu_offload_params", "set()"))
+    assert exposition.labels(CONFIG, name) == expected
+    assert exposition.labels(CONFIG, "vllm:cache_config") == ()
+    assert exposition.labels(b"", name) == ()
+    assert exposition.labels(CONFIG[: CONFIG.index(b"32")], name) == ()
+
+
+@given(st.binary(max_size=200))
+def test_labels_of_any_bytes_can_be_read(text: bytes) -> None:
+    told = exposition.labels(b"\nx{" + text, "x")
+    assert all(isinstance(word, str) for pair in told for word in pair)

@@ -14,6 +14,7 @@ from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, while_measured
 from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked
+from kit.check.topology import labels
 from kit.check.topology.startup import planned_options, unread
 from kit.models import Model
 from kit.physics import Shape
@@ -48,6 +49,8 @@ def _model(evidence: Evidence, engine: Engine, model: Model | None) -> Iterator[
         yield unchecked(SERVER_LOG, reason or "no server log", Code.TOPOLOGY_MODEL.holds)
         return
     yield from _folder(evidence, engine, log)
+    yield from labels.name(evidence, planned_options(engine.command))
+    yield from labels.cache_tokens(evidence, log)
     if model is not None:
         yield from _class(model, log)
         yield from _cache(evidence, engine, model, log)

@@ -15,6 +15,7 @@ from kit.check.codes import Code
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked
+from kit.check.topology import labels
 from kit.plan import Engine
 from kit.serverlog import Arguments, ServerLog
 from kit.spec import Device
@@ -75,7 +76,9 @@ def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
     log = evidence.observed.server_log
     yield from findings(Code.TOPOLOGY_ENGINE_VERSION, _version(evidence, log))
     yield from findings(Code.TOPOLOGY_DEVICE, _device(evidence, engine, log))
-    found = (*_arguments(engine, log), *_config(engine, log))
+    planned = planned_options(engine.command)
+    told = labels.settings(evidence, engine, planned)
+    found = (*_arguments(engine, log), *_config(engine, log), *told)
     yield from findings(Code.TOPOLOGY_ARGUMENTS, found)
     yield from findings(Code.TOPOLOGY_CONTEXT_LIMIT, _context_limit(engine, log))
     yield from findings(Code.TOPOLOGY_ALL_REDUCE, _all_reduce(engine, log))

@@ -39,7 +39,7 @@ def respelled(old: bytes, new: bytes, settings: Settings = MOE) -> Draft:
         (b"<models>/moe'", b"/models/<user>'", UNCHECKED),
         (b"Qwen3MoeForCausalLM", b"Qwen2ForCausalLM", FAIL),
         (b"Resolved architecture", b"Resolved something", UNCHECKED),
-        (b"123,456 tokens", b"300,000 tokens", PASS),
+        (b"123,456 tokens", b"123,440 tokens", FAIL),  # the metrics tell of a block more
         (b"123,456 tokens", b"99,999,999 tokens", FAIL),
         (b"GPU KV cache size", b"KV cache", UNCHECKED),
     ],
@@ -59,7 +59,12 @@ def test_a_log_that_names_no_model_cannot_be_held() -> None:
 
 
 def test_without_telemetry_nobody_knows_what_a_card_holds() -> None:
-    made = respelled(b"123,456 tokens", b"99,999,999 tokens")
+    made = respelled(b"123,456 tokens", b"99,999,984 tokens")
+    made.metrics = {
+        name: text.replace(b'num_gpu_blocks="7716"', b'num_gpu_blocks="6249999"')
+        for name, text in made.metrics.items()
+    }
+    assert outcomes(made) == {FAIL}
     made.telemetry = None
     assert outcomes(made) == {PASS}
 
