@@ -27,7 +27,7 @@ SUITE = "single"
 PASSES = 5
 
 BUCKETS = 20
-HISTOGRAMS = 26
+HISTOGRAMS = 25
 """With these an exposition has some 590 lines and 49 KB, as those of vLLM 0.17.0 on CPU have."""
 
 SAMPLE_EVERY = 10

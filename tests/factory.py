@@ -5,6 +5,7 @@ look for the code that names the change.
 """
 
 import dataclasses
+import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,17 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from kit import bundle, canonical, detokenizer, hardware, physics, plan, schedule, telemetry
+from kit import (
+    bundle,
+    canonical,
+    detokenizer,
+    exposition,
+    hardware,
+    physics,
+    plan,
+    schedule,
+    telemetry,
+)
 from kit.bundle import (
     Beside,
     Clock,
@@ -246,6 +257,7 @@ class FakeServer:
             0.0,
         )
     )
+    latencies_s: list[float] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     started_s: float = field(init=False)
 
@@ -299,7 +311,7 @@ class FakeServer:
             f"vllm:generation_tokens_created{label} {self.started_s!r}",
             f"vllm:prompt_tokens_total{label} {self.counters['prompt']}",
             f"vllm:prefix_cache_hits_total{label} {self.counters['hits']}",
-            'vllm:e2e_request_latency_seconds_bucket{engine="0",le="+Inf",model_name="tiny"} 0.0',
+            *e2e_buckets(self.latencies_s),
             f"vllm:e2e_request_latency_seconds_count{label} {self.counters['requests']}",
             f"vllm:e2e_request_latency_seconds_sum{label} {self.counters['end_to_end_s']}",
             f"vllm:request_prompt_tokens_sum{label} {self.counters['prompt']}",
@@ -375,12 +387,24 @@ class FakeServer:
         self.counters["hits"] += hits
         self.counters["requests"] += 1
         self.counters["end_to_end_s"] += last_s
+        self.latencies_s.append(last_s)
         self.counters["first_token_s"] += first_s
         self.counters["between_tokens_s"] += last_s - first_s
         self.counters["steps"] += generated - 1
         self.counters["inference_s"] += last_s
         self.counters["budgets"] += budget
         self.counters["http_s"] += last_s + OVERHEAD_S / 2
+
+
+def e2e_buckets(latencies_s: Sequence[float]) -> list[str]:
+    """Return the lines of the histogram in which vLLM counts requests by their latency."""
+    bounds_s = [*exposition.E2E_BOUNDS_S, math.inf]
+    counts = [sum(each <= bound_s for each in latencies_s) for bound_s in bounds_s]
+    labels = [f'engine="0",le="{str(bound).replace("inf", "+Inf")}"' for bound in bounds_s]
+    return [
+        f'{exposition.E2E_LATENCY_BUCKET}{{{label},model_name="tiny"}} {count}.0'
+        for label, count in zip(labels, counts, strict=True)
+    ]
 
 
 def block_tokens(engine: Engine) -> int:

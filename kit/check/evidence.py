@@ -27,7 +27,7 @@ DIGITS = 12
 """Of a label's number: longer ones are no sizes."""
 
 Counters = Mapping[str, float]
-"""Sample name to value, as `kit.exposition.totals` gives them."""
+"""Sample name to value, as `kit.exposition.totals` and `buckets` give them."""
 
 MetricsKey = tuple[Phase, int, Moment]
 

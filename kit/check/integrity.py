@@ -132,7 +132,8 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
             logs[name] = text
         else:
             key = (Phase(match["phase"]), int(match["number"]), Moment(match["moment"]))
-            metrics[key] = exposition.totals(text, exposition.WITNESSES)
+            buckets = exposition.buckets(text, exposition.E2E_LATENCY_BUCKET)
+            metrics[key] = {**exposition.totals(text, exposition.WITNESSES), **buckets}
             cache_configs[exposition.labels(text, exposition.CACHE_CONFIG)] = None
             told = dict(exposition.labels(text, exposition.STARTED))
             served_names[told.get("model_name", "")] = None

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from kit import exposition
 from kit.record import Phase
-from tests.cases.physics import SUMS, faster, shorter_sums
+from tests.cases.physics import SUMS, faster, recount, shorter_sums
 from tests.factory import Draft, change_record, utc
 
 
@@ -49,6 +49,15 @@ def faster_in_all_sums_but_those_by_handler(made: Draft) -> None:
 def faster_in_all_sums_but_those_of_first_tokens(made: Draft) -> None:
     """First tokens and the steps between tokens would not fit into the requests together."""
     _faster(made, 1.05, {*SUMS} - {exposition.FIRST_TOKEN_SUM, exposition.PREFILL_SUM})
+
+
+def requests_counted_as_slower(made: Draft) -> None:
+    """Every sum is as it should be, and the histogram is not."""
+    recount(made, more_s=0.5)
+
+
+def requests_counted_in_no_bucket(made: Draft) -> None:
+    _strike(made, exposition.E2E_LATENCY_BUCKET)
 
 
 def requests_over_http_not_counted(made: Draft) -> None:

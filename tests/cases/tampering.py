@@ -855,6 +855,8 @@ CASES = (
     _forgery(Code.ARITHMETIC_TIME_WITNESS, s.faster_in_all_sums_but_those_of_decoding),
     _forgery(Code.ARITHMETIC_TIME_WITNESS, s.faster_in_all_sums_but_those_by_handler),
     _forgery(Code.ARITHMETIC_TIME_WITNESS, s.faster_in_all_sums_but_those_of_first_tokens),
+    _forgery(Code.ARITHMETIC_TIME_WITNESS, s.requests_counted_as_slower),
+    _forgery(Code.ARITHMETIC_TIME_WITNESS, s.requests_counted_in_no_bucket),
     _forgery(Code.ARITHMETIC_TIME_WITNESS, s.requests_over_http_not_counted),
     _forgery(Code.ARITHMETIC_IDLE, s.responses_shortened_where_they_stood),
     _forgery(Code.ARITHMETIC_IDLE, s.responses_shortened_where_they_stood, CPU_TWO),

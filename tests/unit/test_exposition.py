@@ -184,3 +184,23 @@ def test_labels_are_those_of_the_first_sample() -> None:
 def test_labels_of_any_bytes_can_be_read(text: bytes) -> None:
     told = exposition.labels(b"\nx{" + text, "x")
     assert all(isinstance(word, str) for pair in told for word in pair)
+
+
+HISTOGRAM = b"""# TYPE a histogram
+a_bucket{engine="0",le="0.3",model_name="mini"} 1.0
+a_bucket{engine="0",le="+Inf",model_name="mini"} 2.0
+a_count{engine="0",model_name="mini"} 2.0
+"""
+
+
+def test_buckets_are_told_by_their_bounds() -> None:
+    expected = {'a_bucket{le="0.3"}': 1.0, 'a_bucket{le="+Inf"}': 2.0}
+    assert exposition.buckets(HISTOGRAM, "a_bucket") == expected
+    assert exposition.buckets(HISTOGRAM, "b_bucket") == {}
+    assert exposition.buckets(HISTOGRAM[:40], "a_bucket") == {}
+    assert exposition.buckets(HISTOGRAM + 200 * HISTOGRAM, "a_bucket") == {}, "too many lines"
+
+
+@given(st.binary(max_size=200))
+def test_buckets_of_any_bytes_can_be_read(text: bytes) -> None:
+    assert all(name.startswith("x{") for name in exposition.buckets(b"\nx{" + text, "x"))

@@ -7,6 +7,7 @@ agree, in every exposition.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from kit import exposition
@@ -83,6 +84,7 @@ def _pass(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Problem
     if went_through(evidence, one):
         yield from _missing(evidence, one)
         yield from _unequal(evidence, one, utc_apart_s)
+        yield from _buckets(evidence, one, utc_apart_s)
         if http_s is None and (e2e_s is None or utc_apart_s > clocks.TOLERANCE_S):
             wanted = "the server's latency sum over this pass's requests alone"
             yield unchecked(one.name, "no such sum", wanted)
@@ -148,6 +150,33 @@ def _end_to_end(
     if wall_s - server_s > allowed_s:
         problem = fail if _is_headline(evidence, one) else warn
         yield problem(one.name, observed, f"at most {allowed_s:.3f} s more by the client")
+
+
+def _buckets(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Problem]:
+    """Hold each request of a pass against the bucket that an engine of the kit's counted it in.
+
+    Which is whose is not told: the fastest by the client is the fastest by the server, and so on.
+    """
+    if not evidence.is_own_engine or one.before is None or one.after is None:
+        return
+    counts = [one.moved(name) for name in exposition.E2E_BUCKETS]
+    known = [count for count in counts if count is not None]
+    if len(known) < len(counts) or known[-1] != len(one.records):
+        observed = f"{exposition.E2E_LATENCY_BUCKET} does not count them"
+        yield fail(one.name, observed, f"{len(one.records)} requests in buckets")
+        return
+    bounds_s = (0.0, *exposition.E2E_BOUNDS_S, math.inf)
+    more_s = max(OVERHEAD_RATIO * _wall_s(one), OVERHEAD_S * len(one.records)) + utc_apart_s
+    for number, wall_s in enumerate(sorted(record.wall_s for record in one.records), start=1):
+        place = bisect_left(known, number)
+        least_s, most_s = bounds_s[place], bounds_s[place + 1]
+        shaved_s = SHAVED_RATIO * least_s + SHAVED_S + utc_apart_s
+        is_short = wall_s < least_s - shaved_s
+        if is_short or wall_s > most_s + more_s:
+            problem = fail if is_short or _is_headline(evidence, one) else warn
+            observed = f"{wall_s:.6f} s by the client for the request of rank {number}"
+            expected = f"{least_s:g} to {most_s:g} s, by the server's buckets"
+            yield problem(one.name, observed, expected)
 
 
 def _http(evidence: Evidence, one: Pass, server_s: float) -> Iterator[Problem]:
