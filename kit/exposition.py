@@ -7,7 +7,7 @@ which is what lets a verifier read hundreds of bundles a second.
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from typing import TypeAlias
 
@@ -22,7 +22,6 @@ FINISHED_GENERATION_TOKENS = "vllm:request_generation_tokens_sum"
 FINISHED_PROMPT_TOKENS = "vllm:request_prompt_tokens_sum"
 E2E_LATENCY_SUM = "vllm:e2e_request_latency_seconds_sum"
 E2E_LATENCY_COUNT = "vllm:e2e_request_latency_seconds_count"
-E2E_LATENCY_BUCKET = "vllm:e2e_request_latency_seconds_bucket"
 FIRST_TOKEN_SUM = "vllm:time_to_first_token_seconds_sum"
 BETWEEN_TOKENS_SUM = "vllm:inter_token_latency_seconds_sum"
 BETWEEN_TOKENS_COUNT = "vllm:inter_token_latency_seconds_count"
@@ -69,13 +68,10 @@ Labels: TypeAlias = tuple[tuple[str, str], ...]
 
 E2E_BOUNDS_S = (
     0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0,
-    480.0, 960.0, 1920.0, 7680.0,
+    480.0, 960.0, 1920.0, 7680.0, math.inf,
 )  # fmt: skip
-"""Upper bounds of the buckets that vLLM 0.17 counts requests in, by their latency from end to end;
-one without a bound follows (vllm/v1/metrics/loggers.py)."""
-
-E2E_BUCKETS = tuple(f'{E2E_LATENCY_BUCKET}{{le="{le}"}}' for le in (*E2E_BOUNDS_S, "+Inf"))
-"""The names by which `buckets` tells these."""
+"""Upper bounds of the buckets that vLLM 0.17 counts requests in, by their latency from end to end
+(vllm/v1/metrics/loggers.py)."""
 
 LINES_LIMIT = 1000
 """Lines of the samples asked for; each of a server's engines has one of each."""
@@ -89,7 +85,8 @@ _REST_OF_LINE = re.compile(
 """What follows a name: labels with quoted values, number; a timestamp or an exemplar may follow."""
 
 
-_BUCKET = re.compile(rb'le="([0-9+.Inf]{1,12})"[^}\n]{0,256}\} ([0-9]{1,12}\.0)\n')
+_E2E = b"vllm:e2e_request_latency_seconds"
+_BUCKET = re.compile(rb'le="([0-9]{1,6}\.[0-9]|\+Inf)"[^}\n]{0,256}\} ([0-9]{1,12}\.0)\n')
 _BUCKETS_LIMIT_BYTES = 16 * 2**10
 
 _LABEL = re.compile(rb'[{,]([a-z_]{1,64})="([^"\\\n]{0,256})"')
@@ -133,21 +130,21 @@ def _labels(line: bytes) -> Labels:
     )
 
 
-def buckets(exposition: bytes, name: str) -> Mapping[str, float]:
-    """Return the counts of a histogram's buckets, each by its name and bound: `name{le="0.5"}`.
+def latency_counts(exposition: bytes) -> tuple[float, ...]:
+    """Return how many requests took no longer than each of `E2E_BOUNDS_S`; none if not told.
 
-    Of a block of lines that is longer than a histogram's nothing is read.
+    Of more lines than a histogram has, or of other bounds, nothing is read.
     """
-    sample = b"\n%s{" % name.encode()
-    begun = exposition.find(sample)
-    end = exposition.find(b"\n", exposition.rfind(sample) + 1) + 1
-    is_short = 0 <= begun < end <= begun + _BUCKETS_LIMIT_BYTES
-    return _buckets(exposition[begun:end], name) if is_short else {}
+    begun = exposition.find(b"\n%s_bucket{" % _E2E)
+    end = exposition.find(b"\n%s_count" % _E2E, begun, begun + _BUCKETS_LIMIT_BYTES) + 1
+    return _counts(exposition[begun:end]) if 0 <= begun < end else ()
 
 
 @kept(entries=64, longest=4096)
-def _buckets(block: bytes, name: str) -> Mapping[str, float]:
-    return {f'{name}{{le="{le.decode()}"}}': float(count) for le, count in _BUCKET.findall(block)}
+def _counts(block: bytes) -> tuple[float, ...]:
+    told = [(float(bound), float(count)) for bound, count in _BUCKET.findall(block)]
+    is_whole = tuple(bound for bound, _ in told) == E2E_BOUNDS_S
+    return tuple(count for _, count in told) if is_whole else ()
 
 
 @kept(entries=1024, longest=256)

@@ -5,7 +5,6 @@ look for the code that names the change.
 """
 
 import dataclasses
-import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -166,6 +165,8 @@ PACES = {
 }
 """Seconds of a token, about as published or measured, and of a prompt's token that is not cached:
 about 3 to 7 times what the arithmetic of a 3090 takes at least."""
+E2E_BUCKET = "vllm:e2e_request_latency_seconds_bucket"
+
 BLOCK_TOKENS = 16
 """Of the KV cache on a GPU, and here wherever the plan does not say."""
 
@@ -398,11 +399,11 @@ class FakeServer:
 
 def e2e_buckets(latencies_s: Sequence[float]) -> list[str]:
     """Return the lines of the histogram in which vLLM counts requests by their latency."""
-    bounds_s = [*exposition.E2E_BOUNDS_S, math.inf]
+    bounds_s = exposition.E2E_BOUNDS_S
     counts = [sum(each <= bound_s for each in latencies_s) for bound_s in bounds_s]
     labels = [f'engine="0",le="{str(bound).replace("inf", "+Inf")}"' for bound in bounds_s]
     return [
-        f'{exposition.E2E_LATENCY_BUCKET}{{{label},model_name="tiny"}} {count}.0'
+        f'{E2E_BUCKET}{{{label},model_name="tiny"}} {count}.0'
         for label, count in zip(labels, counts, strict=True)
     ]
 

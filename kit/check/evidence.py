@@ -27,7 +27,7 @@ DIGITS = 12
 """Of a label's number: longer ones are no sizes."""
 
 Counters = Mapping[str, float]
-"""Sample name to value, as `kit.exposition.totals` and `buckets` give them."""
+"""Sample name to value, as `kit.exposition.totals` gives them."""
 
 MetricsKey = tuple[Phase, int, Moment]
 
@@ -52,13 +52,17 @@ class Shipped:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pass:
-    """The records of one pass, and the server's counters around it where they are known."""
+    """The records of one pass, and the server's counters around it where they are known.
+
+    `moves` tells by how much each counter moved over the pass.
+    """
 
     phase: Phase
     number: int
     records: tuple[Record, ...]
     before: Counters | None
     after: Counters | None
+    moves: Counters
 
     @property
     def name(self) -> str:
@@ -66,11 +70,7 @@ class Pass:
 
     def moved(self, counter: str) -> float | None:
         """Return by how much a counter moved over the pass; None where it cannot be told."""
-        if self.before is None or self.after is None:
-            return None
-        first = 0.0 if counter == exposition.HTTP_BY_HANDLER_SUM else math.nan
-        difference = self.after.get(counter, math.nan) - self.before.get(counter, first)
-        return difference if math.isfinite(difference) else None
+        return self.moves.get(counter)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,9 +78,10 @@ class Observed:
     """What logs and samples tell of the engine and its GPUs; None where there is none to read.
 
     `telemetry_fault` says what is wrong with telemetry that is there and cannot be read.
-    `host_facts` are what the host wrote of a run in containers. `served_names` and `cache_configs`
-    are what the server's metrics tell, each different one once: under which name it served, and the
-    labels of `exposition.CACHE_CONFIG`.
+    `host_facts` are what the host wrote of a run in containers. The others are of the server's
+    metrics: `latency_counts` are its requests by latency, as `exposition.latency_counts` gives
+    them; `served_names` the names that it served under and `cache_configs` the labels of
+    `exposition.CACHE_CONFIG`, each different one once.
     """
 
     server_log: ServerLog | None = None
@@ -88,6 +89,7 @@ class Observed:
     telemetry: Telemetry | None = None
     telemetry_fault: str | None = None
     host_facts: HostFacts | None = None
+    latency_counts: Mapping[MetricsKey, tuple[float, ...]] = field(default_factory=dict)
     served_names: tuple[str, ...] = ()
     cache_configs: tuple[Labels, ...] = ()
 
@@ -126,19 +128,41 @@ def gather(
         records=records,
         answered=tuple(record for record in records if record.error is None),
         passes=tuple(
-            Pass(
-                phase=phase,
-                number=number,
-                records=tuple(members),
-                before=metrics.get((phase, number, Moment.BEFORE)),
-                after=metrics.get((phase, number, Moment.AFTER)),
-            )
+            _pass(phase, number, tuple(members), metrics)
             for (phase, number), members in groups.items()
         ),
         metrics=metrics,
         observed=observed,
         has_server_log=has_server_log,
     )
+
+
+def _pass(
+    phase: Phase,
+    number: int,
+    records: tuple[Record, ...],
+    metrics: Mapping[MetricsKey, Counters],
+) -> Pass:
+    before = metrics.get((phase, number, Moment.BEFORE))
+    after = metrics.get((phase, number, Moment.AFTER))
+    return Pass(
+        phase=phase,
+        number=number,
+        records=records,
+        before=before,
+        after=after,
+        moves={} if before is None or after is None else _moves(before, after),
+    )
+
+
+def _moves(before: Counters, after: Counters) -> Counters:
+    if exposition.HTTP_BY_HANDLER_SUM in after:
+        before = {exposition.HTTP_BY_HANDLER_SUM: 0.0, **before}
+    return {
+        name: move
+        for name, value in after.items()
+        if name in before and -math.inf < (move := value - before[name]) < math.inf
+    }
 
 
 def observe(logs: Mapping[str, bytes]) -> Observed:

@@ -111,6 +111,7 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
         if name.startswith("data/")
     }
     metrics: dict[MetricsKey, Counters] = {}
+    latency_counts: dict[MetricsKey, tuple[float, ...]] = {}
     served_names: dict[str, None] = {}
     cache_configs: dict[Labels, None] = {}
     logs: dict[str, bytes] = {}
@@ -132,8 +133,8 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
             logs[name] = text
         else:
             key = (Phase(match["phase"]), int(match["number"]), Moment(match["moment"]))
-            buckets = exposition.buckets(text, exposition.E2E_LATENCY_BUCKET)
-            metrics[key] = {**exposition.totals(text, exposition.WITNESSES), **buckets}
+            metrics[key] = exposition.totals(text, exposition.WITNESSES)
+            latency_counts[key] = exposition.latency_counts(text)
             cache_configs[exposition.labels(text, exposition.CACHE_CONFIG)] = None
             told = dict(exposition.labels(text, exposition.STARTED))
             served_names[told.get("model_name", "")] = None
@@ -145,6 +146,7 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
         metrics=metrics,
         observed=replace(
             observe(logs),
+            latency_counts=latency_counts,
             served_names=tuple(filter(None, served_names)),
             cache_configs=tuple(filter(None, cache_configs)),
         ),

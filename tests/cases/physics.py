@@ -11,7 +11,7 @@ from kit import exposition
 from kit.record import Phase
 from kit.telemetry import ClockReason, Telemetry
 from tests.cases.topologies import retold
-from tests.factory import OVERHEAD_S, Draft, change_record, e2e_buckets, utc
+from tests.factory import E2E_BUCKET, OVERHEAD_S, Draft, change_record, e2e_buckets, utc
 
 SUMS = (
     exposition.E2E_LATENCY_SUM,
@@ -125,7 +125,6 @@ def shorter_sums(text: bytes, factor: float, sums: Collection[str] = SUMS) -> by
 
 def recount(made: Draft, more_s: float = 0.0) -> None:
     """Count requests by what they take now, and more, in the server's histogram."""
-    bucket = exposition.E2E_LATENCY_BUCKET
     for name, text in made.metrics.items():
         phase, number, moment = name.split("-")
         is_after = moment == "after"
@@ -133,7 +132,7 @@ def recount(made: Draft, more_s: float = 0.0) -> None:
         until = order.index((phase, number)) if (phase, number) in order else len(order)
         until += order.count((phase, number)) if is_after else 0
         latencies_s = [one.wall_s - OVERHEAD_S + more_s for one in made.records[:until]]
-        lines = [line for line in text.decode().splitlines() if not line.startswith(bucket)]
+        lines = [line for line in text.decode().splitlines() if not line.startswith(E2E_BUCKET)]
         made.metrics[name] = ("\n".join([*lines, *e2e_buckets(latencies_s)]) + "\n").encode()
 
 

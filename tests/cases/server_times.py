@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from kit import exposition
 from kit.record import Phase
 from tests.cases.physics import SUMS, faster, recount, shorter_sums
-from tests.factory import Draft, change_record, utc
+from tests.factory import E2E_BUCKET, Draft, change_record, utc
 
 
 def a_clock_that_was_set_for_an_alibi(made: Draft) -> None:
@@ -57,7 +57,7 @@ def requests_counted_as_slower(made: Draft) -> None:
 
 
 def requests_counted_in_no_bucket(made: Draft) -> None:
-    _strike(made, exposition.E2E_LATENCY_BUCKET)
+    _strike(made, E2E_BUCKET)
 
 
 def requests_over_http_not_counted(made: Draft) -> None:

@@ -1,11 +1,14 @@
 """Counters, out of what a server really prints and out of what it never should."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kit import exposition
 from kit.exposition import WITNESSES, totals
+from tests.factory import e2e_buckets
 
 # As vLLM 0.17 prints it, shortened.
 VLLM = b"""\
@@ -186,21 +189,22 @@ def test_labels_of_any_bytes_can_be_read(text: bytes) -> None:
     assert all(isinstance(word, str) for pair in told for word in pair)
 
 
-HISTOGRAM = b"""# TYPE a histogram
-a_bucket{engine="0",le="0.3",model_name="mini"} 1.0
-a_bucket{engine="0",le="+Inf",model_name="mini"} 2.0
-a_count{engine="0",model_name="mini"} 2.0
-"""
-
-
-def test_buckets_are_told_by_their_bounds() -> None:
-    expected = {'a_bucket{le="0.3"}': 1.0, 'a_bucket{le="+Inf"}': 2.0}
-    assert exposition.buckets(HISTOGRAM, "a_bucket") == expected
-    assert exposition.buckets(HISTOGRAM, "b_bucket") == {}
-    assert exposition.buckets(HISTOGRAM[:40], "a_bucket") == {}
-    assert exposition.buckets(HISTOGRAM + 200 * HISTOGRAM, "a_bucket") == {}, "too many lines"
+def test_requests_are_told_by_their_latency() -> None:
+    told = "\n".join(["# TYPE", *e2e_buckets([0.3, 0.31, 7.0, 1e5]), ""]).encode()
+    whole = told + b"vllm:e2e_request_latency_seconds_count{} 4.0\n"
+    counts = exposition.latency_counts(whole)
+    assert dict(zip(exposition.E2E_BOUNDS_S, counts, strict=True)) == {
+        0.3: 1.0,
+        **dict.fromkeys(exposition.E2E_BOUNDS_S[1:8], 2.0),
+        **dict.fromkeys(exposition.E2E_BOUNDS_S[8:-1], 3.0),
+        math.inf: 4.0,
+    }
+    assert exposition.latency_counts(told) == ()
+    assert exposition.latency_counts(whole.replace(b"0.5", b"0.6")) == ()
+    assert exposition.latency_counts(told + 17_000 * b"\n" + whole) == ()
 
 
 @given(st.binary(max_size=200))
-def test_buckets_of_any_bytes_can_be_read(text: bytes) -> None:
-    assert all(name.startswith("x{") for name in exposition.buckets(b"\nx{" + text, "x"))
+def test_latencies_of_any_bytes_can_be_read(text: bytes) -> None:
+    name = b"\nvllm:e2e_request_latency_seconds"
+    assert exposition.latency_counts(name + b"_bucket{" + text + name + b"_count") == ()

@@ -16,7 +16,7 @@ from kit.check.codes import Code
 from kit.check.evidence import Evidence, Pass, counted_alone, went_through
 from kit.check.finding import Finding
 from kit.check.problem import Problem, fail, findings, unchecked, warn
-from kit.record import Phase, Record
+from kit.record import Moment, Phase, Record
 
 SHAVED_RATIO = 0.001
 SHAVED_S = 0.001
@@ -134,9 +134,10 @@ def _twice(
 
 def _moved_s(one: Pass, names: Sequence[str]) -> float | None:
     """Return by how much some counters moved together; None where one does not tell."""
-    moved_s = [one.moved(name) for name in names]
-    told_s = [each for each in moved_s if each is not None]
-    return math.fsum(told_s) if len(told_s) == len(names) else None
+    try:
+        return sum(map(one.moves.__getitem__, names))
+    except KeyError:
+        return None
 
 
 def _end_to_end(
@@ -159,16 +160,17 @@ def _buckets(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Prob
     """
     if not evidence.is_own_engine or one.before is None or one.after is None:
         return
-    counts = [one.moved(name) for name in exposition.E2E_BUCKETS]
-    known = [count for count in counts if count is not None]
-    if len(known) < len(counts) or known[-1] != len(one.records):
-        observed = f"{exposition.E2E_LATENCY_BUCKET} does not count them"
-        yield fail(one.name, observed, f"{len(one.records)} requests in buckets")
+    told = evidence.observed.latency_counts
+    before, after = (told[one.phase, one.number, moment] for moment in Moment)
+    counts = [last - first for first, last in zip(before, after, strict=False)]
+    if not counts or counts[-1] != len(one.records):
+        observed = f"{max(counts, default=0):g} requests in buckets by their latency"
+        yield fail(one.name, observed, f"{len(one.records)}")
         return
-    bounds_s = (0.0, *exposition.E2E_BOUNDS_S, math.inf)
+    bounds_s = (0.0, *exposition.E2E_BOUNDS_S)
     more_s = max(OVERHEAD_RATIO * _wall_s(one), OVERHEAD_S * len(one.records)) + utc_apart_s
     for number, wall_s in enumerate(sorted(record.wall_s for record in one.records), start=1):
-        place = bisect_left(known, number)
+        place = bisect_left(counts, number)
         least_s, most_s = bounds_s[place], bounds_s[place + 1]
         shaved_s = SHAVED_RATIO * least_s + SHAVED_S + utc_apart_s
         is_short = wall_s < least_s - shaved_s
