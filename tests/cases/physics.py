@@ -132,8 +132,10 @@ def recount(made: Draft, more_s: float = 0.0) -> None:
         until = order.index((phase, number)) if (phase, number) in order else len(order)
         until += order.count((phase, number)) if is_after else 0
         latencies_s = [one.wall_s - OVERHEAD_S + more_s for one in made.records[:until]]
-        lines = [line for line in text.decode().splitlines() if not line.startswith(E2E_BUCKET)]
-        made.metrics[name] = ("\n".join([*lines, *e2e_buckets(latencies_s)]) + "\n").encode()
+        lines = text.decode().splitlines()
+        places = [place for place, line in enumerate(lines) if line.startswith(E2E_BUCKET)]
+        lines[places[0] : places[-1] + 1] = e2e_buckets(latencies_s)
+        made.metrics[name] = ("\n".join(lines) + "\n").encode()
 
 
 def _sooner(told: Telemetry, factor: float) -> Telemetry:
