@@ -7,6 +7,7 @@ what its ranks talked over.
 """
 
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -25,6 +26,18 @@ SCHEMA_VERSION = 1
 """Format history. 1: first version."""
 
 LIMIT_BYTES = 2**20
+
+KEY_PARTS_LIMIT = 16
+"""Parts of a key of TOML, such as the two of `cells.rate`; no reference nests so deep.
+
+`tomllib` takes time in proportion to their square, and a file of one key would take hours.
+"""
+
+_PART = rb"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(
+    rb"(?<![A-Za-z0-9_\\-])%s(?:[ \t]*+\.[ \t]*+%s){%d}" % (_PART, _PART, KEY_PARTS_LIMIT)
+)
+"""What would be a key of too many parts, wherever it stands. Takes linear time on any text."""
 
 CellKey = Annotated[str, msgspec.Meta(min_length=5, max_length=100)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
@@ -234,9 +247,7 @@ def parse(data: bytes, name: str) -> Reference:
     try:
         if len(data) > LIMIT_BYTES:
             raise ValueError(f"more than {LIMIT_BYTES} bytes")
-        table: Any = (
-            msgspec.json.decode(data) if name.endswith(".json") else tomllib.loads(data.decode())
-        )
+        table: Any = msgspec.json.decode(data) if name.endswith(".json") else _toml(data)
         return msgspec.convert(table, Reference)
     except (ValueError, RecursionError) as error:
         raise SpecError(
@@ -244,6 +255,12 @@ def parse(data: bytes, name: str) -> Reference:
             "it is not a reference as schemas/reference.schema.json describes it",
             f"git diff -- {name}",
         ) from error
+
+
+def _toml(data: bytes) -> dict[str, Any]:
+    if _LONG_KEY.search(data):
+        raise ValueError(f"a key of more than {KEY_PARTS_LIMIT} parts")
+    return tomllib.loads(data.decode())
 
 
 def all_claims(reference: Reference) -> tuple[Claim, ...]:

@@ -251,6 +251,49 @@ def test_what_is_too_large_or_too_deep_is_refused() -> None:
             reference.parse(data, "a.toml")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join(["a"] * 200_000) + " = 1",
+        "[" + " . ".join(["a-1"] * 17) + "]",
+        "x = {" + "\t.".join(['"\\"."'] * 17) + " = 1}",
+        "[[" + ".".join(["'a b'"] * 17) + "]]",
+        "x = 1\n" + ".".join(["''", "b", '"c"'] * 6) + " = 1",
+    ],
+    ids=["bare", "table", "inline", "array", "mixed"],
+)
+def test_a_key_of_many_parts_is_refused_before_it_is_parsed(text: str) -> None:
+    with pytest.raises(SpecError, match="a key of more than 16 parts"):
+        reference.parse(text.encode(), "a.toml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" + ".".join(["a"] * 16) + "]",
+        'title = "' + "One sentence. " * 60 + '"',
+        'title = "to be continued' + "." * 60 + '"',
+        "flags = [" + ", ".join(['"1.5"'] * 60) + "]",
+        "rates = [" + ", ".join(["1.5"] * 60) + "]",
+    ],
+    ids=["fewer", "sentences", "dots", "texts", "numbers"],
+)
+def test_dots_that_are_not_of_one_key_are_not_counted(text: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        reference.parse(text.encode(), "a.toml")
+    assert "parts" not in caught.value.what
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "'", '"', '\\"', "''.", '"a".x ', "a . ", '"."', ".", "a\t", "\\", "'\"", "-.-"]
+)
+def test_text_of_any_kind_is_looked_through_once(piece: str) -> None:
+    """Twice as much text takes some twice as long: four times would take hours for the largest."""
+    text = (piece * reference.LIMIT_BYTES).encode()[: reference.LIMIT_BYTES]
+    with pytest.raises(SpecError):
+        reference.parse(text, "a.toml")
+
+
 def test_a_bound_is_exact_and_a_figure_is_not() -> None:
     measure = Measure(formula="1", relation=Relation.AT_MOST, published="1.04", unit="x")
     assert measure.figure.low == measure.figure.high == 1.04
