@@ -33,6 +33,9 @@ COMMUNITY = ROOT / "results" / "community"
 VERDICT = ROOT / "results" / "verdict"
 REPORT = ROOT / "results" / "report"
 
+TOKENIZER_LIMIT_BYTES = 64 * 2**20
+"""The tokenizer.json of the largest vocabularies has some 30 MB."""
+
 
 def models() -> dict[str, Model]:
     """Return every model of `docker/models.toml` by id, pinned as `docker/models/` says."""
@@ -116,14 +119,14 @@ def published(wanted: str, shipped: Mapping[str, Reference]) -> Reference:
     if wanted in shipped or not wanted.endswith((".toml", ".json")):
         return choose("reference", wanted, shipped, "kit audit article-part-1")
     try:
-        with Path(wanted).open("rb") as file:
-            return parse_reference(file.read(LIMIT_BYTES + 1), wanted)
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        data = disk.read_file(Path(wanted), LIMIT_BYTES)
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"cannot read {wanted}: {getattr(error, 'strerror', None) or error}",
             f"a file, or one of {', '.join(sorted(shipped))}",
             "ls results/published",
         ) from error
+    return parse_reference(data, wanted)
 
 
 def held_against() -> dict[str, str]:
@@ -194,10 +197,10 @@ def pin_file(model: HubModel) -> Path:
 def _tokenizer(path: Path) -> tuple[str, Detokenizer]:
     """Return the SHA-256 of a tokenizer's file, by which a bundle names it, and what it says."""
     try:
-        data = path.read_bytes()
-    except OSError as error:
+        data = disk.read_file(path, TOKENIZER_LIMIT_BYTES)
+    except (OSError, ValueError) as error:
         raise UsageError(
-            f"cannot read the tokenizer {path}: {error.strerror}",
+            f"cannot read the tokenizer {path}: {getattr(error, 'strerror', None) or error}",
             "expected the tokenizer.json of a model",
             f"ls -l {path}",
         ) from error

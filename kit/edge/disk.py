@@ -65,6 +65,25 @@ def read_folder(path: Path, total_limit_bytes: int = TOTAL_LIMIT_BYTES) -> Folde
     return Folder(files=files, refused=tuple(refused))
 
 
+def read_file(path: Path, limit_bytes: int) -> bytes:
+    """Return what is in a regular file, links followed: the user names it, not a bundle.
+
+    Raises `OSError` where it cannot be read, and `ValueError` where it is a pipe or the like, is
+    larger than `limit_bytes`, or has a name that no file can have.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would be waited for
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError("not a regular file")
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            data = file.read(limit_bytes + 1)
+    finally:
+        os.close(handle)
+    if len(data) > limit_bytes:
+        raise ValueError(f"larger than {limit_bytes} bytes")
+    return data
+
+
 @contextmanager
 def opened_file(path: Path) -> Iterator[BinaryIO]:
     """Open a regular file that may be a bundle's archive; neither a link nor a pipe is followed.

@@ -1,5 +1,9 @@
 """The checkout's own files, read into values."""
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from kit.edge import checkout
@@ -49,3 +53,47 @@ def test_nothing_to_choose_from_is_said() -> None:
     with pytest.raises(UsageError) as caught:
         checkout.choose("model", "moe", {})
     assert caught.value.why == "valid: none"
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _too_large(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(checkout.TOKENIZER_LIMIT_BYTES + 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (_pipe, "not a regular file"),
+        (Path.mkdir, "not a regular file"),
+        (_too_large, "larger than"),
+        (lambda path: path.symlink_to("nowhere"), "No such file"),
+        (lambda path: None, "No such file"),
+    ],
+    ids=["pipe", "folder", "too-large", "dangling", "missing"],
+)
+def test_a_file_of_the_users_own_is_a_regular_one_of_limited_size(
+    make: Callable[[Path], None], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "one.json"
+    make(path)
+    for read in (lambda: checkout.shipped([path]), lambda: checkout.published(str(path), {})):
+        with pytest.raises(UsageError, match="cannot read") as caught:
+            read()
+        assert said in caught.value.what
+
+
+def test_a_name_that_no_file_can_have_is_told(tmp_path: Path) -> None:
+    for read in (lambda: checkout.shipped([Path("\0")]), lambda: checkout.published("\0.toml", {})):
+        with pytest.raises(UsageError, match="cannot read"):
+            read()
+
+
+def test_a_tokenizer_may_be_behind_a_link(tmp_path: Path) -> None:
+    """As it is in the cache that the hub's own client keeps."""
+    path = tmp_path / "tokenizer.json"
+    path.symlink_to(checkout.ROOT / "kit" / "twins" / "tokenizer.json")
+    assert checkout.shipped([path]).tokenizers.keys() == checkout.shipped().tokenizers.keys()
