@@ -42,10 +42,12 @@ def deviation(noise: Noise | None) -> float:
 
 
 def apart(one: Range, other: Range) -> float:
-    """Return how far two positive ranges are apart on the logarithm; 0 if they overlap."""
+    """Return how far two ranges are apart on the logarithm: 0 if they overlap, inf from 0."""
     if one.overlaps(other):
         return 0.0
     low, high = sorted((one, other), key=lambda each: each.low)
+    if low.high <= 0:
+        return math.inf
     return math.log(high.low / low.high)
 
 
@@ -158,7 +160,10 @@ def _inverse(measure: Measure, value: Range) -> Range | None:
     """Return the inverse of a ratio if the published percentage fits that: 13 % less, or more."""
     if measure.relation is not Relation.EQUALS or measure.unit != "x" or value.low <= 0:
         return None
-    inverse = exactly(1.0) / value
+    try:
+        inverse = exactly(1.0) / value
+    except Undefined:
+        return None
     mirrored = exactly(2.0) - measure.figure
     return inverse if inverse.overlaps(mirrored) else None
 
@@ -203,9 +208,8 @@ def _noise(
         half = deviation(noise) * reach(estimate)
     except (Unpublished, Undefined):
         return
-    room = (
-        abs(math.log(estimate.value / measure.figure.low)) if measure.figure.low > 0 else math.inf
-    )
+    bound = measure.figure.low
+    room = abs(math.log(estimate.value) - math.log(bound)) if bound > 0 else math.inf
     yield finding(
         Rule.NOISE,
         told(True if room > half else None),

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,6 +12,8 @@ import msgspec
 
 LIMIT_BYTES = 8 * 2**20
 REQUEST_LIMIT = 100_000
+COLUMN_LIMIT = 100
+"""A row takes as long as there are columns, however few it has itself."""
 
 COLUMNS = (
     "concurrency",
@@ -89,14 +91,15 @@ def read_swarms(data: bytes) -> tuple[Swarm, ...]:
     runs: defaultdict[tuple[int, int], list[tuple[float, RawRequest]]] = defaultdict(list)
     try:
         reader = csv.DictReader(io.StringIO(_text(data)), restval="", strict=True)
-        if missing := set(COLUMNS) - set(reader.fieldnames or ()):
-            raise NotThisFormat(f"no column {', '.join(sorted(missing))}")
+        _check_columns(reader.fieldnames or ())
         for number, row in enumerate(reader):
             if number >= REQUEST_LIMIT:
                 raise NotThisFormat(f"more than {REQUEST_LIMIT} requests")
             runs[_count(row["concurrency"]), _count(row["run"])].append(_request(row))
     except (csv.Error, TypeError) as error:
         raise NotThisFormat(str(error)) from error
+    if not runs:
+        raise NotThisFormat("no requests")
     return tuple(
         Swarm(
             agents=agents,
@@ -115,6 +118,13 @@ def read_table(data: bytes) -> RawTable:
         return msgspec.json.decode(data, type=RawTable)
     except (ValueError, RecursionError) as error:
         raise NotThisFormat(str(error)) from error
+
+
+def _check_columns(names: Collection[str]) -> None:
+    if missing := set(COLUMNS).difference(names):
+        raise NotThisFormat(f"no column {', '.join(sorted(missing))}")
+    if len(names) > COLUMN_LIMIT:
+        raise NotThisFormat(f"more than {COLUMN_LIMIT} columns")
 
 
 def _request(row: Mapping[str, Any]) -> tuple[float, RawRequest]:

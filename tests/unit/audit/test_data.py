@@ -96,6 +96,13 @@ def test_published_throughput_is_the_mean_of_runs(rate: str, outcome: AuditOutco
     assert outcomes(found(Rule.RAW_RATE, one, raw={"a.csv": swarm(*rows)})) == [outcome]
 
 
+def test_runs_of_no_tokens_do_not_agree_with_a_published_rate() -> None:
+    one = reference_of(raw=FILES)
+    data = {"a.csv": swarm((1, 1, 0, 1.0, 1.0), (1, 2, 0, 1.0, 1.0))}
+    assert outcomes(found(Rule.RAW_OTHER_RUN, one, raw=data)) == [CONTRADICTED]
+    assert outcomes(found(Rule.RAW_RATE, one, raw=data)) == [CONTRADICTED]
+
+
 def table(**changes: object) -> bytes:
     cell = {"avg_tps": 100.0, "per_prompt": {"a": 99.0}, "total_tokens": 500, "total_time_s": 5.0,
             "gpu_mem_mb": [1, 2], "context_limit": 8192, "notes": "any"}  # fmt: skip
@@ -144,13 +151,30 @@ def test_a_cell_that_is_not_in_the_file_is_told() -> None:
         ("a.csv", b"\xff"),
         ("a.csv", b""),
         ("a.csv", b"concurrency,run\n1,1\n"),
+        ("a.csv", swarm()),
+        ("a.csv", b"\xef\xbb\xbf" + swarm((1, 1, 1, 1.0, 1.0))),
+        ("a.csv", swarm((1, 1, 1, 1.0, 1.0)).decode().encode("utf-16")),
+        ("a.csv", bytes(1000)),
+        ("a.csv", HEADER.encode() + b",x" * 100 + b"\n1,1,a,b,c,1,1,1,s,1,1,1\n"),
+        ("a.csv", HEADER.encode() + b"\n" * 2**20),
         ("a.csv", swarm((1, 1, 1, 0.0, 1.0))),
         ("a.csv", swarm((1, 1, 1, 1.0, float("nan")))),
         ("a.csv", swarm((1, 1, 1, 1.0, 1.0)) + b"1,1\n"),
+        ("a.csv", swarm((1, 1, 1, float("inf"), 1.0))),
+        ("a.csv", swarm((1, 1, 1, 1e300, 1.0))),
+        ("a.csv", swarm((1, 1, 1, -1.0, 1.0))),
         ("a.csv", swarm((1, 1, -1, 1.0, 1.0))),
+        ("a.csv", swarm((1, 1, 10**400, 1.0, 1.0))),
         ("a.csv", b" " * (raw.LIMIT_BYTES + 1)),
         ("r.json", b"{"),
         ("r.json", b'{"results": {"a": {"avg_tps": "fast"}}}'),
+        ("r.json", b'{"results": {"a": {"avg_tps": 1e999}}}'),
+        ("r.json", b'{"results": {"a": {"avg_tps": NaN}}}'),
+        ("r.json", b'{"results": {"a": {"avg_tps": -1}}}'),
+        ("r.json", b'{"results": {"a": {"avg_tps": 1' + b"0" * 5000 + b"}}}"),
+        ("r.json", b'{"results": {"a": {"avg_tps": 1, "total_tokens": 1' + b"0" * 5000 + b"}}}"),
+        ("r.json", b'{"results": null}'),
+        ("r.json", b""),
         ("r.json", b"[" * 100_000),
     ],
 )
@@ -184,6 +208,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
             st.floats(0.001, 1e4),
             st.floats(0.001, 1e4),
         ),
+        min_size=1,
         max_size=20,
     )
 )
@@ -193,3 +218,24 @@ def test_every_request_of_a_file_is_in_one_run(
     runs = raw.read_swarms(swarm(*requests))
     assert sum(len(run.requests) for run in runs) == len(requests)
     assert len({(run.agents, run.run) for run in runs}) == len(runs)
+
+
+@given(
+    requests=st.lists(
+        st.tuples(
+            st.integers(0, 3),
+            st.integers(0, 2),
+            st.integers(0, 10**9 - 1),
+            st.floats(0, 1e7, exclude_min=True, exclude_max=True),
+            st.floats(0, 1e7, exclude_min=True, exclude_max=True),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_any_requests_can_be_held_against_what_was_published(
+    requests: list[tuple[int, int, int, float, float]],
+) -> None:
+    cells = {"big@one": {"rate": "100.0", "max_model_len": 8192}, "big@one:2": {"rate": "0.1"}}
+    one = reference_of(raw=FILES, cells=cells)
+    assert len(found(Rule.CONTEXT_LIMIT, one, raw={"a.csv": swarm(*requests)})) == 1

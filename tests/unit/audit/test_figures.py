@@ -97,6 +97,18 @@ def test_a_bound_within_the_noise_of_single_passes_is_told() -> None:
     assert found(Rule.NOISE, reference_of(claims=[claim(RATIO, "1.5")])) == []
 
 
+SMALL = " * ".join(["0.000000000001"] * 20)
+NEXT_TO_NOTHING = f"({SMALL}) * (0.001 * {SMALL[:99]})"
+"""1e-315, whose inverse no float can hold."""
+
+
+@pytest.mark.parametrize("published", ["1.0", "999999999"])
+@pytest.mark.parametrize("relation", ["equals", "at-most", "at-least"])
+def test_a_value_next_to_nothing_is_held_like_any_other(published: str, relation: str) -> None:
+    one = reference_of(claims=[claim(NEXT_TO_NOTHING, published, relation)])
+    assert len(found(Rule.CLAIM, one)) == 1
+
+
 RATES = st.from_regex(r"[1-9][0-9]{0,3}(\.[0-9]{1,3})?", fullmatch=True)
 FORMULAS = (RATIO, "rate(big@one) - rate(big@two)", "1 / (rate(big@one) - rate(big@two))", "0")
 
