@@ -1,6 +1,7 @@
 """An author's data files against what was published of them, and against what can be."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
@@ -14,7 +15,10 @@ from kit.reference import CellFigures, Noise, Reference
 RUN_ROUNDING = 0.05
 """The rate of each run is printed with one decimal, before the mean of runs is rounded again."""
 
-Swarms = Mapping[str, tuple[CellName, Sequence[Swarm]]]
+Levels = Mapping[int, Sequence[Swarm]]
+"""Runs by the level that they are named after, each in the order of the file."""
+
+Swarms = Mapping[str, tuple[CellName, Levels]]
 """Files by name: the model and topology that each is of, and its runs."""
 
 
@@ -22,7 +26,7 @@ def check(
     reference: Reference, everyone: References, noise: Noise | None, files: Mapping[str, bytes]
 ) -> Iterator[AuditFinding]:
     """Yield the findings on data files, whose names some reference must know."""
-    swarms: dict[str, tuple[CellName, Sequence[Swarm]]] = {}
+    swarms: dict[str, tuple[CellName, Levels]] = {}
     for name, data in sorted(files.items()):
         owner = _owner(name, everyone)
         if owner is None:
@@ -30,16 +34,16 @@ def check(
             continue
         try:
             if name in owner.raw.swarms:
-                swarms[name] = cell_of(owner.raw.swarms[name]), read_swarms(data)
+                swarms[name] = cell_of(owner.raw.swarms[name]), _by_level(read_swarms(data))
             else:
                 yield from _table(name, read_table(data), owner)
         except NotThisFormat as error:
             yield _not_read(name, str(error))
     yield from _rates(swarms, everyone)
-    for name, (cell, runs) in swarms.items():
-        yield from _same_cell(name, cell, runs, reference, noise)
-        yield from _in_flight(name, runs)
-        yield from _context_limit(name, cell, runs, everyone)
+    for name, (cell, levels) in swarms.items():
+        yield from _same_cell(name, cell, levels, reference, noise)
+        yield from _in_flight(name, levels)
+        yield from _context_limit(name, cell, levels, everyone)
 
 
 def _owner(name: str, everyone: References) -> Reference | None:
@@ -101,8 +105,11 @@ def _pairs(figures: CellFigures, row: RawCell) -> Iterator[tuple[str, object, ob
         yield "context limit", figures.max_model_len, row.context_limit
 
 
-def _level(runs: Sequence[Swarm], agents: int) -> list[Swarm]:
-    return [run for run in runs if run.agents == agents]
+def _by_level(runs: Sequence[Swarm]) -> Levels:
+    levels: defaultdict[int, list[Swarm]] = defaultdict(list)
+    for run in runs:
+        levels[run.agents].append(run)
+    return dict(levels)
 
 
 def _rates(swarms: Swarms, everyone: References) -> Iterator[AuditFinding]:
@@ -111,11 +118,11 @@ def _rates(swarms: Swarms, everyone: References) -> Iterator[AuditFinding]:
         for key, figures in owner.cells.items():
             cell = cell_of(key)
             means = {
-                name: fmean(run.tokens_per_s for run in _level(runs, cell.agents))
-                for name, (one, runs) in swarms.items()
+                name: fmean(run.tokens_per_s for run in levels[cell.agents])
+                for name, (one, levels) in swarms.items()
                 if name in owner.raw.swarms
                 and (one.model, one.topology) == (cell.model, cell.topology)
-                and _level(runs, cell.agents)
+                and cell.agents in levels
             }
             if figures.rate is None or not means:
                 continue
@@ -131,11 +138,11 @@ def _rates(swarms: Swarms, everyone: References) -> Iterator[AuditFinding]:
 
 
 def _same_cell(
-    name: str, cell: CellName, runs: Sequence[Swarm], reference: Reference, noise: Noise | None
+    name: str, cell: CellName, levels: Levels, reference: Reference, noise: Noise | None
 ) -> Iterator[AuditFinding]:
     """Hold runs of one request at a time against the cell that the audited reference has."""
     figures = reference.figures(cell)
-    alone = [run.tokens_per_s for run in _level(runs, 1)]
+    alone = [run.tokens_per_s for run in levels.get(1, ())]
     if figures is None or figures.rate is None or not alone:
         return
     mean, allowed = fmean(alone), math.sqrt(2) * deviation(noise)
@@ -150,10 +157,9 @@ def _same_cell(
     )
 
 
-def _in_flight(name: str, runs: Sequence[Swarm]) -> Iterator[AuditFinding]:
+def _in_flight(name: str, levels: Levels) -> Iterator[AuditFinding]:
     """No more requests can be in flight than there are; what there were on average is counted."""
-    for agents in sorted({run.agents for run in runs}):
-        members = _level(runs, agents)
+    for agents, members in sorted(levels.items()):
         most = max(len(run.requests) for run in members)
         means = ", ".join(f"{run.mean_in_flight:.1f}" for run in members)
         yield finding(
@@ -168,7 +174,7 @@ def _in_flight(name: str, runs: Sequence[Swarm]) -> Iterator[AuditFinding]:
 
 
 def _context_limit(
-    name: str, cell: CellName, runs: Sequence[Swarm], everyone: References
+    name: str, cell: CellName, levels: Levels, everyone: References
 ) -> Iterator[AuditFinding]:
     """A response and its prompt share the context: a response alone never fills it."""
     alike = (one.figures(CellName(cell.model, cell.topology)) for one in everyone.values())
@@ -176,7 +182,12 @@ def _context_limit(
     if not limits:
         return
     limit = min(limits)
-    tokens, task = max((one.completion_tokens, one.task) for run in runs for one in run.requests)
+    tokens, task = max(
+        (one.completion_tokens, one.task)
+        for runs in levels.values()
+        for run in runs
+        for one in run.requests
+    )
     yield finding(
         Rule.CONTEXT_LIMIT,
         told(tokens < limit),

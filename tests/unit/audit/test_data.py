@@ -1,6 +1,8 @@
 """An author's data files: small ones of our own making, in the author's formats."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any
 
 import msgspec
@@ -101,6 +103,35 @@ def test_runs_of_no_tokens_do_not_agree_with_a_published_rate() -> None:
     data = {"a.csv": swarm((1, 1, 0, 1.0, 1.0), (1, 2, 0, 1.0, 1.0))}
     assert outcomes(found(Rule.RAW_OTHER_RUN, one, raw=data)) == [CONTRADICTED]
     assert outcomes(found(Rule.RAW_RATE, one, raw=data)) == [CONTRADICTED]
+
+
+def _lines_run(work: Callable[[], object]) -> int:
+    """Return how many lines of Python a piece of work takes, each turn of a loop counted."""
+    count = 0
+
+    def trace(_frame: FrameType, event: str, _argument: object) -> Callable[..., Any]:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_work_grows_with_the_levels_of_a_file_and_not_with_their_square() -> None:
+    cells = {f"big@one:{level}": {"rate": "1"} for level in range(2, 402)}
+
+    def lines_run(levels: int) -> int:
+        one = reference_of(raw=FILES, cells=dict(list(cells.items())[:levels]))
+        data = {"a.csv": swarm(*((level, 1, 1, 1.0, 1.0) for level in range(levels)))}
+        return _lines_run(lambda: found(Rule.IN_FLIGHT, one, raw=data))
+
+    assert lines_run(400) < 2.2 * lines_run(200)
 
 
 def table(**changes: object) -> bytes:
