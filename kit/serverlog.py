@@ -9,7 +9,6 @@ ten times as fast as a choice of texts, and every branch has an end.
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import Any, TypeAlias
 
 import msgspec
@@ -21,6 +20,9 @@ LOG_LIMIT_BYTES = 8 * 2**20
 
 DISTINCT_LIMIT = 256
 """Different lines of a kind; a server that is started once writes one of most kinds."""
+
+LONG_LIMIT = 16
+"""Different lines of arguments or of an engine's configuration, which take long to read."""
 
 ARGUMENTS_LIMIT_BYTES = 16 * 2**10
 
@@ -146,14 +148,11 @@ _NAMES = {"True": "true", "False": "false", "None": "null"}
 
 def read(log: bytes) -> ServerLog:
     """Read a log; what is not known is passed over, so that another release's tells little."""
-    found: defaultdict[str, dict[Any, None]] = defaultdict(dict)
-    is_cut = len(log) > LOG_LIMIT_BYTES
-    facts = (form.finditer(log, 0, LOG_LIMIT_BYTES) for form in (_FACT, _GLOO, _CORE, _RANK))
-    for match in chain.from_iterable(facts):
-        for field, value in _facts(match):
-            if len(found[field]) < DISTINCT_LIMIT:
-                found[field][value] = None
-            is_cut |= value not in found[field]
+    facts = _Facts()
+    for form in (_FACT, _GLOO, _CORE, _RANK):
+        for match in form.finditer(log, 0, LOG_LIMIT_BYTES):
+            facts.add(match)
+    found = facts.values
     timed = list(_TIMED.finditer(log, 0, LOG_LIMIT_BYTES))
     return ServerLog(
         engine_versions=tuple(found["engine_versions"]),
@@ -183,21 +182,45 @@ def read(log: bytes) -> ServerLog:
         throughput=tuple(
             (line["moment"].decode(), float(line["rate"])) for line in timed if line["rate"]
         ),
-        is_cut=is_cut,
+        is_cut=facts.is_cut or len(log) > LOG_LIMIT_BYTES,
     )
+
+
+class _Facts:
+    """What was found so far: `values` by field of `ServerLog`, and whether there were too many.
+
+    Each text is read once, and not so many of a kind: what they tell may be one and the same.
+    """
+
+    def __init__(self) -> None:
+        self.values: defaultdict[str, dict[Any, None]] = defaultdict(dict)
+        self.is_cut = False
+        self._texts: defaultdict[tuple[str, str], set[bytes]] = defaultdict(set)
+
+    def add(self, match: re.Match[bytes]) -> None:
+        """Keep what a line tells, if there is room."""
+        for field, group, values in _READERS[match.lastgroup or ""]:
+            text, texts = match[group], self._texts[field, group]
+            if text in texts:
+                continue
+            if len(texts) == _LIMITS.get(group, DISTINCT_LIMIT):
+                self.is_cut = True
+                continue
+            texts.add(text)
+            for value in _values(text, values):
+                self._keep(field, value)
+
+    def _keep(self, field: str, value: object) -> None:
+        kept_values = self.values[field]
+        if len(kept_values) < DISTINCT_LIMIT:
+            kept_values[value] = None
+        self.is_cut |= value not in kept_values
 
 
 def _last_moment(tail: bytes) -> str | None:
     found = filter(None, map(_MOMENT.search, reversed(tail.split(b"\n"))))
     last = next(found, None)
     return last["moment"].decode() if last else None
-
-
-def _facts(match: re.Match[bytes]) -> Iterator[tuple[str, object]]:
-    """Yield (field of `ServerLog`, value) for what a line tells."""
-    for field, group, values in _READERS[match.lastgroup or ""]:
-        for value in _values(match[group], values):
-            yield field, value
 
 
 @kept(entries=128, longest=ARGUMENTS_LIMIT_BYTES)
@@ -297,3 +320,6 @@ _READERS: dict[str, tuple[_Reader, ...]] = {
     "rank": (("rank_pids", "pid", _whole),),
 }
 """For each kind of line: the field, the group of the expression, and how its text is read."""
+
+_LIMITS = {"config": LONG_LIMIT, "given_text": LONG_LIMIT}
+"""Different texts of a group, where they are fewer than `DISTINCT_LIMIT`."""

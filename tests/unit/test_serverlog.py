@@ -233,6 +233,25 @@ def test_more_than_is_looked_at_is_said() -> None:
     assert serverlog.read(b" " * (serverlog.LOG_LIMIT_BYTES + 1)).is_cut
 
 
+@pytest.mark.parametrize("lines", ["{{'a': {n}}}", "{{'a': 1{spaces}}}", "{{'a': '{n}', b}}"])
+def test_arguments_are_read_a_few_times_and_no_more(lines: str) -> None:
+    """Also where all tell the same, or nothing: each takes as long."""
+    told = [lines.format(n=n, spaces=" " * n) for n in range(serverlog.LONG_LIMIT + 1)]
+    texts = [f"{PLACE}non-default args: {one}\n" for one in told]
+    enough = serverlog.read("".join(texts[:-1] * 2).encode())
+    more = serverlog.read("".join([*texts, f"{PLACE}non-default args: {{'b': 2}}\n"]).encode())
+    assert (enough.is_cut, more.is_cut) == (False, True)
+    assert enough.arguments == more.arguments
+
+
+def test_configurations_are_read_a_few_times_and_no_more() -> None:
+    config = f"{PLACE}Initializing a V1 LLM engine (v0.17.0) with config: max_seq_len="
+    log = "".join(f"{config}{n}\n" for n in range(serverlog.LONG_LIMIT + 1))
+    found = serverlog.read(log.encode())
+    assert found.context_limits == tuple(range(serverlog.LONG_LIMIT))
+    assert found.is_cut
+
+
 @pytest.mark.parametrize(
     "piece",
     [b"] ", b"]", b"\n", b"] Using ", b"] Using A", b"] world_size=", b"] non-default args: {'a':",
