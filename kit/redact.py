@@ -51,6 +51,11 @@ def redact(text: bytes, private: Mapping[str, str]) -> bytes:
     return text
 
 
+def holds(text: str, name: str) -> bool:
+    """Tell whether a name is in a text where it would be replaced."""
+    return re.search(_whole(name), text) is not None
+
+
 def _parts(secrets: list[str], stand_ins: list[str]) -> Iterator[str]:
     """Yield the alternatives, each without a group of its own: stand-ins, secrets, shapes."""
     yield "<(?:" + "|".join(map(re.escape, stand_ins)) + ")>"

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from kit import __version__, bundle, run
+from kit import __version__, bundle, log_words, run
 from kit.bundle import Beside, Clock, Document, EngineIdentity, Failure, Runtime, Status
 from kit.edge import client, disk, interrupts, probes, process
 from kit.edge.client import Client
@@ -130,8 +130,9 @@ class Session:
         self._plan, self._runtime, self._identity, self._site = plan, runtime, identity, site
         self._host_id = site.host_id or probes.host_id(site.state)
         self.collect: Callable[[float], Beside] = lambda _origin_s: Beside()
+        names = probes.private_names()
         self.private = {
-            **probes.private_names(),
+            **{name: one for name, one in names.items() if not log_words.is_planned(name, plan)},
             **probes.private_places({"results": site.results, "state": site.state}),
         }
         self._notebook = Notebook()

@@ -14,6 +14,7 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
+from kit import log_words
 from kit.bootstrap.folder_lock import sole_user
 from kit.bundle import Host, Load, ModelFile
 from kit.edge import checkout, disk
@@ -23,14 +24,6 @@ _SHORTEST_PRIVATE_NAME = 2
 _HOST_ID = re.compile(r"[0-9a-f]{32}")
 
 _NAMELESS = ("/", "root", "user", "localhost", "localdomain", "ip6-localhost", "ip6-loopback")
-_EVIDENCE = (
-    *("auto", "bfloat16", "chat", "completions", "core", "cpu", "dense", "engine", "false"),
-    *("float16", "fp8", "gpu", "http", "info", "mini", "model", "moe", "nccl", "none", "omp"),
-    *("post", "python", "rank", "server", "tokens", "torch", "true", "v1", "vllm", "warning"),
-)
-_HARMLESS = frozenset(_NAMELESS + _EVIDENCE)
-"""Names that name nobody, or are words of the evidence itself: on a host called vllm the counters'
-own names would be redacted."""
 
 
 def host(load_before: Load | None, load_after: Load | None) -> Host:
@@ -121,8 +114,9 @@ def private_words(stand_in: str, *words: str) -> dict[str, str]:
     return {
         word: stand_in
         for word in words
-        if word.lower() not in _HARMLESS
-        and len(word) >= _SHORTEST_PRIVATE_NAME
+        if len(word) >= _SHORTEST_PRIVATE_NAME
+        and word.lower() not in _NAMELESS
+        and not log_words.is_fixed(word)
         and not word.isdecimal()  # a counter's value would go with it
     }
 

@@ -42,6 +42,7 @@ ORDER = (
     "kit.telemetry",
     "kit.doctor",
     "kit.redact",
+    "kit.log_words",
     "kit.detokenizer",
     "kit.sse",
     "kit.chat",

@@ -278,6 +278,15 @@ def test_nothing_private_is_in_a_bundle(tmp_path: Path) -> None:
         assert not [secret for secret in secrets if secret.encode() in data], name
 
 
+def test_a_user_called_like_the_model_does_not_hide_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LOGNAME", "moe-mini")
+    engine = make_engine("--behaviour=talks-of-its-host", "--say=model='/x/moe-mini'")
+    texts = text_of(cell.run_own_engine(make_plan(), engine, make_site(tmp_path)))
+    assert b"model='/x/moe-mini'" in texts[SERVER_LOG]
+
+
 @pytest.mark.parametrize("connection", list(Connection))
 def test_an_endpoint_of_vllm_is_measured(
     connection: Connection, serve: Serve, tmp_path: Path

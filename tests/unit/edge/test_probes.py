@@ -129,7 +129,8 @@ def test_a_home_and_user_of_the_environment_are_private(
 
 def test_words_of_the_evidence_stay_readable() -> None:
     """On a host or for a user of that name, the counters must keep theirs."""
-    private = probes.private_words("user", "vllm", "GPU", "root", "/", "", "x", "640", "alice")
+    words = ("vllm", "GPU", "cuda", "Gloo", "via", "using", "root", "/", "", "x", "640", "alice")
+    private = probes.private_words("user", *words)
     assert private == {"alice": "user"}
     assert redact(b"vllm:prompt_tokens_total 3", private) == b"vllm:prompt_tokens_total 3"
 
