@@ -301,7 +301,7 @@ def _not_there(evidence: Evidence) -> Iterator[str]:
         yield "telemetry"
     if evidence.observed.nccl_log is None and _has_several_gpus(evidence.document.plan):
         yield "nccl_log"
-    if evidence.answered and not any(record.token_ids for record in evidence.answered):
+    if evidence.answered and all(record.token_ids is None for record in evidence.answered):
         yield "token_ids"
 
 

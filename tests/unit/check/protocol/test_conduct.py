@@ -104,3 +104,14 @@ def test_a_template_may_name_the_date_and_a_run_go_over_midnight(
         change_record(made, position, prompt_token_ids=(*ids[:-1], 999))
     assert outcomes(made, "prompt-token-ids") == {expected}
     assert (judge(made.seal()).exit_code is ExitCode.DONE) is (expected is WARN)
+
+
+@pytest.mark.parametrize(("token_ids", "expected"), [((), {PASS}), (None, {FAIL})])
+def test_no_tokens_are_not_the_same_as_no_token_ids(
+    token_ids: tuple[int, ...] | None, expected: set[Outcome]
+) -> None:
+    """A server may answer with nothing throughout, and says so in an empty list."""
+    made = draft(ENDPOINT)
+    for place in range(len(made.records)):
+        change_record(made, place, token_ids=token_ids, completion_tokens=0, text="")
+    assert outcomes(made, "evidence") == expected
