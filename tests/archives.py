@@ -169,11 +169,12 @@ _MAKERS: tuple[tuple[str, Code, Callable[[], bytes]], ...] = (
     ("endless-size", SIZE, lambda: zstd_of(patched(member("f"), 124, b"\x80" + b"\x7f" * 11))),
     ("bomb", SIZE, _bomb),
     ("padding-bomb", SIZE, _padding_bomb),
+    ("padding", SIZE, lambda: zstd_of(bag(), end=END + bytes(2**21))),
     ("too-many", COUNT, lambda: zstd_of(*(member(str(n)) for n in range(ENTRY_LIMIT + 1)))),
     ("too-deep", DEPTH, lambda: zstd_of(bag(), member(DEEP, b"x"))),
 )
 
-LARGE = ("bomb", "padding-bomb", "too-many", "pax-of-nothing")
+LARGE = ("bomb", "padding-bomb", "padding", "too-many", "pax-of-nothing")
 """Those that take long to make, or are long."""
 
 HOSTILE = tuple(Hostile(name=name, code=code, make=make) for name, code, make in _MAKERS)

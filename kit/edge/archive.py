@@ -26,6 +26,9 @@ PIECE_BYTES = 2**20
 PADDING_LIMIT_BYTES = (ENTRY_LIMIT + 20) * 2 * tarfile.BLOCKSIZE
 """What a tar holds besides its files: a header and up to a block of padding each, and its end."""
 
+PADDING_AFTER_LIMIT_BYTES = 2**20
+"""Zeros after the end of a tar: GNU tar fills its last record, of 10 KiB unless told otherwise."""
+
 WINDOW_LOG_LIMIT = 23
 """8 MiB, what every decoder of zstd should bear (RFC 8878, section 3.1.1.1.2)."""
 
@@ -120,9 +123,8 @@ class _Members:
             self._left_bytes -= _checked_size(header)
             if self._left_bytes < 0:
                 raise _Broken("holds more bytes than a bundle may", Code.INTEGRITY_SIZE)
-            content = inflated.read(header.size)
-            inflated.read(-header.size % tarfile.BLOCKSIZE)
-            self._keep(header, content)
+            self._keep(header, inflated)
+            inflated.skip(-header.size % tarfile.BLOCKSIZE)
         if inflated.read(tarfile.BLOCKSIZE) != _END:
             raise _Broken("a tar that ends in one empty block, not in two")
         inflated.expect_end()
@@ -144,18 +146,21 @@ class _Members:
                 refused.append(Refusal(name=name, reason="outside the bag's folder"))
         return Folder(files=files, refused=tuple(refused))
 
-    def _keep(self, header: tarfile.TarInfo, content: bytes) -> None:
+    def _keep(self, header: tarfile.TarInfo, inflated: "_Inflated") -> None:
+        """Read a member, or pass it over: what is refused takes no memory."""
         name = header.name.removeprefix("./")
         if header.isdir() and name == ".":
             return
-        if refusal := _refused(header, name):
+        refusal = _refused(header, name)
+        if refusal is None and (name in self.files or name in self.folders):
+            refusal = Refusal(name=name, reason="there twice")
+        if refusal is not None:
             self.refused.append(refusal)
-        elif name in self.files or name in self.folders:
-            self.refused.append(Refusal(name=name, reason="there twice"))
+            inflated.skip(header.size)
         elif header.isdir():
             self.folders.add(name)
         else:
-            self.files[name] = content
+            self.files[name] = inflated.read(header.size)
 
     def _not_folders(self) -> Iterator[Refusal]:
         above = {str(parent) for name in self.files for parent in PurePosixPath(name).parents}
@@ -231,20 +236,33 @@ class _Inflated:
 
     def read(self, size: int) -> bytes:
         """Return so many bytes; raise `_Broken` where there are fewer."""
-        parts = []
+        whole = io.BytesIO()  # joined parts would take the memory twice
+        for part in self._parts(size):
+            whole.write(part)
+        return whole.getvalue()
+
+    def skip(self, size: int) -> None:
+        """Pass so many bytes over; raise `_Broken` where there are fewer."""
+        for _ in self._parts(size):
+            pass
+
+    def _parts(self, size: int) -> Iterator[bytes]:
         while size:
             if self._at == len(self._piece) and not self._has_more():
                 raise _Broken("the tar is cut off")
             part = self._piece[self._at : self._at + size]
             self._at += len(part)
             size -= len(part)
-            parts.append(part)
-        return b"".join(parts)
+            yield part
 
     def expect_end(self) -> None:
-        """Raise `_Broken` if anything but padding is left."""
-        rest = self._piece[self._at :]
+        """Raise `_Broken` if anything but padding is left, or more of that than a tar may have."""
+        rest, padding_bytes = self._piece[self._at :], 0
         while not rest.strip(b"\0"):
+            padding_bytes += len(rest)
+            if padding_bytes > PADDING_AFTER_LIMIT_BYTES:
+                reason = f"more than {PADDING_AFTER_LIMIT_BYTES} bytes after the end of the tar"
+                raise _Broken(reason, Code.INTEGRITY_SIZE)
             if not self._has_more():
                 return
             rest = self._piece
