@@ -92,10 +92,13 @@ def _padding_bomb() -> bytes:
     return b"".join([*parts, compressor.flush()])
 
 
-def _window() -> bytes:
-    """A frame that asks its reader for a window of 2 GiB before it says a word."""
+def with_window(log: int) -> bytes:
+    """Return a good bundle in a frame that asks its reader for a window of so many bytes."""
     parameter = zstd.CompressionParameter
-    options: dict[int, int] = {parameter.window_log: 31, parameter.enable_long_distance_matching: 1}
+    options: dict[int, int] = {
+        parameter.window_log: log,
+        parameter.enable_long_distance_matching: 1,
+    }
     compressor = zstd.ZstdCompressor(options=options)
     return compressor.compress(bag() + END) + compressor.flush()
 
@@ -163,7 +166,8 @@ _MAKERS: tuple[tuple[str, Code, Callable[[], bytes]], ...] = (
     ("two-bags", ARCHIVE, lambda: zstd_of(bag(), bag(folder="bundle-2"))),
     ("bag-in-a-bag", ARCHIVE, lambda: zstd_of(bag(folder="."), bag())),
     ("folder-with-content", ARCHIVE, lambda: zstd_of(bag(), member("d", b"x", type=b"5"))),
-    ("window", ARCHIVE, _window),
+    ("window", ARCHIVE, lambda: with_window(28)),
+    ("largest-window", ARCHIVE, lambda: with_window(31)),
     ("huge-size", SIZE, lambda: zstd_of(patched(member(f"{FOLDER}/f"), 124, b"7" * 11 + b"\0"))),
     ("negative-size", SIZE, lambda: zstd_of(patched(member(f"{FOLDER}/f"), 124, b"\xff" * 12))),
     ("endless-size", SIZE, lambda: zstd_of(patched(member("f"), 124, b"\x80" + b"\x7f" * 11))),

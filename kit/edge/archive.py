@@ -29,11 +29,12 @@ PADDING_LIMIT_BYTES = (ENTRY_LIMIT + 20) * 2 * tarfile.BLOCKSIZE
 PADDING_AFTER_LIMIT_BYTES = 2**20
 """Zeros after the end of a tar: GNU tar fills its last record, of 10 KiB unless told otherwise."""
 
-WINDOW_LOG_LIMIT = 23
-"""8 MiB, what every decoder of zstd should bear (RFC 8878, section 3.1.1.1.2)."""
+WINDOW_LOG_LIMIT = 27
+"""128 MiB, what `zstd -d` bears unasked (`ZSTD_WINDOWLOG_LIMIT_DEFAULT` in zstd.h)."""
 
 LEVEL = 19
-"""The highest of zstd's that keeps to that window."""
+"""The highest of zstd's that keeps to a window of 8 MiB, what every decoder should bear (RFC 8878,
+section 3.1.1.1.2)."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"

@@ -27,6 +27,7 @@ from tests.archives import (
     Hostile,
     bag,
     member,
+    with_window,
     written_by_tarfile,
     zstd_of,
 )
@@ -116,6 +117,13 @@ def test_the_last_record_of_a_tar_may_be_padded(blocking: int, tmp_path: Path) -
     command = ["tar", "-C", tmp_path, "-b", str(blocking), "-czf", tmp_path / "x.tar.gz", FOLDER]
     subprocess.run(command, check=True)
     assert archive.read_archive(tmp_path / "x.tar.gz") == disk.Folder(files=FILES, refused=())
+
+
+@pytest.mark.parametrize("log", [10, 23, 27])
+def test_a_window_that_zstd_reads_unasked_is_read(log: int) -> None:
+    """As of `tar -c BUNDLE | zstd -19 --long=27`, which does not know how much will come."""
+    found = read(with_window(log))
+    assert found == disk.Folder(files=FILES, refused=())
 
 
 @given(place=st.floats(0, 1, exclude_max=True), value=st.integers(1, 255))
