@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from backports import zstd
 
 from kit.check.codes import Code
-from kit.edge.archive import Compression, pack
+from kit.edge.archive import HEADER_LIMIT, Compression, pack
 from kit.edge.disk import DEPTH_LIMIT, ENTRY_LIMIT, FILE_LIMIT_BYTES
 from tests.factory import Settings, draft
 
@@ -72,6 +72,11 @@ def pax(records: Iterable[tuple[str, str]], kind: bytes = tarfile.XHDTYPE) -> by
     return member("PaxHeaders/x", text, type=kind)
 
 
+def long_name(text: bytes) -> bytes:
+    """Return GNU tar's member that names the next one."""
+    return member("././@LongLink", text, type=tarfile.GNUTYPE_LONGNAME)
+
+
 def _bomb() -> bytes:
     """Zeros of twice what a bundle may hold, in files of the largest size, in 30 KiB or so."""
     header = member(f"{FOLDER}/data/records.jsonl")
@@ -113,6 +118,7 @@ def _linked(kind: bytes, target: str) -> bytes:
 
 
 WITHOUT_LOG = {name: data for name, data in FILES.items() if name != "data/server.log.gz"}
+TAKEN = f"{FOLDER}/data/records.jsonl"
 DEEP = f"{FOLDER}/{'d/' * DEPTH_LIMIT}f"
 
 ENTRY, NAME, ARCHIVE = Code.INTEGRITY_ENTRY, Code.INTEGRITY_NAME, Code.INTEGRITY_ARCHIVE
@@ -129,11 +135,32 @@ _MAKERS: tuple[tuple[str, Code, Callable[[], bytes]], ...] = (
     ("unknown-kind", ENTRY, lambda: zstd_of(bag(), member(f"{FOLDER}/d", b"x", type=b"Z"))),
     ("sparse-file", ENTRY, lambda: zstd_of(bag(WITHOUT_LOG), _old_sparse())),
     ("sparse-by-pax", ENTRY, lambda: zstd_of(pax([("GNU.sparse.major", "1")]), bag())),
-    ("pax-path", ENTRY, lambda: zstd_of(pax([("path", "/etc/passwd")]), bag())),
+    ("pax-path", NAME, lambda: zstd_of(pax([("path", "/etc/passwd")]), bag())),
+    ("pax-path-of-control", NAME, lambda: zstd_of(pax([("path", f"{FOLDER}/\x1b[2J")]), bag())),
+    ("pax-path-twice", ENTRY, lambda: zstd_of(pax([("path", "a"), ("path", "b")]), bag())),
+    ("pax-path-of-nothing", ENTRY, lambda: zstd_of(pax([("path", "")]), bag())),
+    ("pax-path-with-an-end", ENTRY, lambda: zstd_of(pax([("path", f"{FOLDER}/a\0b")]), bag())),
+    ("pax-path-too-long", ENTRY, lambda: zstd_of(pax([("path", "a" * 1024)]), bag())),
+    ("pax-path-of-another", ENTRY, lambda: zstd_of(bag(), pax([("path", TAKEN)]), member("x"))),
+    ("pax-link", ENTRY, lambda: zstd_of(pax([("linkpath", "/etc/passwd")]), bag())),
+    ("pax-charset", ENTRY, lambda: zstd_of(pax([("hdrcharset", "BINARY")]), bag())),
+    ("pax-of-a-vendor", ENTRY, lambda: zstd_of(pax([("SCHILY.realsize", "9")]), bag())),
+    ("pax-twice", ENTRY, lambda: zstd_of(pax([("mtime", "1")]), pax([("mtime", "2")]), bag())),
+    ("pax-too-large", ENTRY, lambda: zstd_of(pax([("comment", "x" * 2**16)]), bag())),
+    ("pax-length", ENTRY, lambda: zstd_of(member("x", b"99 mtime=1\n", type=b"x"), bag())),
+    ("pax-length-short", ENTRY, lambda: zstd_of(member("x", b"4 mtime=1\n", type=b"x"), bag())),
+    ("pax-key-not-utf-8", ENTRY, lambda: zstd_of(member("x", b"7 \xff=1\n", type=b"x"), bag())),
+    ("pax-and-long-name", ARCHIVE, lambda: zstd_of(pax([("path", "a")]), long_name(b"b\0"), bag())),
+    ("pax-of-no-member", ARCHIVE, lambda: zstd_of(bag(), pax([("mtime", "1")]))),
     ("pax-size", ENTRY, lambda: zstd_of(pax([("size", "9" * 30)]), bag())),
     ("pax-for-all", ENTRY, lambda: zstd_of(pax([("comment", "x")], b"g"), bag())),
     ("pax-of-nothing", ENTRY, lambda: zstd_of(member("x", b"9" * 2**20 + b"\n", type=b"x"), bag())),
-    ("long-name", ENTRY, lambda: zstd_of(member("x", b"/etc/passwd\0", type=b"L"), bag())),
+    ("long-name", NAME, lambda: zstd_of(long_name(b"/etc/passwd\0"), bag())),
+    ("long-name-not-utf-8", ENTRY, lambda: zstd_of(long_name(b"\xff\0"), bag())),
+    ("long-name-without-end", ENTRY, lambda: zstd_of(long_name(b"a"), bag())),
+    ("long-name-with-more", ENTRY, lambda: zstd_of(long_name(b"a\0b\0"), bag())),
+    ("long-name-of-nothing", ENTRY, lambda: zstd_of(long_name(b"\0"), bag())),
+    ("long-name-of-no-member", ARCHIVE, lambda: zstd_of(bag(), long_name(b"a\0"))),
     ("long-link", ENTRY, lambda: zstd_of(member("x", b"/etc/passwd\0", type=b"K"), bag())),
     ("duplicate", ENTRY, lambda: zstd_of(bag(), member(f"{FOLDER}/data/records.jsonl", b"{}\n"))),
     ("duplicate-with-dot", ENTRY, lambda: zstd_of(bag(), member(f"./{FOLDER}/bagit.txt", b""))),
@@ -175,10 +202,15 @@ _MAKERS: tuple[tuple[str, Code, Callable[[], bytes]], ...] = (
     ("padding-bomb", SIZE, _padding_bomb),
     ("padding", SIZE, lambda: zstd_of(bag(), end=END + bytes(2**21))),
     ("too-many", COUNT, lambda: zstd_of(*(member(str(n)) for n in range(ENTRY_LIMIT + 1)))),
+    (
+        "too-many-names",
+        COUNT,
+        lambda: zstd_of(*(long_name(b"x\0") for _ in range(HEADER_LIMIT + 1))),
+    ),
     ("too-deep", DEPTH, lambda: zstd_of(bag(), member(DEEP, b"x"))),
 )
 
-LARGE = ("bomb", "padding-bomb", "padding", "too-many", "pax-of-nothing")
+LARGE = ("bomb", "padding-bomb", "padding", "too-many", "too-many-names", "pax-of-nothing")
 """Those that take long to make, or are long."""
 
 HOSTILE = tuple(Hostile(name=name, code=code, make=make) for name, code, make in _MAKERS)

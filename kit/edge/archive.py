@@ -1,15 +1,17 @@
 """Archives of bundles: read member by member, in memory, and written. Nothing is ever unpacked.
 
 Reads what `kit pack` and a plain `tar` write: one zstd frame (RFC 8878) or one gzip member
-(RFC 1952), and in it regular files and folders with plain headers (POSIX.1-2017, pax, "ustar
-Interchange Format"). Extensions (PAX records, long names, sparse maps, links) can tell two readers
-two things, and are refused. So `tarfile` reads single headers here: its own walk follows them.
+(RFC 1952), and in it regular files and folders (POSIX.1-2017, pax, "ustar Interchange Format"). Of
+extensions a member's name may be one (a PAX record, or GNU tar's long name), and what is of no
+account beside it, such as times. All others (sizes, sparse maps, links) can tell two readers two
+things, and are refused. So `tarfile` reads single headers here: its own walk follows them.
 """
 
 import io
+import re
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -23,8 +25,15 @@ from kit.edge import disk
 from kit.edge.disk import DEPTH_LIMIT, ENTRY_LIMIT, FILE_LIMIT_BYTES, TOTAL_LIMIT_BYTES, Folder
 
 PIECE_BYTES = 2**20
-PADDING_LIMIT_BYTES = (ENTRY_LIMIT + 20) * 2 * tarfile.BLOCKSIZE
+HEADER_LIMIT = 3 * ENTRY_LIMIT
+"""A member's own header, and two extensions before it."""
+
+PADDING_LIMIT_BYTES = (HEADER_LIMIT + 20) * 2 * tarfile.BLOCKSIZE
 """What a tar holds besides its files: a header and up to a block of padding each, and its end."""
+
+EXTENSION_LIMIT_BYTES = 64 * 2**10
+NAME_LIMIT_BYTES = 1024
+"""Of a name in an extension; a plain header has room for 255."""
 
 PADDING_AFTER_LIMIT_BYTES = 2**20
 """Zeros after the end of a tar: GNU tar fills its last record, of 10 KiB unless told otherwise."""
@@ -39,6 +48,12 @@ section 3.1.1.1.2)."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _END = bytes(tarfile.BLOCKSIZE)
+
+_RECORD = re.compile(rb"(?P<length>[1-9][0-9]{0,4}) (?P<key>[^=\n]+)=")
+_PATH = "path"
+_OF_NO_ACCOUNT = ("atime", "comment", "ctime", "gid", "gname", "mtime", "uid", "uname")
+_ATTRIBUTES = ("LIBARCHIVE.", "RHT.", "SCHILY.acl.", "SCHILY.fflags", "SCHILY.xattr.")
+"""What GNU tar, bsdtar and Python write of files besides their content, and how it begins."""
 
 
 class Compression(Enum):
@@ -112,20 +127,28 @@ class _Members:
         self.folders: set[str] = set()
         self.refused: list[Refusal] = []
         self._left_bytes = total_limit_bytes
+        self._entries = 0
+        self._extended: dict[bytes, str | None] = {}
 
     def read(self, inflated: "_Inflated") -> None:
         """Read all members; raise `_Broken` where that cannot go on."""
-        count = 0
+        headers = 0
         while (block := inflated.read(tarfile.BLOCKSIZE)) != _END:
-            count += 1
-            if count > ENTRY_LIMIT:
-                raise _Broken(f"holds more than {ENTRY_LIMIT} entries", Code.INTEGRITY_COUNT)
+            headers += 1
             header = _header(block)
+            self._entries += header.type not in _EXTENSIONS
+            if self._entries > ENTRY_LIMIT or headers > HEADER_LIMIT:
+                raise _Broken(f"holds more than {ENTRY_LIMIT} entries", Code.INTEGRITY_COUNT)
             self._left_bytes -= _checked_size(header)
             if self._left_bytes < 0:
                 raise _Broken("holds more bytes than a bundle may", Code.INTEGRITY_SIZE)
-            self._keep(header, inflated)
+            if header.type in _EXTENSIONS:
+                self._extend(header, inflated)
+            else:
+                self._keep(header, inflated)
             inflated.skip(-header.size % tarfile.BLOCKSIZE)
+        if self._extended:
+            raise _Broken("a tar that ends in what belongs before a member")
         if inflated.read(tarfile.BLOCKSIZE) != _END:
             raise _Broken("a tar that ends in one empty block, not in two")
         inflated.expect_end()
@@ -149,7 +172,7 @@ class _Members:
 
     def _keep(self, header: tarfile.TarInfo, inflated: "_Inflated") -> None:
         """Read a member, or pass it over: what is refused takes no memory."""
-        name = header.name.removeprefix("./")
+        name = self._name(header).removeprefix("./")
         if header.isdir() and name == ".":
             return
         refusal = _refused(header, name)
@@ -162,6 +185,28 @@ class _Members:
             self.folders.add(name)
         else:
             self.files[name] = inflated.read(header.size)
+
+    def _extend(self, header: tarfile.TarInfo, inflated: "_Inflated") -> None:
+        """Take what an extension says of the next member."""
+        refusal = Refusal(name=_shown(header.name), reason=_KINDS[header.type])
+        if header.type in self._extended or header.size > EXTENSION_LIMIT_BYTES:
+            self.refused.append(refusal)
+            inflated.skip(header.size)
+            return
+        content = inflated.read(header.size)
+        try:
+            self._extended[header.type] = _EXTENSIONS[header.type](content)
+        except ValueError:
+            self.refused.append(refusal)
+
+    def _name(self, header: tarfile.TarInfo) -> str:
+        """Return a member's name, by an extension or by its own header."""
+        names = [name for name in self._extended.values() if name is not None]
+        self._extended.clear()
+        if len(names) > 1:
+            raise _Broken(f"{_shown(header.name)} has two names")
+        (name,) = names or [header.name]
+        return name.removesuffix("/") if header.isdir() else name
 
     def _not_folders(self) -> Iterator[Refusal]:
         above = {str(parent) for name in self.files for parent in PurePosixPath(name).parents}
@@ -176,6 +221,40 @@ def _header(block: bytes) -> tarfile.TarInfo:
         return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
         raise _Broken(f"no header of tar where one should be: {error}") from error
+
+
+def _name_of_records(content: bytes) -> str | None:
+    """Return the name that PAX records give; raise ValueError for any that is of account besides.
+
+    A record is its own length, a key and a value (POSIX.1-2017, pax, "pax Extended Header").
+    """
+    found: dict[str, bytes] = {}
+    at = 0
+    while at < len(content):
+        record = _RECORD.match(content, at)
+        end = at + int(record["length"]) if record is not None else 0
+        if record is None or not record.end() < end <= len(content) or content[end - 1] != 0x0A:
+            raise ValueError("no PAX record")
+        key = record["key"].decode()
+        if key in found or not (key in (_PATH, *_OF_NO_ACCOUNT) or key.startswith(_ATTRIBUTES)):
+            raise ValueError(f"{key} may tell two readers two things")
+        found[key] = content[record.end() : end - 1]
+        at = end
+    return _long_name(found[_PATH] + b"\0") if _PATH in found else None
+
+
+def _long_name(content: bytes) -> str:
+    """Return the name in GNU tar's extension, or raise ValueError."""
+    if not 1 < len(content) <= NAME_LIMIT_BYTES or content.find(b"\0") != len(content) - 1:
+        raise ValueError("no name")
+    return content[:-1].decode()
+
+
+_EXTENSIONS: Mapping[bytes, Callable[[bytes], str | None]] = {
+    tarfile.XHDTYPE: _name_of_records,
+    tarfile.GNUTYPE_LONGNAME: _long_name,
+}
+"""How to read a name out of each kind that is read at all."""
 
 
 def _checked_size(header: tarfile.TarInfo) -> int:

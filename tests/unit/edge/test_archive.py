@@ -26,7 +26,9 @@ from tests.archives import (
     HOSTILE,
     Hostile,
     bag,
+    long_name,
     member,
+    pax,
     with_window,
     written_by_tarfile,
     zstd_of,
@@ -76,6 +78,68 @@ def test_what_the_command_packs_is_read(place: str, tmp_path: Path) -> None:
     inside = tmp_path if place == FOLDER else tmp_path / FOLDER
     subprocess.run(["tar", "-C", inside, "-czf", tmp_path / "x.tar.gz", place], check=True)
     assert archive.read_archive(tmp_path / "x.tar.gz") == disk.Folder(files=FILES, refused=())
+
+
+LONG = "20261126T120000Z-" + "-".join(["a-model-of-a-long-name"] * 3)
+"""As `kit bench --endpoint` names a bundle; files in it are longer than a plain header's name."""
+
+
+@pytest.mark.parametrize("form", ["ustar", "gnu", "oldgnu", "posix"])
+@pytest.mark.parametrize("folder", [FOLDER, LONG, "Bündel"])
+def test_what_the_command_packs_in_any_form_is_read(form: str, folder: str, tmp_path: Path) -> None:
+    disk.write_folder(tmp_path / folder, FILES)
+    command = ["tar", "-C", tmp_path, f"--format={form}", "-czf", tmp_path / "x.tar.gz", folder]
+    subprocess.run(command, check=True)
+    assert archive.read_archive(tmp_path / "x.tar.gz") == disk.Folder(files=FILES, refused=())
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("folder", [FOLDER, LONG, "Bündel"])
+def test_what_python_packs_of_a_folder_is_read(form: int, folder: str, tmp_path: Path) -> None:
+    """Times on disk are fractions of a second, which Python writes as PAX records."""
+    disk.write_folder(tmp_path / folder, FILES)
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz", format=form) as tar:
+        tar.add(tmp_path / folder, folder)
+    assert archive.read_archive(tmp_path / "x.tar.gz") == disk.Folder(files=FILES, refused=())
+
+
+def test_what_bsdtar_notes_beside_a_file_is_passed_over() -> None:
+    records = (("mtime", "1.5"), ("LIBARCHIVE.creationtime", "1"), ("SCHILY.xattr.com.x", "a=b\n"))
+    text = b"".join(pax(records) + member(f"{FOLDER}/{name}", data) for name, data in FILES.items())
+    assert read(zstd_of(text)) == disk.Folder(files=FILES, refused=())
+
+
+@given(content=st.binary(max_size=60), kind=st.sampled_from([b"x", b"L"]))
+@settings(max_examples=200, deadline=None)
+def test_any_extension_is_read_or_refused(content: bytes, kind: bytes) -> None:
+    found = read(zstd_of(member("x", content, type=kind), bag()))
+    assert found.refused or found.files == FILES
+
+
+NAMES = st.sampled_from([f"{FOLDER}/a", f"{FOLDER}/b/", f"./{FOLDER}/c", f"{FOLDER}/b/d", "é"])
+EXTENSIONS = NAMES.map(lambda name: pax([("path", name)])) | NAMES.map(
+    lambda name: long_name(name.encode() + b"\0")
+)
+MEMBERS = st.builds(member, NAMES, st.sampled_from([b"", b"x"])) | st.builds(
+    lambda name, kind: member(name, type=kind), NAMES, st.sampled_from([b"0", b"\0", b"5"])
+)
+
+
+@given(pieces=st.lists(MEMBERS | EXTENSIONS | st.just(pax([("mtime", "1")])), max_size=6))
+@settings(max_examples=500, deadline=None)
+def test_what_is_read_is_what_others_read(pieces: list[bytes]) -> None:
+    found = read(zstd_of(*pieces))
+    if found.refused:
+        return
+    with tarfile.open(fileobj=io.BytesIO(b"".join(pieces) + bytes(1024))) as tar:
+        others = {
+            os.path.normpath(one.name): tar.extractfile(one).read()  # type: ignore[union-attr]
+            for one in tar
+            if one.isfile()
+        }
+    ours = found.files
+    assert sorted(ours.values()) == sorted(others.values())
+    assert all(any(name.endswith(own) for name in others) for own in ours)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda one: f"{one.name}-{one.code.id}")
