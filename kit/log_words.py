@@ -9,7 +9,7 @@ from kit.plan import Plan
 
 _LINES = """
 (APIServer pid=7) (EngineCore_DP0 pid=7) (Worker_TP0 pid=7) (VllmWorker pid=7) (MainProcess pid=7)
-INFO WARNING [core.py] [loggers.py] [parallel_state.py]
+INFO WARNING [core.py] [loggers.py] [parallel_state.py] [httptools_impl.py] [h11_impl.py]
 "POST /v1/chat/completions HTTP/1.1" 200 OK
 Engine 000: Avg prompt throughput: tokens/s, Avg generation throughput: tokens/s
 non-default args: {'model_tag': '/models', 'model': None, 'served_model_name': True, 'host': False}
@@ -41,9 +41,12 @@ P2P/CUMEM/read P2P/IPC/read P2P/direct pointer P2P/indirect SHM/direct/direct SH
 direct shared memory NET/Socket/0 NET/IB/0/GDRDMA/Shared comm
 NCCL INFO NCCL_DEBUG set by environment to INFO
 NVL[48.0]
+vllm:cache_config_info{block_size="16",cache_dtype="auto",cpu_kvcache_space_bytes="1",engine="0",
+enable_prefix_caching="True",gpu_memory_utilization="0.9",num_gpu_blocks="1",
+num_gpu_blocks_override="None"} vllm:e2e_request_latency_seconds_bucket{le="+Inf",model_name="moe"}
 moe dense mini server python
 """
-"""What `kit.serverlog` and `kit.nccl` read, with what stands in those places."""
+"""What `kit.serverlog`, `kit.nccl` and `kit.exposition` read, with what stands in those places."""
 
 _FIXED = "\n".join([_LINES, *exposition.WITNESSES]).lower()
 

@@ -22,6 +22,8 @@ ON_GPU = [
 ]
 PLAN = ON_CPU.document.plan
 
+LABELLED = (exposition.STARTED, exposition.CACHE_CONFIG)
+
 OF_NO_PLAN = {"tiny", "e000", "state"}
 """A class of these tests, a bus of NCCL's older logs, and what stands for a folder."""
 
@@ -43,7 +45,9 @@ def names_in(text: bytes) -> set[str]:
 
 def read(text: bytes) -> object:
     """Return all that is read of any evidence."""
-    return serverlog.read(text), nccl.read(text), exposition.totals(text, exposition.WITNESSES)
+    labels = [exposition.labels(text, name) for name in LABELLED]
+    counted = exposition.latency_counts(text), exposition.totals(text, exposition.WITNESSES)
+    return serverlog.read(text), nccl.read(text), labels, counted
 
 
 def evidence(one: Draft) -> list[bytes]:
