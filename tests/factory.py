@@ -165,6 +165,9 @@ PACES = {
 }
 """Seconds of a token, about as published or measured, and of a prompt's token that is not cached:
 about 3 to 7 times what the arithmetic of a 3090 takes at least."""
+DENSE_KV_TOKENS = 78_128
+"""19 GiB of them: those of the dense model are 256 KiB each."""
+
 E2E_BUCKET = "vllm:e2e_request_latency_seconds_bucket"
 
 BLOCK_TOKENS = 16
@@ -448,7 +451,7 @@ def draft(settings: Settings | None = None) -> Draft:
     return made
 
 
-def logged(records: Iterable[Record], settings: Settings) -> bytes:
+def logged(records: Iterable[Record], settings: Settings, kv_tokens: int | None = None) -> bytes:
     """Return the log of a server that answered these records."""
     answered = [one for one in records if one.error is None]
     ends_s = [one.sent_s + one.wall_s for one in answered]
@@ -457,7 +460,9 @@ def logged(records: Iterable[Record], settings: Settings) -> bytes:
     rates = ((START + timedelta(seconds=at_s), _rate(answered, at_s)) for at_s in each_ten_s)
     model = settings.shipped.models[settings.model]
     model_class = CLASSES.get(model.config.get("model_type", ""))
-    started = server_log(settings.engine, settings.model, model_class, _kv_tokens(settings))
+    started = server_log(
+        settings.engine, settings.model, model_class, kv_tokens or _kv_tokens(settings)
+    )
     log = started + throughput_log(rates) + access_log(moments)
     return log.replace(b"pid=8", b"pid=%d" % (8 + settings.seed))  # no two starts have one
 
@@ -477,7 +482,7 @@ def _kv_tokens(settings: Settings) -> int:
     shape = physics.shape_of(settings.shipped.models[settings.model].config)
     space_gib = dict(engine.environment).get("VLLM_CPU_KVCACHE_SPACE")
     if shape is None or space_gib is None:
-        return 123_456
+        return DENSE_KV_TOKENS if settings.model == "dense" else 123_456
     tokens = int(space_gib) * 2**30 * engine.tensor_parallel_size // shape.kv_bytes_per_token
     block = block_tokens(engine)
     return tokens // block * block

@@ -91,7 +91,8 @@ def server_log(engine: Engine, model: str, model_class: str | None, kv_tokens: i
         f"disable_custom_all_reduce={is_off}, quantization={'awq_marlin' if on_gpu else None}, "
         f"enforce_eager=False, kv_cache_dtype=auto, device_config={'cuda' if on_gpu else 'cpu'}"
     )
-    limit = f"Maximum concurrency for {int(str(context)):,} tokens per request: 3.77x"
+    longest = int(str(context))
+    limit = f"Maximum concurrency for {longest:,} tokens per request: {kv_tokens / longest:.2f}x"
     messages = [
         f"[utils.py:238] non-default args: {_non_default(options, model)}",
         *([f"[model.py:531] Resolved architecture: {model_class}"] if model_class else ()),

@@ -270,12 +270,12 @@ def _files(model: str) -> tuple[ModelFile, ...]:
 
 def _log(shape: Shape, settings: Settings, records: list[Record]) -> bytes:
     """Return the server's log, with the memory that the published context limits take."""
-    log = logged(records, settings)
-    tokens = f"{KV_TOKENS[shape.cell]:,} tokens".encode()
-    loading = (
-        b"INFO 03-06 12:00:00 [gpu_model_runner.py:1] Model loading took 16.9 GiB memory and 9 s"
-    )
-    return loading + b"\n" + log.replace(b"123,456 tokens", tokens)
+    loaded_gib = CHECKPOINT_BYTES[shape.name.model] / 2**30 / settings.engine.tensor_parallel_size
+    log = logged(records, settings, KV_TOKENS[shape.cell])
+    return (
+        f"INFO 03-06 12:00:00 [gpu_model_runner.py:1] Model loading took {loaded_gib:.2f} GiB "
+        "memory and 9 s\n"
+    ).encode() + log
 
 
 def _telemetry(shape: Shape, end_s: float) -> Telemetry:

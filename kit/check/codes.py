@@ -297,7 +297,7 @@ class Code(Enum):
     )
     TOPOLOGY_LIMITS = (
         "topology-limits",
-        "no GPU was held back: its power limit is its default, its memory was clocked as it can be",
+        "no GPU was held back: its power limit is its default, under load its clocks are its own",
         "sudo nvidia-smi -pl WATTS and -rmc undo it; or say that they are figures of limited cards",
     )
     TOPOLOGY_PCIE = (

@@ -41,6 +41,42 @@ def _renamed(made: Draft, name: str) -> None:
     each_card(made, name=name)
 
 
+def _each_reading(made: Draft, **values: object) -> None:
+    each_sample(
+        made, lambda one: replace(one, gpus=tuple(replace(gpu, **values) for gpu in one.gpus))
+    )
+
+
+def hotter_than_any_card(made: Draft) -> None:
+    _each_reading(made, temperature_c=400)
+
+
+def clocks_that_stand_still(made: Draft) -> None:
+    _each_reading(made, sm_clock_mhz=0)
+
+
+def a_power_limit_without_limit(made: Draft) -> None:
+    each_card(made, power_limit_w=9999.0)
+
+
+def counters_of_nvlink_that_run_backwards(made: Draft) -> None:
+    samples = told(made).samples
+    each_sample(
+        made,
+        lambda one: replace(
+            one,
+            gpus=tuple(
+                replace(
+                    gpu,
+                    nvlink_received_bytes=2**40 - 2**30 * samples.index(one),
+                    nvlink_sent_bytes=2**40,
+                )
+                for gpu in one.gpus
+            ),
+        ),
+    )
+
+
 def a_name_with_a_zero_width_space(made: Draft) -> None:
     _renamed(made, "NVIDIA GeForce RTX 3090\u200b")
 

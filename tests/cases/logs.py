@@ -25,6 +25,33 @@ def more_cache_than_a_card_holds(made: Draft) -> None:
     respelled(made, b"123,456 tokens", b"99,999,999 tokens")
 
 
+def weights_of_a_smaller_model(made: Draft) -> None:
+    assert made.server_log is not None
+    made.server_log += (
+        b"INFO 03-06 12:00:00 [gpu_model_runner.py:4364] Model loading took 3.10 GiB memory\n"
+    )
+
+
+def room_for_more_requests_than_the_cache_has(made: Draft) -> None:
+    respelled(made, b"tokens per request: 3.77x", b"tokens per request: 8.00x")
+
+
+def ranks_that_talk_over_gloo(made: Draft) -> None:
+    respelled(made, b"backend=nccl", b"backend=gloo")
+
+
+def one_rank_of_two(made: Draft) -> None:
+    respelled(made, b"world_size=2", b"world_size=1")
+
+
+def a_cache_of_smaller_values(made: Draft) -> None:
+    respelled(made, b"kv_cache_dtype=auto", b"kv_cache_dtype=fp8_e4m3")
+
+
+def no_cuda_graphs(made: Draft) -> None:
+    respelled(made, b"enforce_eager=False", b"enforce_eager=True")
+
+
 def another_tokenizer_by_the_log(made: Draft) -> None:
     respelled(made, b"tokenizer='<models>/moe'", b"tokenizer='<models>/other'")
 

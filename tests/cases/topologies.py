@@ -3,11 +3,12 @@
 As `tampering.py`, on bundles of GPU topologies. No GPU was seen: see `tests/gpu_evidence.py`.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from kit.containers import BASE_LABEL, DeviceRequest
+from kit.containers import BASE_LABEL, Container, DeviceRequest
 from kit.spec import Transport
 from kit.telemetry import ClockReason
 from tests.factory import Draft
@@ -235,6 +236,28 @@ def gpus_to_be_looked_at_alone(made: Draft) -> None:
 def a_gpu_for_a_cpu_topology(made: Draft) -> None:
     request = DeviceRequest(driver="nvidia", device_ids=("0",), capabilities=("gpu",))
     _serving(made, device_requests=(request,))
+
+
+def a_container_that_nobody_knows(made: Draft) -> None:
+    _containers(made, lambda told: (*told, replace(told[0], service="miner")))
+
+
+def no_client(made: Draft) -> None:
+    _containers(made, lambda told: told[1:])
+
+
+def gpus_for_the_client(made: Draft) -> None:
+    _containers(
+        made, lambda told: (replace(told[0], device_requests=told[1].device_requests), told[1])
+    )
+
+
+def _containers(
+    made: Draft, change: Callable[[tuple[Container, ...]], tuple[Container, ...]]
+) -> None:
+    assert made.host_facts is not None
+    changed = change(made.host_facts.containers)
+    made.host_facts = replace(made.host_facts, containers=changed)
 
 
 def a_root_that_can_be_written(made: Draft) -> None:

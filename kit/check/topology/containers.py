@@ -13,6 +13,11 @@ from kit.spec import Device
 
 _DRIVER = "nvidia"
 _CAPABILITY = "gpu"
+_LOOKS = "utility"
+"""To ask the driver, and to compute nothing (NVIDIA Container Toolkit, driver capabilities)."""
+
+_CLIENT, _TELEMETRY = "client-{}", "telemetry-{}"
+"""Services beside a model's own in the files of `compose/`."""
 
 
 def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
@@ -32,6 +37,7 @@ def _containers(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
         yield fail(HOST_FACTS, f"{len(serving)} containers of {clip(model)}", "one that serves it")
     for container in serving:
         yield from _devices(container, engine)
+    yield from _others(facts, model)
     for container in facts.containers:
         yield from _isolation(container)
         if container.image_digest is None:
@@ -62,6 +68,26 @@ def _devices(container: Container, engine: Engine) -> Iterator[Problem]:
     for request in useless:
         observed = f"devices for {clip(' '.join(request.capabilities)) or 'nothing'}"
         yield fail(clip(container.service), observed, f"capability `{_CAPABILITY}`")
+
+
+def _others(facts: HostFacts, model: str) -> Iterator[Problem]:
+    """Hold the containers beside the one that serves: a client, one that looks at the GPUs at most.
+
+    Nothing else is started with them; and none of them computes.
+    """
+    services = [one.service for one in facts.containers]
+    client = _CLIENT.format(model)
+    if services.count(client) != 1:
+        yield fail(HOST_FACTS, f"{services.count(client)} clients of {clip(model)}", "one")
+    known = {model, client, _TELEMETRY.format(model)}
+    for service in dict.fromkeys(services):
+        if service not in known:
+            yield fail(clip(service), "a container that no topology has", clip(sorted(known)))
+    for container in facts.containers:
+        for request in container.device_requests if container.service != model else ():
+            if set(request.capabilities) != {_LOOKS}:
+                observed = f"devices for {clip(' '.join(request.capabilities)) or 'nothing'}"
+                yield fail(clip(container.service), observed, f"capability `{_LOOKS}` at most")
 
 
 def _isolation(container: Container) -> Iterator[Problem]:

@@ -26,6 +26,9 @@ SLOWDOWNS = (
 LIMIT_TOLERANCE_W = 1.0
 """A limit that the driver rounds on its way is still the card's own."""
 
+HIGHEST_LIMIT, MOST_W = 2.0, 1500.0
+"""Makers of cards allow some tenths above the default; no card has a default of more."""
+
 UNDER_LOAD_RATIO = 0.1
 """A driver may clock the memory of a card that computes a little lower than it can."""
 
@@ -129,11 +132,24 @@ def _limits(evidence: Evidence) -> Iterator[Problem]:
     yield from _power_limits(evidence)
     measured = by_gpu(while_measured(evidence))
     for gpu in _facts(evidence):
-        told = (one.memory_clock_mhz for one in measured[gpu.index])
-        clocks_mhz, most_mhz = [one for one in told if one is not None], gpu.memory_clock_max_mhz
-        if clocks_mhz and most_mhz and max(clocks_mhz) < most_mhz * (1 - UNDER_LOAD_RATIO):
-            observed = f"memory at {max(clocks_mhz)} MHz at most"
-            yield warn(_name(gpu), observed, f"near {most_mhz} MHz, under load")
+        readings = measured[gpu.index]
+        memory_mhz = [one.memory_clock_mhz for one in readings]
+        yield from _clock(gpu, "memory", memory_mhz, gpu.memory_clock_max_mhz)
+        yield from _clock(gpu, "processors", [one.sm_clock_mhz for one in readings], None)
+
+
+def _clock(
+    gpu: GpuFacts, what: str, clocks_mhz: Sequence[int | None], most_mhz: int | None
+) -> Iterator[Problem]:
+    """Hold a clock under load; where its maximum is not given, that it runs at all."""
+    told = [one for one in clocks_mhz if one is not None]
+    highest_mhz = max(told, default=0)
+    if told and highest_mhz == 0:
+        yield fail(_name(gpu), f"{what} at 0 MHz throughout", "a clock, under load")
+    elif told and most_mhz and highest_mhz < most_mhz * (1 - UNDER_LOAD_RATIO):
+        yield warn(_name(gpu), f"{what} at {highest_mhz} MHz at most", f"near {most_mhz} MHz")
+    elif told and most_mhz and highest_mhz > most_mhz:
+        yield warn(_name(gpu), f"{what} at {highest_mhz} MHz", f"{most_mhz} MHz at most, its own")
 
 
 def _power_limits(evidence: Evidence) -> Iterator[Problem]:
@@ -143,6 +159,9 @@ def _power_limits(evidence: Evidence) -> Iterator[Problem]:
         limit_w, default_w = gpu.power_limit_w, gpu.power_default_limit_w
         if limit_w is None or default_w is None:
             yield unchecked(_name(gpu), "not both limits are told", "the one in force, and its own")
+        elif not 0 < limit_w <= default_w * HIGHEST_LIMIT or default_w > MOST_W:
+            observed = f"limits of {limit_w:g} W, and {default_w:g} by default"
+            yield fail(_name(gpu), observed, f"{HIGHEST_LIMIT:g} times its default at most")
         elif limit_w < default_w - LIMIT_TOLERANCE_W:
             yield warn(_name(gpu), f"limited to {limit_w:g} W", f"{default_w:g} W, its default")
 

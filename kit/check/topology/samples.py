@@ -18,6 +18,9 @@ SHORTEST_INTERVAL_S, LONGEST_INTERVAL_S = 0.1, 60.0
 LEAST_TOLD_RATIO = 0.9
 """Of a card's memory: with error correction on, an A10 tells 22.5 of 24 GiB."""
 
+HOTTEST_C = 150
+"""No card computes beyond: the most that a 3090's datasheet allows it is 93."""
+
 GAP_INTERVALS = 5
 GAP_S = 5.0
 """A sample may come late: the driver answers slowly while an engine loads."""
@@ -109,6 +112,7 @@ def _readings(gpu: GpuFacts, readings: Sequence[Reading]) -> Iterator[Problem]:
         ("W", [one.power_w for one in readings], None),
         ("% of the time at work", [one.utilization_percent for one in readings], 100),
         ("bytes in use", [one.memory_used_bytes for one in readings], gpu.memory_bytes),
+        ("degrees", [one.temperature_c for one in readings], HOTTEST_C),
         ("PCIe generation", [one.pcie_generation for one in readings], gpu.pcie_generation_max),
         ("PCIe lanes", [one.pcie_width for one in readings], gpu.pcie_width_max),
     )
@@ -118,6 +122,21 @@ def _readings(gpu: GpuFacts, readings: Sequence[Reading]) -> Iterator[Problem]:
             yield fail(f"GPU {gpu.index}", f"{what}: {min(told):g}", "nothing below 0")
         if told and most is not None and max(told) > most:
             yield fail(f"GPU {gpu.index}", f"{what}: {max(told):g}", f"{most:g} at most")
+    yield from _backwards(gpu, readings)
+
+
+def _backwards(gpu: GpuFacts, readings: Sequence[Reading]) -> Iterator[Problem]:
+    """Hold that what a card counts since its driver was loaded only grows."""
+    counters = (
+        ("received", [one.nvlink_received_bytes for one in readings]),
+        ("sent", [one.nvlink_sent_bytes for one in readings]),
+    )
+    for what, values in counters:
+        told = [value for value in values if value is not None]
+        fallen = next(((one, later) for one, later in pairwise(told) if later < one), None)
+        if fallen is not None:
+            observed = f"bytes {what} over NVLink fell from {fallen[0]} to {fallen[1]}"
+            yield fail(f"GPU {gpu.index}", observed, "a counter that grows")
 
 
 def _of_this_run(told: Telemetry, clock: Clock) -> Iterator[Problem]:

@@ -5,6 +5,7 @@ follow from the model's shape and the memory that is there. Lines that only a GP
 vLLM's sources; no GPU was seen.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
@@ -31,6 +32,19 @@ _CPU_BLOCK_TOKENS = 128
 
 IN_USE_RATIO = 0.95
 """Of the weights: the log rounds them."""
+
+LEAST_LOADED, MOST_LOADED = 0.7, 1.6
+"""Of a model's weights, by its shape. Half a model is another one, and so are two."""
+
+MEMORY_TOLERANCE = 1.02
+"""A driver tells a little less memory than CUDA does, or more."""
+
+CONCURRENCY_STEP = 0.006
+"""How many requests fit is told to two decimals."""
+
+_SHARE = re.compile(r"0?\.[0-9]{1,6}|1(?:\.0{1,6})?")
+_DEFAULT_SHARE = "0.9"
+"""`--gpu-memory-utilization` of vLLM 0.17."""
 
 _DIGITS = 12
 """Of a space and a block together: longer numbers are no sizes."""
@@ -96,6 +110,9 @@ def _cache(evidence: Evidence, engine: Engine, model: Model, log: ServerLog) -> 
         return
     if not log.kv_cache_tokens:
         yield unchecked(SERVER_LOG, "the log tells of no KV cache", "one of the model's shape")
+    yield from _concurrency(log)
+    if engine.device is Device.GPU:
+        yield from _loaded(engine, shape, log)
     if model.config["num_key_value_heads"] % engine.tensor_parallel_size:
         return  # heads are then held more than once
     if engine.device is Device.GPU:
@@ -123,15 +140,55 @@ def _cache_as_told(engine: Engine, shape: Shape, log: ServerLog) -> Iterator[Pro
 def _cache_in_memory(
     evidence: Evidence, engine: Engine, shape: Shape, log: ServerLog
 ) -> Iterator[Problem]:
-    """Hold the cache of GPUs against the memory of the largest; a value takes a byte at least."""
-    telemetry = evidence.observed.telemetry
+    """Hold the cache of a GPU, and the weights beside it, against its share of the memory.
+
+    Of cards that differ the largest is taken; a value takes a byte at least, or as many as planned.
+    """
+    telemetry, planned = evidence.observed.telemetry, planned_options(engine.command)
     gpus = () if telemetry is None else telemetry.header.inventory.gpus
-    memory_bytes = max((gpu.memory_bytes or 0 for gpu in gpus), default=0)
-    least = shape.kv_bytes_per_token / shape.plain_bytes / engine.tensor_parallel_size
-    for tokens in log.kv_cache_tokens if memory_bytes else ():
-        if tokens * least > memory_bytes:
-            expected = f"what fits into {memory_bytes / 2**30:.0f} GiB a GPU"
-            yield fail(SERVER_LOG, f"a KV cache of {tokens} tokens", expected)
+    memory_gib = max((gpu.memory_bytes or 0 for gpu in gpus), default=0) / 2**30
+    most_gib = memory_gib * _share(planned.get("gpu_memory_utilization")) * MEMORY_TOLERANCE
+    token_bytes = shape.kv_bytes_per_token / engine.tensor_parallel_size
+    if planned.get("kv_cache_dtype") not in (None, "auto"):
+        token_bytes /= shape.plain_bytes
+    weights_gib = max(log.model_gib, default=0.0)
+    for tokens in log.kv_cache_tokens if memory_gib else ():
+        if tokens * token_bytes / 2**30 + weights_gib > most_gib:
+            observed = f"a KV cache of {tokens} tokens, beside {weights_gib:g} GiB of weights"
+            yield fail(SERVER_LOG, observed, f"what fits into {most_gib:.1f} GiB a GPU")
+
+
+def _share(planned: str | None) -> float:
+    """Return the share of a GPU's memory that vLLM may use; all of it if none is told."""
+    words = _DEFAULT_SHARE if planned is None else planned
+    return float(words) if _SHARE.fullmatch(words) else 1.0
+
+
+def _concurrency(log: ServerLog) -> Iterator[Problem]:
+    """Hold how many longest requests fit into the cache against its tokens, as rounded."""
+    for times in log.max_concurrency if log.kv_cache_tokens and log.context_limits else ():
+        fitting = (
+            abs(times * limit - tokens) <= _CPU_BLOCK_TOKENS + CONCURRENCY_STEP * limit
+            for limit in log.context_limits
+            for tokens in log.kv_cache_tokens
+        )
+        if not any(fitting):
+            observed = f"room for {times:g} requests of the longest"
+            yield fail(SERVER_LOG, observed, "the cache's tokens over the context limit")
+
+
+def _loaded(engine: Engine, shape: Shape, log: ServerLog) -> Iterator[Problem]:
+    """Hold the weights that each rank says it has loaded against the model's, by its shape.
+
+    Roughly: what kernels add to them, and what ranks hold in common, was not seen.
+    """
+    model_bytes = physics.step_bytes(shape, shape.experts)
+    model_bytes += shape.output_weights * shape.plain_bytes  # the embedding has as many
+    each_gib = model_bytes / engine.tensor_parallel_size / 2**30
+    for gib in log.model_gib:
+        if not each_gib * LEAST_LOADED <= gib <= each_gib * MOST_LOADED:
+            expected = f"about {each_gib:.2f} on each of {engine.tensor_parallel_size}"
+            yield fail(SERVER_LOG, f"{gib:g} GiB of weights loaded", expected)
 
 
 def _weights(evidence: Evidence, engine: Engine, log: ServerLog) -> Iterator[Problem]:

@@ -53,7 +53,7 @@ _ALWAYS = {
     "pipeline_parallel_size": "1",
     "data_parallel_size": "1",
 }
-_OF_TWINS = {"quantization": "None", "kv_cache_dtype": "auto"}
+_OF_TWINS = {"quantization": "None"}
 """Twins are not quantized; in which words an engine tells how the article's models are, was not
 seen."""
 
@@ -199,10 +199,16 @@ def _config(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
 
 def _settings(engine: Engine) -> Mapping[str, str]:
     """Return the settings that an engine of vLLM 0.17 ends up with, started as planned."""
-    wanted = {**_ALWAYS, "tensor_parallel_size": str(engine.tensor_parallel_size)}
+    planned = planned_options(engine.command)
+    wanted = {
+        **_ALWAYS,
+        "tensor_parallel_size": str(engine.tensor_parallel_size),
+        "kv_cache_dtype": planned.get("kv_cache_dtype") or "auto",
+        "enforce_eager": str("enforce_eager" in planned),
+    }
     if engine.device is Device.CPU:
         wanted |= _OF_TWINS
-    if (dtype := planned_options(engine.command).get("dtype")) in _DTYPES:
+    if (dtype := planned.get("dtype")) in _DTYPES:
         wanted["dtype"] = f"torch.{dtype}"
     return wanted
 

@@ -43,6 +43,9 @@ def _transport(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
             yield from _gloo(engine, server)
         case Transport.NVLINK | Transport.SHARED_MEMORY | Transport.SOCKET:
             yield from _channels(engine, ranks)
+            yield from _world(engine, server)
+            if not evidence.document.plan.rehearsal:
+                yield from _backend(server, "nccl")
 
 
 def _channels(engine: Engine, log: NcclLog | None) -> Iterator[Problem]:
@@ -84,13 +87,17 @@ def _world(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
             yield fail(bundle.SERVER_LOG, f"{world.size} ranks", expected)
 
 
+def _backend(log: ServerLog | None, expected: str) -> Iterator[Problem]:
+    for world in () if log is None or unread(log) is not None else log.worlds:
+        if world.backend != expected:
+            yield fail(bundle.SERVER_LOG, f"backend {clip(world.backend)}", f"backend {expected}")
+
+
 def _gloo(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
     """On CPU vLLM has a way through shared memory besides Gloo, and says when it is disabled."""
     if log is None or unread(log) is not None or not log.worlds:
         return  # which has been said
-    for world in log.worlds:
-        if world.backend != "gloo":
-            yield fail(bundle.SERVER_LOG, f"backend {clip(world.backend)}", "backend gloo")
+    yield from _backend(log, "gloo")
     if not log.cpu_shm_disabled:
         observed = "the log does not say that the way through shared memory is disabled"
         yield unchecked(bundle.SERVER_LOG, observed, "Gloo alone")

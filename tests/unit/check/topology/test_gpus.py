@@ -84,6 +84,7 @@ def test_a_slowdown_counts_where_it_touches_the_figures(
         (350.0, 350.0, PASS),
         (349.5, 350.0, PASS),
         (400.0, 350.0, PASS),
+        (700.0, 350.0, PASS),
         (100.0, 350.0, WARN),
         (100.0, None, UNCHECKED),
         (None, 350.0, UNCHECKED),
@@ -223,11 +224,13 @@ def test_telemetry_that_cannot_be_read_is_not_used() -> None:
         (9501, 9751, PASS),
         (5001, 9751, WARN),
         (405, 9751, WARN),
+        (10251, 9751, WARN),
+        (0, 9751, FAIL),
         (5001, None, PASS),
         (None, 9751, PASS),
     ],
 )
-def test_a_memory_that_was_locked_low_is_said(
+def test_a_memory_that_was_clocked_otherwise_is_said(
     clock_mhz: int | None, most_mhz: int | None, expected: Outcome
 ) -> None:
     made = draft(PCIE)

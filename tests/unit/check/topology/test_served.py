@@ -11,8 +11,17 @@ from kit.check.verify import verify
 from kit.edge import checkout
 from kit.models import Twin
 from tests.cases import topologies
-from tests.cases.cards import each_sample
-from tests.factory import KNOWN, SHIPPED, TWIN, Draft, Settings, draft, outcomes_of
+from tests.cases.cards import each_card, each_sample
+from tests.factory import (
+    KNOWN,
+    SHIPPED,
+    TWIN,
+    Draft,
+    Settings,
+    change_plan,
+    draft,
+    outcomes_of,
+)
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
 MOE = Settings(topology="tp1", model="moe")
@@ -60,6 +69,8 @@ def test_a_log_that_names_no_model_cannot_be_held() -> None:
 
 def test_without_telemetry_nobody_knows_what_a_card_holds() -> None:
     made = respelled(b"123,456 tokens", b"99,999,984 tokens")
+    assert made.server_log is not None
+    made.server_log = made.server_log.replace(b" 3.77x", b" 3051.76x")
     made.metrics = {
         name: text.replace(b'num_gpu_blocks="7716"', b'num_gpu_blocks="6249999"')
         for name, text in made.metrics.items()
@@ -146,3 +157,37 @@ def test_every_engine_of_the_checkout_serves_the_folder_of_its_model() -> None:
 def test_the_folder_that_a_command_serves(command: tuple[str, ...], folder: str | None) -> None:
     engine = SHIPPED.engines["cpu-tp1", TWIN.id]
     assert served._served(replace(engine, command=command)) == folder
+
+
+@pytest.mark.parametrize(
+    ("gib", "expected"), [("16.9", PASS), ("12", PASS), ("8.45", FAIL), ("34", FAIL)]
+)
+def test_as_many_weights_are_loaded_as_the_model_has(gib: str, expected: Outcome) -> None:
+    made = draft(MOE)
+    assert made.server_log is not None
+    line = f"INFO 03-06 12:00:00 [gpu_model_runner.py:4364] Model loading took {gib} GiB memory\n"
+    made.server_log += line.encode()
+    each_card(made, memory_bytes=48 * 2**30)  # so that the cache fits, too
+    assert outcomes(made) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"), [(b" 3.77x", PASS), (b" 3.76x", PASS), (b" 4.00x", FAIL)]
+)
+def test_the_longest_requests_that_fit_are_those_of_the_cache(
+    told: bytes, expected: Outcome
+) -> None:
+    assert outcomes(respelled(b" 3.77x", told)) == {expected}
+
+
+@pytest.mark.parametrize(("share", "expected"), [("0.92", PASS), ("0.40", FAIL), ("x", PASS)])
+def test_the_cache_fits_into_the_share_of_memory_that_was_planned(
+    share: str, expected: Outcome
+) -> None:
+    """Of 24 GiB, 123,456 tokens take 11.3."""
+    made = draft(MOE)
+    engine = made.document.plan.engine
+    assert engine is not None
+    command = (one.replace("0.92", share) for one in engine.command)
+    change_plan(made, engine=replace(engine, command=tuple(command)))
+    assert outcomes(made) == {expected}
