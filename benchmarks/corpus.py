@@ -112,7 +112,11 @@ def _spell(made: Draft, shipped: Shipped) -> None:
 
 
 def _pad(made: Draft, noise: random.Random) -> None:
-    made.metrics = {name: text + _histograms(noise) for name, text in made.metrics.items()}
+    padding = b""
+    for name, text in made.metrics.items():
+        if name.endswith("-after") or not padding:  # between passes nothing moves
+            padding = _histograms(noise)
+        made.metrics[name] = text + padding
     if made.telemetry is not None:
         samples = made.telemetry.samples
         made.telemetry = replace(

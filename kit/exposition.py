@@ -7,10 +7,11 @@ which is what lets a verifier read hundreds of bundles a second.
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TypeAlias
 
+import msgspec
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
 from kit.kept import kept
@@ -90,6 +91,56 @@ _BUCKET = re.compile(rb'le="([0-9]{1,6}\.[0-9]|\+Inf)"[^}\n]{0,256}\} ([0-9]{1,1
 _BUCKETS_LIMIT_BYTES = 16 * 2**10
 
 _LABEL = re.compile(rb'[{,]([a-z_]{1,64})="([^"\\\n]{0,256})"')
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What the checks read of an exposition.
+
+    `totals` are those of `WITNESSES` and `latency_counts` the requests by `E2E_BOUNDS_S`;
+    `served_name` is the name that the model is served under, empty if not told, and `cache_config`
+    the labels of `CACHE_CONFIG`.
+    """
+
+    totals: Mapping[str, float]
+    latency_counts: tuple[float, ...]
+    served_name: str
+    cache_config: Labels
+
+
+class Reader:
+    """Reads a server's expositions, one after another.
+
+    Between two passes nothing moves but what a server's process tells of itself, before all else:
+    what follows is then the same, and not read twice.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[bytes, Told] | None = None
+
+    def read(self, exposition: bytes) -> Told:
+        """Return what an exposition tells."""
+        rest = _without_process(exposition)
+        if self._last is None or rest is None or rest != self._last[0]:
+            told = _told(exposition)
+            self._last = None if rest is None else (rest, told)
+            return told
+        return self._last[1]
+
+
+def _without_process(exposition: bytes) -> bytes | None:
+    """Return an exposition from the engine's first sample on; None if another is before it."""
+    begun = exposition.find(b"\nvllm:")
+    is_usual = exposition.startswith(b"#") and begun > 0
+    return exposition[begun:] if is_usual and b"\nhttp_" not in exposition[:begun] else None
+
+
+def _told(exposition: bytes) -> Told:
+    return Told(
+        totals=totals(exposition, WITNESSES),
+        latency_counts=latency_counts(exposition),
+        served_name=dict(labels(exposition, STARTED)).get("model_name", ""),
+        cache_config=labels(exposition, CACHE_CONFIG),
+    )
 
 
 def totals(exposition: bytes, names: Iterable[str]) -> dict[str, float]:

@@ -1,15 +1,16 @@
 """What the tiers above the bytes look at: document, records by pass, and the server's counters."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from kit import bundle, exposition, nccl, serverlog, telemetry
 from kit.bundle import Document, Runtime
 from kit.canonical import NotCanonical
 from kit.containers import HostFacts
 from kit.detokenizer import Detokenizer
-from kit.exposition import Labels
+from kit.exposition import Labels, Told
 from kit.hardware import Gpu
 from kit.models import Model
 from kit.nccl import NcclLog
@@ -18,6 +19,8 @@ from kit.record import Moment, Phase, Record
 from kit.serverlog import ServerLog
 from kit.spec import Suite
 from kit.telemetry import Sample, Telemetry
+
+T = TypeVar("T")
 
 ROUNDING_S = 2e-6
 """The client rounds times to 1 microsecond; a sum of three of them can be off by 1.5."""
@@ -165,8 +168,14 @@ def _moves(before: Counters, after: Counters) -> Counters:
     }
 
 
-def observe(logs: Mapping[str, bytes]) -> Observed:
-    """Read the texts of a bundle's logs and telemetry, by the names of `bundle.LOGS`."""
+def observe(
+    logs: Mapping[str, bytes], metrics: Mapping[MetricsKey, Told] | None = None
+) -> Observed:
+    """Read the texts of a bundle's logs and telemetry, by the names of `bundle.LOGS`.
+
+    `metrics` are what its expositions tell.
+    """
+    told = metrics or {}
     server, ranks = logs.get(bundle.SERVER_LOG), logs.get(bundle.NCCL_LOG)
     samples, fault = None, None
     if bundle.TELEMETRY in logs:
@@ -179,7 +188,14 @@ def observe(logs: Mapping[str, bytes]) -> Observed:
         nccl_log=None if ranks is None else nccl.read(ranks),
         telemetry=samples,
         telemetry_fault=fault,
+        latency_counts={key: one.latency_counts for key, one in told.items()},
+        served_names=_distinct(one.served_name for one in told.values()),
+        cache_configs=_distinct(one.cache_config for one in told.values()),
     )
+
+
+def _distinct(values: Iterable[T]) -> tuple[T, ...]:
+    return tuple(filter(None, dict.fromkeys(values)))
 
 
 def went_through(evidence: Evidence, one: Pass) -> bool:

@@ -6,7 +6,7 @@ RFC 8493 (BagIt), narrowed: one payload layout, tag files with one spelling, no 
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -17,7 +17,6 @@ from kit.check.evidence import Counters, MetricsKey, Observed, observe
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings
 from kit.check.refusal import Refusal
-from kit.exposition import Labels
 from kit.record import Moment, Phase
 
 MANIFEST_LIMIT_BYTES = 2**20
@@ -26,6 +25,8 @@ METRICS_LIMIT_BYTES = 2 * 2**20
 
 INFLATED_TOTAL_LIMIT_BYTES = 256 * 2**20
 """A bundle of small files that each inflate to the limit must not keep a verifier busy for long."""
+
+_PHASES = tuple(phase.value for phase in Phase)
 
 _MANIFEST_LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^\n]+)")
 _REQUIRED = (bundle.DOCUMENT, bundle.RECORDS, *bundle.TAG_FILES, bundle.TAG_MANIFEST)
@@ -110,14 +111,12 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
         for name, data in files.items()
         if name.startswith("data/")
     }
-    metrics: dict[MetricsKey, Counters] = {}
-    latency_counts: dict[MetricsKey, tuple[float, ...]] = {}
-    served_names: dict[str, None] = {}
-    cache_configs: dict[Labels, None] = {}
+    metrics: dict[MetricsKey, exposition.Told] = {}
+    reader = exposition.Reader()
     logs: dict[str, bytes] = {}
     problems: list[Problem] = []
     left = INFLATED_TOTAL_LIMIT_BYTES
-    for name in sorted(files):
+    for name in sorted(files, key=_in_time):
         match = bundle.METRICS.fullmatch(name)
         if match is None and name not in bundle.LOGS:
             continue
@@ -133,25 +132,25 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
             logs[name] = text
         else:
             key = (Phase(match["phase"]), int(match["number"]), Moment(match["moment"]))
-            metrics[key] = exposition.totals(text, exposition.WITNESSES)
-            latency_counts[key] = exposition.latency_counts(text)
-            cache_configs[exposition.labels(text, exposition.CACHE_CONFIG)] = None
-            told = dict(exposition.labels(text, exposition.STARTED))
-            served_names[told.get("model_name", "")] = None
+            metrics[key] = reader.read(text)
     return Bag(
         digests=digests,
         manifest=bundle.manifest_from(
             {name: digests[name] for name in digests if bundle.is_plain_name(name)}
         ),
-        metrics=metrics,
-        observed=replace(
-            observe(logs),
-            latency_counts=latency_counts,
-            served_names=tuple(filter(None, served_names)),
-            cache_configs=tuple(filter(None, cache_configs)),
-        ),
+        metrics={key: told.totals for key, told in metrics.items()},
+        observed=observe(logs, metrics),
         problems=tuple(problems),
     )
+
+
+def _in_time(name: str) -> tuple[int, int, bool, str]:
+    """Return what to sort files by: those of metrics follow each other as they were read."""
+    match = bundle.METRICS.fullmatch(name)
+    if match is None:
+        return -1, 0, False, name
+    phase, moment = _PHASES.index(match["phase"]), match["moment"]
+    return phase, int(match["number"]), moment == Moment.AFTER.value, name
 
 
 def _refused(refused: Sequence[Refusal], code: Code) -> Iterator[Problem]:

@@ -208,3 +208,29 @@ def test_requests_are_told_by_their_latency() -> None:
 def test_latencies_of_any_bytes_can_be_read(text: bytes) -> None:
     name = b"\nvllm:e2e_request_latency_seconds"
     assert exposition.latency_counts(name + b"_bucket{" + text + name + b"_count") == ()
+
+
+PROCESS = b"# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %d.0\n"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([PROCESS % 1, PROCESS % 2, b"", b"# x\nhttp_a 1\n", CONFIG]),
+            st.sampled_from([CONFIG, CONFIG.replace(b"32", b"16"), b"vllm:x 1\n", b""]),
+        ),
+        max_size=6,
+    )
+)
+def test_expositions_that_are_read_in_turn_are_read_as_each_alone(
+    parts: list[tuple[bytes, bytes]],
+) -> None:
+    reader = exposition.Reader()
+    for first, rest in parts:
+        assert reader.read(first + rest) == exposition.Reader().read(first + rest)
+
+
+def test_what_only_the_process_tells_is_passed_over() -> None:
+    reader = exposition.Reader()
+    assert reader.read(PROCESS % 1 + CONFIG) is reader.read(PROCESS % 2 + CONFIG)
+    assert all(name.startswith(("vllm:", "http_")) for name in exposition.WITNESSES)
