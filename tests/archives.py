@@ -193,6 +193,7 @@ _MAKERS: tuple[tuple[str, Code, Callable[[], bytes]], ...] = (
     ("two-bags", ARCHIVE, lambda: zstd_of(bag(), bag(folder="bundle-2"))),
     ("bag-in-a-bag", ARCHIVE, lambda: zstd_of(bag(folder="."), bag())),
     ("folder-with-content", ARCHIVE, lambda: zstd_of(bag(), member("d", b"x", type=b"5"))),
+    ("folder-by-its-name", ARCHIVE, lambda: zstd_of(member(f"{FOLDER}/", type=b"\0"), bag())),
     ("window", ARCHIVE, lambda: with_window(28)),
     ("largest-window", ARCHIVE, lambda: with_window(31)),
     ("huge-size", SIZE, lambda: zstd_of(patched(member(f"{FOLDER}/f"), 124, b"7" * 11 + b"\0"))),

@@ -49,6 +49,9 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _END = bytes(tarfile.BLOCKSIZE)
 
+_TYPE_AT = 156
+"""Where a header tells what its member is (POSIX.1-2017, pax, "ustar Header Block")."""
+
 _RECORD = re.compile(rb"(?P<length>[1-9][0-9]{0,4}) (?P<key>[^=\n]+)=")
 _PATH = "path"
 _OF_NO_ACCOUNT = ("atime", "comment", "ctime", "gid", "gname", "mtime", "uid", "uname")
@@ -217,10 +220,14 @@ class _Members:
 
 
 def _header(block: bytes) -> tarfile.TarInfo:
+    """Read a header; of the oldest form, in which a folder is a file with a slash, files only."""
     try:
-        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
         raise _Broken(f"no header of tar where one should be: {error}") from error
+    if header.isdir() and block[_TYPE_AT : _TYPE_AT + 1] != tarfile.DIRTYPE:
+        raise _Broken(f"{_shown(header.name)} is a folder by its name alone")
+    return header
 
 
 def _name_of_records(content: bytes) -> str | None:
