@@ -46,6 +46,9 @@ METRICS = re.compile(
 
 INFLATED_LIMIT_BYTES = 256 * 2**20
 
+COMPRESSED_LIMIT_BYTES = 64 * 2**20
+"""Of one gzip member; what the kit seals of a log has no more before it is compressed."""
+
 
 class Status(Enum):
     """Whether the run went to its end; a partial bundle holds all that was recorded before."""
@@ -277,6 +280,8 @@ def compress(data: bytes) -> bytes:
 
 def inflate(data: bytes, limit_bytes: int = INFLATED_LIMIT_BYTES) -> bytes:
     """Return what one gzip member holds; raise ValueError for anything else, or above the limit."""
+    if len(data) > COMPRESSED_LIMIT_BYTES:  # zlib copies what it cannot read
+        raise Oversized(f"more than {COMPRESSED_LIMIT_BYTES} bytes, compressed")
     stream = zlib_ng.decompressobj(wbits=31)
     try:
         inflated = stream.decompress(data, limit_bytes + 1)  # to zlib, 0 is no limit at all

@@ -266,6 +266,19 @@ def test_a_bomb_takes_no_more_memory_than_the_limit() -> None:
     assert peak_bytes < 8 * 2**20
 
 
+@pytest.mark.parametrize("begin", [b"plain text", bundle.compress(b"text"), b"\x1f\x8b\x08"])
+def test_a_member_that_is_too_large_is_not_begun(begin: bytes) -> None:
+    data = begin.ljust(bundle.COMPRESSED_LIMIT_BYTES + 1, b"\0")
+    tracemalloc.start()
+    try:
+        with pytest.raises(Oversized, match="compressed"):
+            bundle.inflate(data)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 2**20
+
+
 DAMAGED = bundle.compress(b"a text that repeats, a text that repeats, and one that ends")
 
 
