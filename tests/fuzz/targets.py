@@ -27,12 +27,15 @@ from kit import (
     serverlog,
     telemetry,
 )
+from kit.audit.audit import audit
+from kit.audit.data import check as check_files
+from kit.audit.raw import COLUMNS
 from kit.bundle import Document, Runtime
 from kit.canonical import NotCanonical
 from kit.check.finding import Verdict
 from kit.check.verify import verify
 from kit.containers import HostFacts
-from kit.edge import archive, disk
+from kit.edge import archive, checkout, disk
 from kit.errors import SpecError
 from kit.formula import BadFormula
 from kit.plan import Dialect
@@ -54,6 +57,7 @@ LINES = {
     for name, text in GPU_FILES.items()
     if name in JSON_FILES
 }
+PUBLISHED, FACTS = checkout.references(), checkout.facts()
 EDITS = 8
 SMALL_BYTES = 16 * 2**10
 SSE_LIMIT_BYTES = 4096
@@ -183,7 +187,15 @@ def _formula(data: bytes) -> None:
 def _reference(data: bytes) -> None:
     for name in ("x.toml", "x.json"):
         with suppress(SpecError):
-            reference.all_claims(reference.parse(data, name))
+            found = reference.parse(data, name)
+            reference.all_claims(found)
+            audit(found, PUBLISHED, FACTS, {})
+
+
+def _data_files(data: bytes) -> None:
+    one = PUBLISHED["article-part-1"]
+    for name in ("swarm-moe-tp1.csv", "bench-coding-results.json"):
+        assert list(check_files(one, PUBLISHED, None, {name: data}))
 
 
 def _tokenizer(data: bytes) -> None:
@@ -197,6 +209,12 @@ def _references() -> Iterable[bytes]:
     for path in (ROOT / "results" / "published").glob("*.toml"):
         yield path.read_bytes()
         yield msgspec.json.encode(tomllib.loads(path.read_text()))
+
+
+def _swarms() -> Iterable[bytes]:
+    header = ",".join(COLUMNS).encode()
+    yield header + b"\n1,1,a,1000,9.5,stop,9.5\n2,1,a,10,1,stop,4\n2,1,b,20,3,length,4\n"
+    yield b'{"metadata":{"date":"2026-03-06"},"results":{"a":{"avg_tps":1.5,"gpu_mem_mb":[1]}}}'
 
 
 def _formulas() -> Iterable[bytes]:
@@ -269,6 +287,7 @@ TARGETS = {
     "events": Target(feed=_events, seeds=lambda: [b"\2: x\r\ndata: a\ndata:b\n\nid: 1\n\n"]),
     "formula": Target(feed=_formula, seeds=_formulas),
     "reference": Target(feed=_reference, seeds=_references),
+    "data-files": Target(feed=_data_files, seeds=_swarms),
     "tokenizer": Target(feed=_tokenizer, seeds=_tokenizers),
     "answers": Target(feed=_answers, seeds=_chat_seeds),
 }
