@@ -58,22 +58,6 @@ def test_chunks_that_hold_other_counts_cannot_be_checked_without_token_ids() -> 
     assert _outcome("chunks", made) is UNCHECKED
 
 
-@pytest.mark.parametrize(("late_s", "expected"), [(-1e-6, PASS), (-5e-6, FAIL), (1.0, PASS)])
-def test_requests_may_touch_within_rounding(late_s: float, expected: Outcome) -> None:
-    made = draft()
-    earlier = made.records[-2]
-    change_record(made, -1, sent_s=round(earlier.sent_s + earlier.wall_s + late_s, 6))
-    assert _outcome("overlap", made) is expected
-
-
-@pytest.mark.parametrize(("step_s", "expected"), [(0.0, PASS), (1.9, PASS), (-3.0, WARN)])
-def test_a_step_of_the_clock_is_a_warning(step_s: float, expected: Outcome) -> None:
-    made = draft()
-    clock = made.document.clock
-    made.document = replace(made.document, clock=replace(clock, end_utc=utc(clock.end_s + step_s)))
-    assert _outcome("clock", made) is expected
-
-
 def _slower(seconds: float) -> Callable[[Draft], None]:
     def change(made: Draft) -> None:
         """Spend this much more on the last request, after which nothing is sent."""
