@@ -494,6 +494,7 @@ def host_facts(document: Document, settings: Settings) -> HostFacts:
     gpus = DeviceRequest(
         driver="nvidia", device_ids=tuple(map(str, range(ranks))), capabilities=("gpu",)
     )
+    looks = replace(gpus, capabilities=("utility",))
     on_gpu = settings.engine.device is Device.GPU
     return HostFacts(
         host_id=document.host_id,
@@ -502,6 +503,7 @@ def host_facts(document: Document, settings: Settings) -> HostFacts:
         containers=(
             _container(f"client-{settings.model}"),
             _container(settings.model, *([gpus] if on_gpu else [])),
+            *([_container(f"telemetry-{settings.model}", looks)] if on_gpu else []),
         ),
         model_files=document.engine.model_files or (),
         gpu_processes=() if on_gpu else None,

@@ -212,9 +212,7 @@ def no_nccl_log_and_not_a_word_about_it(made: Draft) -> None:
 
 def _serving(made: Draft, **changes: object) -> None:
     """Change what the host says of the engine's container."""
-    assert made.host_facts is not None
-    client, engine = made.host_facts.containers
-    made.host_facts = replace(made.host_facts, containers=(client, replace(engine, **changes)))
+    _containers(made, lambda told: (told[0], replace(told[1], **changes), *told[2:]))
 
 
 def images_on_another_base(made: Draft) -> None:
@@ -248,7 +246,7 @@ def no_client(made: Draft) -> None:
 
 def gpus_for_the_client(made: Draft) -> None:
     _containers(
-        made, lambda told: (replace(told[0], device_requests=told[1].device_requests), told[1])
+        made, lambda told: (replace(told[0], device_requests=told[1].device_requests), *told[1:])
     )
 
 
