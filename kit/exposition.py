@@ -61,6 +61,9 @@ WITNESSES = (*STEADY, HTTP_SUM, HTTP_COUNT, HTTP_BY_HANDLER_SUM, STARTED)
 """The samples that the checks hold against the client's records. Those of HTTP are counted once a
 response has been sent (prometheus-fastapi-instrumentator), and so may come a moment late."""
 
+FINISHED = "vllm:request_success_total"
+"""Requests that went through, by why they ended."""
+
 CACHE_CONFIG = "vllm:cache_config_info"
 """Its labels tell how the engine's KV cache was set up."""
 
@@ -90,19 +93,27 @@ _E2E = b"vllm:e2e_request_latency_seconds"
 _BUCKET = re.compile(rb'le="([0-9]{1,6}\.[0-9]|\+Inf)"[^}\n]{0,256}\} ([0-9]{1,12}\.0)\n')
 _BUCKETS_LIMIT_BYTES = 16 * 2**10
 
+_REASON = re.compile(
+    rb'\n[a-z:_]{1,64}\{[^}\n]{0,256}finished_reason="([a-z]{1,20})"[^}\n]{0,256}\} '
+    rb"([0-9]{1,12}\.0)"
+)
+_FINISHED_LIMIT_BYTES = 4 * 2**10
+
 _LABEL = re.compile(rb'[{,]([a-z_]{1,64})="([^"\\\n]{0,256})"')
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What the checks read of an exposition.
 
-    `totals` are those of `WITNESSES` and `latency_counts` the requests by `E2E_BOUNDS_S`;
+    `totals` are those of `WITNESSES`, `latency_counts` the requests by `E2E_BOUNDS_S`, and
+    `finished` the requests by why they ended, in vLLM's words (`stop`, `length` and others);
     `served_name` is the name that the model is served under, empty if not told, and `cache_config`
     the labels of `CACHE_CONFIG`.
     """
 
     totals: Mapping[str, float]
     latency_counts: tuple[float, ...]
+    finished: Mapping[str, float]
     served_name: str
     cache_config: Labels
 
@@ -138,6 +149,7 @@ def _told(exposition: bytes) -> Told:
     return Told(
         totals=totals(exposition, WITNESSES),
         latency_counts=latency_counts(exposition),
+        finished=finished(exposition),
         served_name=dict(labels(exposition, STARTED)).get("model_name", ""),
         cache_config=labels(exposition, CACHE_CONFIG),
     )
@@ -179,6 +191,21 @@ def _labels(line: bytes) -> Labels:
     return tuple(
         (name.decode(), value.decode("utf-8", "replace")) for name, value in _LABEL.findall(line)
     )
+
+
+def finished(exposition: bytes) -> Mapping[str, float]:
+    """Return how many requests ended by each reason; nothing of more lines than there are reasons.
+
+    A comment follows the last of them.
+    """
+    begun = exposition.find(b"\n%s{" % FINISHED.encode())
+    end = exposition.find(b"\n#", begun, begun + _FINISHED_LIMIT_BYTES)
+    return _by_reason(exposition[begun:end]) if 0 <= begun < end else {}
+
+
+@kept(entries=64, longest=2048)
+def _by_reason(block: bytes) -> Mapping[str, float]:
+    return {reason.decode(): float(count) for reason, count in _REASON.findall(block)}
 
 
 def latency_counts(exposition: bytes) -> tuple[float, ...]:

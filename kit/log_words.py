@@ -19,6 +19,7 @@ Initializing a V1 LLM engine (v0.17.0) with config: model= speculative_config=No
 dtype=torch.bfloat16 dtype=torch.float16 dtype=torch.float32 max_seq_len= load_format=auto
 tensor_parallel_size= pipeline_parallel_size= data_parallel_size= disable_custom_all_reduce=True
 quantization=None awq_marlin compressed-tensors fp8 kv_cache_dtype=auto device_config=cuda cpu
+enforce_eager=False
 Resolved architecture: Qwen3MoeForCausalLM Qwen2ForCausalLM
 GPU KV cache size: 1 tokens
 Maximum concurrency for 1 tokens per request:
@@ -44,6 +45,7 @@ NVL[48.0]
 vllm:cache_config_info{block_size="16",cache_dtype="auto",cpu_kvcache_space_bytes="1",engine="0",
 enable_prefix_caching="True",gpu_memory_utilization="0.9",num_gpu_blocks="1",
 num_gpu_blocks_override="None"} vllm:e2e_request_latency_seconds_bucket{le="+Inf",model_name="moe"}
+vllm:request_success_total{finished_reason="stop"} {finished_reason="length"}
 moe dense mini server python
 """
 """What `kit.serverlog`, `kit.nccl` and `kit.exposition` read, with what stands in those places."""

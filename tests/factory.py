@@ -6,6 +6,7 @@ look for the code that names the change.
 
 import dataclasses
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -262,6 +263,7 @@ class FakeServer:
         )
     )
     latencies_s: list[float] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     started_s: float = field(init=False)
 
@@ -315,6 +317,7 @@ class FakeServer:
             f"vllm:generation_tokens_created{label} {self.started_s!r}",
             f"vllm:prompt_tokens_total{label} {self.counters['prompt']}",
             f"vllm:prefix_cache_hits_total{label} {self.counters['hits']}",
+            *self._finished(label),
             *e2e_buckets(self.latencies_s),
             f"vllm:e2e_request_latency_seconds_count{label} {self.counters['requests']}",
             f"vllm:e2e_request_latency_seconds_sum{label} {self.counters['end_to_end_s']}",
@@ -335,6 +338,16 @@ class FakeServer:
             generated, prompt = self.noise.randrange(1, 50), self.noise.randrange(1, 50)
             self._count(generated, prompt, 4, (0.5, 1.5), 50)
         return ("\n".join(lines) + "\n").encode()
+
+    def _finished(self, label: str) -> list[str]:
+        """Return the requests by why they ended, and the comment that follows."""
+        counts = {"stop": 0, "length": 0, "abort": 0, "error": 0} | Counter(self.ended)
+        inner = label.strip("{}")
+        lines = [
+            f'vllm:request_success_total{{finished_reason="{reason}",{inner}}} {count}.0'
+            for reason, count in counts.items()
+        ]
+        return ["# TYPE vllm:request_success_total counter", *lines, "# TYPE a histogram"]
 
     def _cache_config(self) -> str:
         """Return the configuration of the KV cache, as labels."""
@@ -384,6 +397,7 @@ class FakeServer:
         hits: int,
         first_and_last_s: tuple[float, float],
         budget: int,
+        ended: FinishReason = FinishReason.LENGTH,
     ) -> None:
         first_s, last_s = first_and_last_s
         self.counters["generation"] += generated
@@ -392,6 +406,7 @@ class FakeServer:
         self.counters["requests"] += 1
         self.counters["end_to_end_s"] += last_s
         self.latencies_s.append(last_s)
+        self.ended.append(ended.value)
         self.counters["first_token_s"] += first_s
         self.counters["between_tokens_s"] += last_s - first_s
         self.counters["steps"] += generated - 1

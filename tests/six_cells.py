@@ -153,7 +153,9 @@ class Machine:
         self.seen.add(request.prompt_id)
         first_s = 0.9 * TTFT_S[self.shape.name.model]
         first_and_last_s = (first_s, seconds - self._way())
-        self.counters._count(tokens, PROMPT_TOKENS, cached, first_and_last_s, self.budget)
+        self.counters._count(
+            tokens, PROMPT_TOKENS, cached, first_and_last_s, self.budget, FinishReason.STOP
+        )
         ids = tuple(self.noise.randrange(1000) for _ in range(tokens))
         record = Record(
             phase=request.phase,

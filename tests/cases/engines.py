@@ -6,6 +6,7 @@ from itertools import accumulate
 from msgspec.structs import replace
 
 from kit.bundle import Runtime
+from kit.record import FinishReason
 from tests.factory import Draft, change_record
 
 
@@ -29,6 +30,11 @@ def whole_prompts_from_the_cache(made: Draft) -> None:
         if record.cached_tokens:
             change_record(made, position, cached_tokens=record.prompt_tokens)
     _count_hits(made)
+
+
+def a_response_that_ended_by_itself(made: Draft) -> None:
+    """It did not: it was as long as it could be."""
+    change_record(made, 4, finish_reason=FinishReason.STOP)
 
 
 def part_of_a_block_from_the_cache(made: Draft) -> None:

@@ -129,6 +129,7 @@ def _exposition(data: bytes) -> None:
     found = exposition.totals(data, exposition.WITNESSES)
     assert all(math.isfinite(value) for value in found.values())
     assert len(exposition.latency_counts(data)) in (0, len(exposition.E2E_BOUNDS_S))
+    assert all(count >= 0 for count in exposition.finished(data).values())
     for name in (exposition.STARTED, exposition.CACHE_CONFIG):
         assert all(label and '"' not in value for label, value in exposition.labels(data, name))
 

@@ -210,6 +210,20 @@ def test_latencies_of_any_bytes_can_be_read(text: bytes) -> None:
     assert exposition.latency_counts(name + b"_bucket{" + text + name + b"_count") == ()
 
 
+ENDED = b"""# TYPE vllm:request_success_total counter
+vllm:request_success_total{engine="0",finished_reason="stop",model_name="mini"} 1.0
+vllm:request_success_total{engine="0",finished_reason="length",model_name="mini"} 10.0
+# HELP vllm:request_success_created Count of successfully processed requests.
+vllm:request_success_created{engine="0",finished_reason="stop",model_name="mini"} 1.79e+09
+"""
+
+
+def test_requests_are_told_by_why_they_ended() -> None:
+    assert exposition.finished(ENDED) == {"stop": 1.0, "length": 10.0}
+    assert exposition.finished(ENDED.partition(b"# HELP")[0]) == {}
+    assert exposition.finished(ENDED.replace(b"# HELP", 5_000 * b"\n" + b"# HELP")) == {}
+
+
 PROCESS = b"# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %d.0\n"
 
 

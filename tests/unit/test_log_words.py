@@ -11,6 +11,7 @@ from kit import exposition, log_words, nccl, serverlog
 from kit.bundle import Runtime
 from kit.edge import checkout
 from kit.plan import Plan
+from kit.record import FinishReason
 from kit.redact import redact
 from tests.factory import Draft, Settings, draft
 
@@ -47,7 +48,9 @@ def read(text: bytes) -> object:
     """Return all that is read of any evidence."""
     labels = [exposition.labels(text, name) for name in LABELLED]
     counted = exposition.latency_counts(text), exposition.totals(text, exposition.WITNESSES)
-    return serverlog.read(text), nccl.read(text), labels, counted
+    by_reason = exposition.finished(text)
+    ended = [by_reason.get(reason.value) for reason in FinishReason]
+    return serverlog.read(text), nccl.read(text), labels, counted, ended
 
 
 def evidence(one: Draft) -> list[bytes]:

@@ -3,6 +3,8 @@
 Usage against token ids and chunks, the server's counters against the records.
 """
 
+import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from operator import itemgetter
@@ -12,6 +14,7 @@ from kit.check.codes import Code
 from kit.check.evidence import Counters, Evidence, Pass, counted_alone, subject_of, went_through
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, fail, findings, shown, unchecked, warn
+from kit.record import FinishReason, Moment
 
 _TOKENS = itemgetter(1)
 """Of a chunk."""
@@ -88,6 +91,20 @@ def _server_counters(evidence: Evidence) -> Iterator[Problem]:
                 gravity = _gravity(evidence, moved, expected, alone=alone)
                 wanted = f"{expected}, the sum over the pass's records"
                 yield gravity(one.name, f"{counter} {observed}", wanted)
+        if evidence.is_own_engine:
+            yield from _finished(evidence, one)
+
+
+def _finished(evidence: Evidence, one: Pass) -> Iterator[Problem]:
+    """Hold why responses ended against what an engine of the kit's own counted by that."""
+    told = evidence.observed.finished
+    before, after = (told[one.phase, one.number, moment] for moment in Moment)
+    ended = Counter(record.finish_reason for record in one.records)
+    for reason in (FinishReason.STOP, FinishReason.LENGTH):
+        moved = after.get(reason.value, math.nan) - before.get(reason.value, math.nan)
+        if moved != ended[reason]:
+            observed = f"{exposition.FINISHED} of `{reason.value}` moved by {moved:g}"
+            yield fail(one.name, observed, f"{ended[reason]}, by the pass's records")
 
 
 def _gravity(
