@@ -59,6 +59,7 @@ def test_a_real_engine_names_its_model_and_its_cores() -> None:
         "data_parallel_size": "1",
         "quantization": "None",
         "kv_cache_dtype": "auto",
+        "enforce_eager": "False",
     }
     assert (found.cores, found.rank_pids) == ((0,), (6567,))
 
