@@ -5,6 +5,7 @@ look for the code that names the change.
 """
 
 import dataclasses
+import hashlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -526,10 +527,11 @@ def host_facts(document: Document, settings: Settings) -> HostFacts:
 
 
 def _container(service: str, *requests: DeviceRequest) -> Container:
+    kind = "client" if service.startswith(("client-", "telemetry-")) else service
     return Container(
         service=service,
-        image=f"kit/{service}:0.1.0",
-        image_id="sha256:" + "ab" * 32,
+        image=f"kit/{kind}:0.1.0",
+        image_id=f"sha256:{hashlib.sha256(kind.encode()).hexdigest()}",
         image_digest="sha256:" + "cd" * 32,
         image_labels={BASE_LABEL: BASE_IMAGE},
         device_requests=requests,

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from kit.containers import BASE_LABEL, Container, DeviceRequest
 from kit.spec import Transport
 from kit.telemetry import ClockReason
-from tests.factory import Draft
+from tests.factory import BASE_IMAGE, Draft
 from tests.gpu_evidence import NCCL_LOGS, access_log, telemetry_of
 
 
@@ -248,6 +248,61 @@ def gpus_for_the_client(made: Draft) -> None:
     _containers(
         made, lambda told: (replace(told[0], device_requests=told[1].device_requests), *told[1:])
     )
+
+
+def no_container_that_looks_at_the_gpus(made: Draft) -> None:
+    _containers(made, lambda told: told[:2])
+
+
+def telemetry_of_other_gpus_than_serve(made: Draft) -> None:
+    """Two idle ones, beside those that compute."""
+    (request,) = _last(made).device_requests
+    _looking(made, device_requests=(replace(request, device_ids=("2", "3")),))
+
+
+def telemetry_that_may_compute(made: Draft) -> None:
+    (request,) = _last(made).device_requests
+    _looking(made, device_requests=(replace(request, capabilities=("gpu",)),))
+
+
+def a_look_at_the_gpus_for_the_client(made: Draft) -> None:
+    looks = _last(made).device_requests
+    _containers(made, lambda told: (replace(told[0], device_requests=looks), *told[1:]))
+
+
+def telemetry_by_another_image(made: Draft) -> None:
+    _looking(made, image="kit/sampler-of-my-own:1", image_id="sha256:" + "99" * 32)
+
+
+def one_image_under_two_digests(made: Draft) -> None:
+    _looking(made, image_digest="sha256:" + "77" * 32)
+
+
+def an_image_of_another_model(made: Draft) -> None:
+    _serving(made, image_labels={BASE_LABEL: BASE_IMAGE, "llm-serving-kit.model": "moe-mini"})
+
+
+def less_memory_than_an_engine_takes(made: Draft) -> None:
+    _serving(made, memory_bytes=2**20)
+
+
+def less_memory_than_the_weights_take(made: Draft) -> None:
+    """On a CPU, where they must stay in it; pinned files have no such size, which is said too."""
+    assert made.host_facts is not None
+    weights, *rest = made.host_facts.model_files
+    files = (replace(weights, size_bytes=20 * 2**30), *rest)
+    made.host_facts = replace(made.host_facts, model_files=files)
+    made.document = replace(made.document, engine=replace(made.document.engine, model_files=files))
+
+
+def _looking(made: Draft, **changes: object) -> None:
+    """Change what the host says of the container that looks at the GPUs."""
+    _containers(made, lambda told: (*told[:2], replace(told[2], **changes)))
+
+
+def _last(made: Draft) -> Container:
+    assert made.host_facts is not None
+    return made.host_facts.containers[-1]
 
 
 def _containers(
