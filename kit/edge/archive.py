@@ -8,10 +8,9 @@ things, and are refused. So `tarfile` reads single headers here: its own walk fo
 """
 
 import io
-import re
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -21,7 +20,7 @@ from backports import zstd
 from kit import bundle
 from kit.check.codes import Code
 from kit.check.refusal import Refusal
-from kit.edge import disk
+from kit.edge import disk, tar_names
 from kit.edge.disk import DEPTH_LIMIT, ENTRY_LIMIT, FILE_LIMIT_BYTES, TOTAL_LIMIT_BYTES, Folder
 
 PIECE_BYTES = 2**20
@@ -32,8 +31,6 @@ PADDING_LIMIT_BYTES = (HEADER_LIMIT + 20) * 2 * tarfile.BLOCKSIZE
 """What a tar holds besides its files: a header and up to a block of padding each, and its end."""
 
 EXTENSION_LIMIT_BYTES = 64 * 2**10
-NAME_LIMIT_BYTES = 1024
-"""Of a name in an extension; a plain header has room for 255."""
 
 PADDING_AFTER_LIMIT_BYTES = 2**20
 """Zeros after the end of a tar: GNU tar fills its last record, of 10 KiB unless told otherwise."""
@@ -51,12 +48,6 @@ _END = bytes(tarfile.BLOCKSIZE)
 
 _TYPE_AT = 156
 """Where a header tells what its member is (POSIX.1-2017, pax, "ustar Header Block")."""
-
-_RECORD = re.compile(rb"(?P<length>[1-9][0-9]{0,4}) (?P<key>[^=\n]+)=")
-_PATH = "path"
-_OF_NO_ACCOUNT = ("atime", "comment", "ctime", "gid", "gname", "mtime", "uid", "uname")
-_ATTRIBUTES = ("LIBARCHIVE.", "RHT.", "SCHILY.acl.", "SCHILY.fflags", "SCHILY.xattr.")
-"""What GNU tar, bsdtar and Python write of files besides their content, and how it begins."""
 
 
 class Compression(Enum):
@@ -139,13 +130,13 @@ class _Members:
         while (block := inflated.read(tarfile.BLOCKSIZE)) != _END:
             headers += 1
             header = _header(block)
-            self._entries += header.type not in _EXTENSIONS
+            self._entries += header.type not in tar_names.EXTENSIONS
             if self._entries > ENTRY_LIMIT or headers > HEADER_LIMIT:
                 raise _Broken(f"holds more than {ENTRY_LIMIT} entries", Code.INTEGRITY_COUNT)
             self._left_bytes -= _checked_size(header)
             if self._left_bytes < 0:
                 raise _Broken("holds more bytes than a bundle may", Code.INTEGRITY_SIZE)
-            if header.type in _EXTENSIONS:
+            if header.type in tar_names.EXTENSIONS:
                 self._extend(header, inflated)
             else:
                 self._keep(header, inflated)
@@ -198,7 +189,7 @@ class _Members:
             return
         content = inflated.read(header.size)
         try:
-            self._extended[header.type] = _EXTENSIONS[header.type](content)
+            self._extended[header.type] = tar_names.EXTENSIONS[header.type](content)
         except ValueError:
             self.refused.append(refusal)
 
@@ -228,40 +219,6 @@ def _header(block: bytes) -> tarfile.TarInfo:
     if header.isdir() and block[_TYPE_AT : _TYPE_AT + 1] != tarfile.DIRTYPE:
         raise _Broken(f"{_shown(header.name)} is a folder by its name alone")
     return header
-
-
-def _name_of_records(content: bytes) -> str | None:
-    """Return the name that PAX records give; raise ValueError for any that is of account besides.
-
-    A record is its own length, a key and a value (POSIX.1-2017, pax, "pax Extended Header").
-    """
-    found: dict[str, bytes] = {}
-    at = 0
-    while at < len(content):
-        record = _RECORD.match(content, at)
-        end = at + int(record["length"]) if record is not None else 0
-        if record is None or not record.end() < end <= len(content) or content[end - 1] != 0x0A:
-            raise ValueError("no PAX record")
-        key = record["key"].decode()
-        if key in found or not (key in (_PATH, *_OF_NO_ACCOUNT) or key.startswith(_ATTRIBUTES)):
-            raise ValueError(f"{key} may tell two readers two things")
-        found[key] = content[record.end() : end - 1]
-        at = end
-    return _long_name(found[_PATH] + b"\0") if _PATH in found else None
-
-
-def _long_name(content: bytes) -> str:
-    """Return the name in GNU tar's extension, or raise ValueError."""
-    if not 1 < len(content) <= NAME_LIMIT_BYTES or content.find(b"\0") != len(content) - 1:
-        raise ValueError("no name")
-    return content[:-1].decode()
-
-
-_EXTENSIONS: Mapping[bytes, Callable[[bytes], str | None]] = {
-    tarfile.XHDTYPE: _name_of_records,
-    tarfile.GNUTYPE_LONGNAME: _long_name,
-}
-"""How to read a name out of each kind that is read at all."""
 
 
 def _checked_size(header: tarfile.TarInfo) -> int:
