@@ -1,7 +1,7 @@
 """Token ids to bytes, against the library whose tokenizers engines use."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
@@ -64,7 +64,15 @@ def test_a_prompt_is_spelled_with_its_special_tokens() -> None:
 
 @given(st.text(max_size=80))
 def test_any_text_comes_back(text: str) -> None:
+    assume(not any(name in text for name in OURS.specials.values()))
     assert OURS.bytes_of(THEIRS.encode(text).ids) == text.encode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("name", OURS.specials.values())
+def test_the_name_of_a_special_token_in_a_text_is_that_token(name: str) -> None:
+    ids = THEIRS.encode(f"a{name}b").ids
+    assert OURS.bytes_of(ids) == b"ab"
+    assert OURS.prompt_of(ids) == f"a{name}b"
 
 
 def test_an_id_beyond_the_vocabulary_is_told() -> None:
