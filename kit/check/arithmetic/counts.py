@@ -4,7 +4,6 @@ Usage against token ids and chunks, the server's counters against the records.
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from operator import itemgetter
@@ -99,12 +98,12 @@ def _finished(evidence: Evidence, one: Pass) -> Iterator[Problem]:
     """Hold why responses ended against what an engine of the kit's own counted by that."""
     told = evidence.observed.finished
     before, after = (told[one.phase, one.number, moment] for moment in Moment)
-    ended = Counter(record.finish_reason for record in one.records)
+    ended = [record.finish_reason for record in one.records]
     for reason in (FinishReason.STOP, FinishReason.LENGTH):
         moved = after.get(reason.value, math.nan) - before.get(reason.value, math.nan)
-        if moved != ended[reason]:
+        if moved != ended.count(reason):
             observed = f"{exposition.FINISHED} of `{reason.value}` moved by {moved:g}"
-            yield fail(one.name, observed, f"{ended[reason]}, by the pass's records")
+            yield fail(one.name, observed, f"{ended.count(reason)}, by the pass's records")
 
 
 def _gravity(
