@@ -77,6 +77,33 @@ def counters_of_nvlink_that_run_backwards(made: Draft) -> None:
     )
 
 
+def processors_that_run_at_any_speed(made: Draft) -> None:
+    each_card(made, sm_clock_max_mhz=2100)
+    _one_reading(made, sm_clock_mhz=9999)
+
+
+def memory_that_runs_at_any_speed(made: Draft) -> None:
+    each_card(made, memory_clock_max_mhz=9751)
+    _one_reading(made, memory_clock_mhz=99_999)
+
+
+def more_bandwidth_than_the_links_have(made: Draft) -> None:
+    """Four links of 14.06 GB/s, for which NCCL never writes more than 48.0."""
+    made.nccl_log = (made.nccl_log or b"") + b"n [0] NCCL INFO + NVL[240.0] - GPU/0-b3000\n"
+
+
+def nvlink_in_nccls_log_alone(made: Draft) -> None:
+    """No link is up, by the driver: so that nothing can be asked of the links."""
+    each_card(made, nvlink_links_active=0, nvlink_link_gb_s=None)
+    made.nccl_log = (made.nccl_log or b"") + b"n [0] NCCL INFO + NVL[48.0] - GPU/0-b3000\n"
+
+
+def links_of_another_generation(made: Draft) -> None:
+    """Faster by four than those that NCCL found."""
+    each_card(made, nvlink_link_gb_s=53.125)
+    made.nccl_log = (made.nccl_log or b"") + b"n [0] NCCL INFO + NVL[24.0] - GPU/0-b3000\n"
+
+
 def a_name_with_a_zero_width_space(made: Draft) -> None:
     _renamed(made, "NVIDIA GeForce RTX 3090\u200b")
 

@@ -242,3 +242,59 @@ def test_a_memory_that_was_clocked_otherwise_is_said(
         ),
     )
     assert outcomes(made, "limits") == {expected}
+
+
+@pytest.mark.parametrize(
+    ("clock_mhz", "most_mhz", "expected"),
+    [
+        (210, 2100, PASS),
+        (2100, 2100, PASS),
+        (2250, 2100, WARN),
+        (3300, 2100, FAIL),
+        (0, 2100, FAIL),
+        (9999, None, PASS),
+        (None, 2100, PASS),
+    ],
+)
+def test_processors_may_be_slow_and_a_little_overclocked(
+    clock_mhz: int | None, most_mhz: int | None, expected: Outcome
+) -> None:
+    made = draft(PCIE)
+    retold(made, sm_clock_mhz=clock_mhz)
+    each_card(made, sm_clock_max_mhz=most_mhz)
+    assert outcomes(made, "limits") == {expected}
+
+
+def test_an_idle_card_may_have_no_clock() -> None:
+    """As drivers tell it of cards that sleep."""
+    made = draft(PCIE)
+    retold(made, sm_clock_mhz=0, memory_clock_mhz=405, utilization_percent=0)
+    each_card(made, sm_clock_max_mhz=2100, memory_clock_max_mhz=9751)
+    assert outcomes(made, "limits") == {PASS}
+
+
+@pytest.mark.parametrize(
+    ("active", "link_gb_s", "nccl_gb_s", "expected"),
+    [
+        (4, 14.062, 48.0, PASS),
+        (4, 14.062, 36.0, PASS),
+        (4, 14.062, 12.0, PASS),
+        (12, 25.781, 240.0, PASS),
+        (18, 26.562, 370.8, PASS),
+        (18, 53.125, 721.8, PASS),
+        (4, None, 480.0, PASS),
+        (None, 14.062, 480.0, PASS),
+        (4, 14.062, 60.0, FAIL),
+        (3, 14.062, 48.0, FAIL),
+        (4, 14.062, 6.0, FAIL),
+        (4, -14.062, 48.0, FAIL),
+    ],
+)
+def test_nccl_finds_the_links_that_the_driver_tells(
+    active: int | None, link_gb_s: float | None, nccl_gb_s: float, expected: Outcome
+) -> None:
+    made = draft(NVLINK)
+    each_card(made, nvlink_links_active=active, nvlink_link_gb_s=link_gb_s)
+    line = f"n [0] NCCL INFO + NVL[{nccl_gb_s:.1f}] - GPU/0-b3000\n"
+    made.nccl_log = (made.nccl_log or b"") + line.encode()
+    assert outcomes(made, "nvlink") == {expected}
