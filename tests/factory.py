@@ -43,7 +43,7 @@ from kit.bundle import (
 )
 from kit.check.evidence import Shipped
 from kit.check.finding import Outcome, Verdict
-from kit.check.topology.startup import planned_options
+from kit.check.topology.options import planned_options
 from kit.check.verify import Known, known, verify
 from kit.containers import BASE_LABEL, Container, DeviceRequest, HostFacts
 from kit.models import Twin, parse_models

@@ -50,6 +50,8 @@ _KERNELS = {
     ),
 }
 
+_QUANTIZATIONS = {"moe": "compressed-tensors", "dense": "awq_marlin", "moe-fp8": "fp8"}
+
 
 def gpu_engine(model: str, transport: Transport) -> Engine:
     """Return the engine of a GPU topology as its Compose file would describe it."""
@@ -88,7 +90,8 @@ def server_log(engine: Engine, model: str, model_class: str | None, kv_tokens: i
         f"model='<models>/{model}', speculative_config=None, tokenizer='<models>/{model}', "
         f"dtype=torch.{dtype}, max_seq_len={context}, load_format=auto, "
         f"tensor_parallel_size={size}, pipeline_parallel_size=1, data_parallel_size=1, "
-        f"disable_custom_all_reduce={is_off}, quantization={'awq_marlin' if on_gpu else None}, "
+        f"disable_custom_all_reduce={is_off}, "
+        f"quantization={_QUANTIZATIONS.get(model) if on_gpu else None}, "
         f"enforce_eager=False, kv_cache_dtype=auto, device_config={'cuda' if on_gpu else 'cpu'}"
     )
     longest = int(str(context))

@@ -68,6 +68,14 @@ def weights_that_were_quantized(made: Draft) -> None:
     respelled(made, b"quantization=None", b"quantization=fp8")
 
 
+def weights_of_another_quantization(made: Draft) -> None:
+    respelled(made, b"quantization=compressed-tensors", b"quantization=gguf")
+
+
+def weights_that_are_not_quantized(made: Draft) -> None:
+    respelled(made, b"quantization=fp8", b"quantization=None")
+
+
 def more_engines_than_planned(made: Draft) -> None:
     respelled(made, b"data_parallel_size=1", b"data_parallel_size=4")
 

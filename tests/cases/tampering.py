@@ -835,6 +835,7 @@ PARTIAL = Settings(stop_after=5)
 GPU_ONE = Settings(topology="tp1", model="moe")
 NVLINK = Settings(topology="tp2-nvlink", model="moe")
 PCIE = Settings(topology="tp2-pcie", model="moe")
+FP8 = Settings(topology="tp2-nvlink", model="moe-fp8")
 DENSE = Settings(topology="tp2-pcie", model="dense")
 DENSE_ON_ONE = Settings(topology="tp1", model="dense")
 COLD_ON_GPUS = Settings(topology="tp2-nvlink", model="moe", cache=CachePolicy.COLD)
@@ -1063,6 +1064,8 @@ CASES = (
     _forgery(Code.TOPOLOGY_ARGUMENTS, o.tokens_guessed_ahead),
     _forgery(Code.TOPOLOGY_ARGUMENTS, o.weights_that_were_made_up, PCIE),
     _forgery(Code.TOPOLOGY_ARGUMENTS, o.weights_that_were_quantized),
+    _forgery(Code.TOPOLOGY_ARGUMENTS, o.weights_of_another_quantization, GPU_ONE),
+    _forgery(Code.TOPOLOGY_ARGUMENTS, o.weights_that_are_not_quantized, FP8),
     _forgery(Code.TOPOLOGY_ARGUMENTS, o.more_engines_than_planned, NVLINK),
     _forgery(Code.TOPOLOGY_DEVICE, o.more_cores_than_planned),
     _forgery(Code.TOPOLOGY_DEVICE, o.other_cores_than_were_chosen),

@@ -16,7 +16,8 @@ from kit.check.evidence import Evidence, Shipped, while_measured
 from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked
 from kit.check.topology import labels
-from kit.check.topology.startup import planned_options, unread
+from kit.check.topology.options import planned_options
+from kit.check.topology.startup import unread
 from kit.models import Model
 from kit.physics import Shape
 from kit.plan import Engine

@@ -5,10 +5,6 @@ Only the pinned release's log is understood: of another's nothing is concluded b
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from functools import lru_cache
-
-import msgspec
 
 from kit.bundle import SERVER_LOG
 from kit.check.codes import Code
@@ -16,14 +12,12 @@ from kit.check.evidence import Evidence
 from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked
 from kit.check.topology import labels
+from kit.check.topology.options import OF_THE_MACHINE, planned_options, spellings
 from kit.plan import Engine
 from kit.serverlog import Arguments, ServerLog
 from kit.spec import Device
 
 PINNED_VLLM = "0.17.0"
-
-_OF_THE_MACHINE = ("host", "model", "model_tag", "port")
-"""The plan has these at the defaults of its Compose file; a machine fills in its own."""
 
 _DEFAULTS = {
     "disable_custom_all_reduce": "false",
@@ -53,9 +47,13 @@ _ALWAYS = {
     "pipeline_parallel_size": "1",
     "data_parallel_size": "1",
 }
-_OF_TWINS = {"quantization": "None"}
-"""Twins are not quantized; in which words an engine tells how the article's models are, was not
-seen."""
+_QUANTIZATIONS = {
+    "moe": ("compressed-tensors",),
+    "dense": ("awq_marlin", "awq"),
+    "moe-fp8": ("fp8",),
+}
+"""What vLLM makes of the `quant_method` of a model's own config.json, by its sources: AWQ's becomes
+Marlin's where that can be (vllm/config/model.py, `_verify_quantization`). Twins have none."""
 
 _DTYPES = ("bfloat16", "float16", "float32")
 """What a plan may name; `auto` is whatever the model's own files say."""
@@ -78,7 +76,7 @@ def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
     yield from findings(Code.TOPOLOGY_DEVICE, _device(evidence, engine, log))
     planned = planned_options(engine.command)
     told = labels.settings(evidence, engine, planned)
-    found = (*_arguments(engine, log), *_config(engine, log), *told)
+    found = (*_arguments(engine, log), *_config(evidence, engine, log), *told)
     yield from findings(Code.TOPOLOGY_ARGUMENTS, found)
     yield from findings(Code.TOPOLOGY_CONTEXT_LIMIT, _context_limit(engine, log))
     yield from findings(Code.TOPOLOGY_ALL_REDUCE, _all_reduce(engine, log))
@@ -180,14 +178,14 @@ def _arguments(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
             yield unchecked(clip(name), observed, clip(f"`{word}`"))
         elif "<" in told:
             yield unchecked(clip(name), f"redacted, {clip(told)}", clip(f"`{word}`, as planned"))
-        elif told not in _spellings(word):
+        elif told not in spellings(word):
             yield fail(clip(name), clip(told), clip(f"`{word}`, as planned"))
     for name, told in given.items():
-        if name not in planned and name not in _OF_THE_MACHINE:
+        if name not in planned and name not in OF_THE_MACHINE:
             yield fail(clip(name), clip(told), "not given, as planned")
 
 
-def _config(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
+def _config(evidence: Evidence, engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
     """Hold what the engine made of its arguments, where it is known what that should be."""
     if log is None or unread(log) is not None:
         return  # which has been said
@@ -195,6 +193,18 @@ def _config(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
     for name, value in log.settings:
         if value != wanted.get(name, value):
             yield fail(name, clip(value), f"{wanted[name]}, as planned")
+        elif name == "quantization":
+            yield from _quantization(evidence, engine, value)
+
+
+def _quantization(evidence: Evidence, engine: Engine, told: str) -> Iterator[Problem]:
+    """Hold how weights are stored; a rehearsal's are a twin's, under the name of its model."""
+    planned = evidence.document.plan
+    known = ("None",) if engine.device is Device.CPU else _QUANTIZATIONS.get(planned.cell.model)
+    if known and not planned.rehearsal and told not in known:
+        yield fail(
+            "quantization", clip(told), f"{' or '.join(known)}, as the model's own files say"
+        )
 
 
 def _settings(engine: Engine) -> Mapping[str, str]:
@@ -206,8 +216,6 @@ def _settings(engine: Engine) -> Mapping[str, str]:
         "kv_cache_dtype": planned.get("kv_cache_dtype") or "auto",
         "enforce_eager": str("enforce_eager" in planned),
     }
-    if engine.device is Device.CPU:
-        wanted |= _OF_TWINS
     if (dtype := planned.get("dtype")) in _DTYPES:
         wanted["dtype"] = f"torch.{dtype}"
     return wanted
@@ -223,44 +231,6 @@ def _given(log: ServerLog | None) -> tuple[Mapping[str, str] | None, str]:
     if arguments is None or len(log.arguments) > 1 or log.is_cut:
         return None, "the log's arguments cannot be read as one set of plain values"
     return dict(arguments), ""
-
-
-@lru_cache(maxsize=4)
-def planned_options(command: tuple[str, ...]) -> Mapping[str, str | None]:
-    """Return the options of a plan's command, but for what is a machine's own.
-
-    Name to its word, None for a flag without one.
-    """
-    found: dict[str, str | None] = {}
-    last = None
-    for word in command:
-        if word.startswith("--"):
-            name, equals, value = word.removeprefix("--").partition("=")
-            last = name.replace("-", "_")
-            if last.startswith("no_") and not equals:
-                last, equals, value = last.removeprefix("no_"), "=", "False"
-            found[last] = value if equals else None
-        elif last is not None and found[last] is None:
-            found[last] = word
-    return {name: word for name, word in found.items() if name not in _OF_THE_MACHINE}
-
-
-def _spellings(word: str | None) -> set[str]:
-    """Return the JSON of every value that a word of a command line can stand for."""
-    if word is None:
-        return {"true"}
-    found = {_json(word), _json([word])}
-    if word in ("True", "False"):
-        found.add(word.lower())
-    for number in (int, float):
-        with suppress(ValueError, OverflowError):
-            found.add(_json(number(word)))
-    return found
-
-
-def _json(value: object) -> str:
-    """Spell a value as `kit.serverlog` spells those that a log tells."""
-    return msgspec.json.encode(value).decode()
 
 
 def _context_limit(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:

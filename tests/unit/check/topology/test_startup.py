@@ -1,10 +1,12 @@
 """What the server's log says of its start. GPU lines come from the sources: no GPU was seen."""
 
+import re
+
 import pytest
 from msgspec.structs import replace
 
 from kit.check.finding import Outcome
-from kit.check.topology import startup
+from kit.check.topology import options, startup
 from kit.edge import checkout
 from kit.errors import ExitCode
 from tests.cases import topologies
@@ -125,7 +127,7 @@ def test_an_engine_that_was_started_twice_with_other_arguments() -> None:
     ],
 )
 def test_the_options_of_a_command(command: tuple[str, ...], planned: dict[str, str | None]) -> None:
-    assert startup.planned_options(command) == planned
+    assert options.planned_options(command) == planned
 
 
 def test_the_context_limit_is_told_twice() -> None:
@@ -216,11 +218,32 @@ def test_the_topologies_of_a_cpu_have_a_core_for_each_rank() -> None:
         (b"load_format=auto", b"load_format=dummy", FAIL),
         (b"data_parallel_size=1", b"data_parallel_size=4", FAIL),
         (b" tensor_parallel_size=2", b" tensor_parallel_size=4", FAIL),
-        (b"quantization=awq_marlin", b"quantization=another", PASS),  # no words were seen
+        (b"quantization=compressed-tensors", b"quantization=awq", FAIL),
     ],
 )
 def test_what_the_engine_made_of_its_arguments(old: bytes, new: bytes, expected: Outcome) -> None:
     assert outcomes(respelled(old, new), "arguments") == {expected}
+
+
+@pytest.mark.parametrize(
+    ("model", "told", "expected"),
+    [
+        ("moe", b"compressed-tensors", PASS),
+        ("dense", b"awq_marlin", PASS),
+        ("dense", b"awq", PASS),  # not converted: the kernels say so
+        ("dense", b"None", FAIL),
+        ("moe-fp8", b"fp8", PASS),
+        ("moe-fp8", b"compressed-tensors", FAIL),
+        ("tiny", b"whatever", PASS),  # a model that nothing is known of
+    ],
+)
+def test_weights_are_stored_as_the_models_own_files_say(
+    model: str, told: bytes, expected: Outcome
+) -> None:
+    made = draft(Settings(topology="tp2-nvlink", model=model))
+    assert made.server_log is not None
+    made.server_log = re.sub(rb"quantization=[^,]*", b"quantization=" + told, made.server_log)
+    assert outcomes(made, "arguments") == {expected}
 
 
 def test_a_type_of_the_plan_is_the_engines() -> None:

@@ -1,0 +1,48 @@
+"""What a plan's command line says: its options, and every spelling that a log may give them."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
+
+import msgspec
+
+OF_THE_MACHINE = ("host", "model", "model_tag", "port")
+"""The plan has these at the defaults of its Compose file; a machine fills in its own."""
+
+
+@lru_cache(maxsize=4)
+def planned_options(command: tuple[str, ...]) -> Mapping[str, str | None]:
+    """Return the options of a plan's command, but for what is a machine's own.
+
+    Name to its word, None for a flag without one.
+    """
+    found: dict[str, str | None] = {}
+    last = None
+    for word in command:
+        if word.startswith("--"):
+            name, equals, value = word.removeprefix("--").partition("=")
+            last = name.replace("-", "_")
+            if last.startswith("no_") and not equals:
+                last, equals, value = last.removeprefix("no_"), "=", "False"
+            found[last] = value if equals else None
+        elif last is not None and found[last] is None:
+            found[last] = word
+    return {name: word for name, word in found.items() if name not in OF_THE_MACHINE}
+
+
+def spellings(word: str | None) -> set[str]:
+    """Return the JSON of every value that a word of a command line can stand for."""
+    if word is None:
+        return {"true"}
+    found = {_json(word), _json([word])}
+    if word in ("True", "False"):
+        found.add(word.lower())
+    for number in (int, float):
+        with suppress(ValueError, OverflowError):
+            found.add(_json(number(word)))
+    return found
+
+
+def _json(value: object) -> str:
+    """Spell a value as `kit.serverlog` spells those that a log tells."""
+    return msgspec.json.encode(value).decode()
