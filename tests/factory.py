@@ -167,8 +167,8 @@ PACES = {
 }
 """Seconds of a token, about as published or measured, and of a prompt's token that is not cached:
 about 3 to 7 times what the arithmetic of a 3090 takes at least."""
-DENSE_KV_TOKENS = 78_128
-"""19 GiB of them: those of the dense model are 256 KiB each."""
+KV_TOKENS = {("moe", 1): 49_152, ("dense", 1): 16_384, ("dense", 2): 78_128}
+"""By model and ranks, what cards of 24 GiB hold beside the weights; else it is 123,456."""
 
 E2E_BUCKET = "vllm:e2e_request_latency_seconds_bucket"
 
@@ -476,9 +476,8 @@ def logged(records: Iterable[Record], settings: Settings, kv_tokens: int | None 
     rates = ((START + timedelta(seconds=at_s), _rate(answered, at_s)) for at_s in each_ten_s)
     model = settings.shipped.models[settings.model]
     model_class = CLASSES.get(model.config.get("model_type", ""))
-    started = server_log(
-        settings.engine, settings.model, model_class, kv_tokens or _kv_tokens(settings)
-    )
+    tokens, loaded_gib = kv_tokens or _kv_tokens(settings), _loaded_gib(settings)
+    started = server_log(settings.engine, settings.model, model_class, tokens, loaded_gib)
     log = started + throughput_log(rates) + access_log(moments)
     return log.replace(b"pid=8", b"pid=%d" % (8 + settings.seed))  # no two starts have one
 
@@ -492,13 +491,23 @@ def _rate(records: Iterable[Record], at_s: float) -> float:
     return tokens / 10
 
 
+def _loaded_gib(settings: Settings) -> float | None:
+    """Return a rank's share of the weights of a model whose shape is known."""
+    shape = physics.shape_of(settings.shipped.models[settings.model].config)
+    if shape is None:
+        return None
+    step = physics.step_bytes(shape, shape.experts)
+    whole = step + shape.output_weights * shape.plain_bytes  # the embedding has as many
+    return whole / settings.engine.tensor_parallel_size / 2**30
+
+
 def _kv_tokens(settings: Settings) -> int:
     """Return the tokens of the KV cache: on CPU what whole blocks of its space hold."""
     engine = settings.engine
     shape = physics.shape_of(settings.shipped.models[settings.model].config)
     space_gib = dict(engine.environment).get("VLLM_CPU_KVCACHE_SPACE")
     if shape is None or space_gib is None:
-        return DENSE_KV_TOKENS if settings.model == "dense" else 123_456
+        return KV_TOKENS.get((settings.model, engine.tensor_parallel_size), 123_456)
     tokens = int(space_gib) * 2**30 * engine.tensor_parallel_size // shape.kv_bytes_per_token
     block = block_tokens(engine)
     return tokens // block * block

@@ -79,8 +79,13 @@ def gpu_engine(model: str, transport: Transport) -> Engine:
     )
 
 
-def server_log(engine: Engine, model: str, model_class: str | None, kv_tokens: int) -> bytes:
-    """Return the log of a server that was started so, and chose as it should."""
+def server_log(
+    engine: Engine, model: str, model_class: str | None, kv_tokens: int, loaded_gib: float | None
+) -> bytes:
+    """Return the log of a server that was started so, and chose as it should.
+
+    `loaded_gib` are the weights of a rank: on CPU the log does not tell them.
+    """
     on_gpu = engine.device is Device.GPU
     size, options = engine.tensor_parallel_size, _options(engine.command)
     context = options["max_model_len"]
@@ -101,6 +106,7 @@ def server_log(engine: Engine, model: str, model_class: str | None, kv_tokens: i
         *([f"[model.py:531] Resolved architecture: {model_class}"] if model_class else ()),
         f"[core.py:101] Initializing a V1 LLM engine (v0.17.0) with config: {config}",
         *(_KERNELS.get(model, ()) if on_gpu else ()),
+        *(_loading(loaded_gib) if on_gpu else ()),
         f"[kv_cache_utils.py:1314] GPU KV cache size: {kv_tokens:,} tokens",
         f"[kv_cache_utils.py:1319] {limit}",
     ]
@@ -113,6 +119,12 @@ def server_log(engine: Engine, model: str, model_class: str | None, kv_tokens: i
     lines = [f"(EngineCore_DP0 pid=7) INFO 03-06 12:00:00 {message}" for message in messages]
     lines += [line for rank in range(size) for line in _rank_lines(engine, rank)]
     return "\n".join([*lines, "" if on_gpu else peers, ""]).encode()
+
+
+def _loading(loaded_gib: float | None) -> Iterator[str]:
+    if loaded_gib is not None:
+        told = f"{loaded_gib:.2f} GiB memory and 24.123456 seconds"
+        yield f"[gpu_model_runner.py:4338] Model loading took {told}"
 
 
 def _rank_lines(engine: Engine, rank: int) -> Iterator[str]:
@@ -197,6 +209,7 @@ def _reading(index: int, values: dict[str, object]) -> Reading:
         "utilization_percent": 96,
         "power_w": 349.25,
         "temperature_c": 71,
+        "memory_used_bytes": 22 * 2**30,
         "clock_reasons": (ClockReason.SW_POWER_CAP,),
         "pcie_generation": 4,
         "pcie_width": 16,

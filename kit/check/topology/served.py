@@ -32,16 +32,21 @@ _CPU_BLOCK_TOKENS = 128
 """Tokens in a block of the KV cache on CPU, unless told (vllm/platforms/cpu.py)."""
 
 IN_USE_RATIO = 0.95
-"""Of the weights: the log rounds them."""
+"""Of weights and cache: the log rounds them, and the driver what it tells."""
 
-LEAST_LOADED, MOST_LOADED = 0.7, 1.6
-"""Of a model's weights, by its shape. Half a model is another one, and so are two."""
+LEAST_LOADED, MOST_LOADED = 0.85, 1.6
+"""Of a model's weights, by its shape, which its checkpoint's size follows from within a hundredth.
+vLLM tells what PyTorch has allotted after loading, and after kernels have packed the weights anew
+(vllm/v1/worker/gpu_model_runner.py, `load_model`); packed they are as many."""
 
 MEMORY_TOLERANCE = 1.02
 """A driver tells a little less memory than CUDA does, or more."""
 
-CONCURRENCY_STEP = 0.006
+CONCURRENCY_STEP = 0.0051
 """How many requests fit is told to two decimals."""
+
+_LARGEST_BLOCK_TOKENS = 128
+"""Every block of vLLM's is as large or a part of it, so that a multiple of it is whole blocks."""
 
 _SHARE = re.compile(r"0?\.[0-9]{1,6}|1(?:\.0{1,6})?")
 _DEFAULT_SHARE = "0.9"
@@ -69,7 +74,6 @@ def _model(evidence: Evidence, engine: Engine, model: Model | None) -> Iterator[
     if model is not None:
         yield from _class(model, log)
         yield from _cache(evidence, engine, model, log)
-    yield from _weights(evidence, engine, log)
 
 
 def _folder(evidence: Evidence, engine: Engine, log: ServerLog) -> Iterator[Problem]:
@@ -118,6 +122,7 @@ def _cache(evidence: Evidence, engine: Engine, model: Model, log: ServerLog) -> 
         return  # heads are then held more than once
     if engine.device is Device.GPU:
         yield from _cache_in_memory(evidence, engine, shape, log)
+        yield from _in_use(evidence, engine, shape, log)
     elif planned_options(engine.command).get("dtype") == model.config["torch_dtype"]:
         yield from _cache_as_told(engine, shape, log)
 
@@ -143,20 +148,25 @@ def _cache_in_memory(
 ) -> Iterator[Problem]:
     """Hold the cache of a GPU, and the weights beside it, against its share of the memory.
 
-    Of cards that differ the largest is taken; a value takes a byte at least, or as many as planned.
+    Of cards that differ the largest is taken.
     """
     telemetry, planned = evidence.observed.telemetry, planned_options(engine.command)
     gpus = () if telemetry is None else telemetry.header.inventory.gpus
     memory_gib = max((gpu.memory_bytes or 0 for gpu in gpus), default=0) / 2**30
     most_gib = memory_gib * _share(planned.get("gpu_memory_utilization")) * MEMORY_TOLERANCE
-    token_bytes = shape.kv_bytes_per_token / engine.tensor_parallel_size
-    if planned.get("kv_cache_dtype") not in (None, "auto"):
-        token_bytes /= shape.plain_bytes
+    token_bytes = _token_bytes(engine, shape)
     weights_gib = max(log.model_gib, default=0.0)
     for tokens in log.kv_cache_tokens if memory_gib else ():
         if tokens * token_bytes / 2**30 + weights_gib > most_gib:
             observed = f"a KV cache of {tokens} tokens, beside {weights_gib:g} GiB of weights"
             yield fail(SERVER_LOG, observed, f"what fits into {most_gib:.1f} GiB a GPU")
+
+
+def _token_bytes(engine: Engine, shape: Shape) -> float:
+    """Return what a token takes of each rank's cache: a value is a byte at least, or as planned."""
+    each = shape.kv_bytes_per_token / engine.tensor_parallel_size
+    is_planned = planned_options(engine.command).get("kv_cache_dtype") in (None, "auto")
+    return each if is_planned else each / shape.plain_bytes
 
 
 def _share(planned: str | None) -> float:
@@ -166,23 +176,38 @@ def _share(planned: str | None) -> float:
 
 
 def _concurrency(log: ServerLog) -> Iterator[Problem]:
-    """Hold how many longest requests fit into the cache against its tokens, as rounded."""
+    """Hold how many longest requests fit into the cache against its tokens, as rounded.
+
+    One function writes both, and counts in whole blocks (vllm/v1/core/kv_cache_utils.py,
+    `_report_kv_cache_config`).
+    """
+    expected = "the cache's tokens over the context limit"
+    if log.kv_cache_tokens and not log.max_concurrency:
+        yield unchecked(SERVER_LOG, "the log does not tell for how many requests", expected)
     for times in log.max_concurrency if log.kv_cache_tokens and log.context_limits else ():
         fitting = (
-            abs(times * limit - tokens) <= _CPU_BLOCK_TOKENS + CONCURRENCY_STEP * limit
+            _fits(times, tokens, limit)
             for limit in log.context_limits
             for tokens in log.kv_cache_tokens
         )
         if not any(fitting):
-            observed = f"room for {times:g} requests of the longest"
-            yield fail(SERVER_LOG, observed, "the cache's tokens over the context limit")
+            yield fail(SERVER_LOG, f"room for {times:g} requests of the longest", expected)
+
+
+def _fits(times: float, tokens: int, limit: int) -> bool:
+    part = 0 if limit % _LARGEST_BLOCK_TOKENS == 0 else _LARGEST_BLOCK_TOKENS - 1
+    if limit < 1:
+        return False
+    return tokens / (limit + part) - CONCURRENCY_STEP <= times <= tokens / limit + CONCURRENCY_STEP
 
 
 def _loaded(engine: Engine, shape: Shape, log: ServerLog) -> Iterator[Problem]:
     """Hold the weights that each rank says it has loaded against the model's, by its shape.
 
-    Roughly: what kernels add to them, and what ranks hold in common, was not seen.
+    Roughly upwards: what ranks hold in common, and kernels add, was not seen.
     """
+    if log.kv_cache_tokens and not log.model_gib:  # which comes after it
+        yield unchecked(SERVER_LOG, "the log tells of no weights loaded", "the model's, on GPUs")
     model_bytes = physics.step_bytes(shape, shape.experts)
     model_bytes += shape.output_weights * shape.plain_bytes  # the embedding has as many
     each_gib = model_bytes / engine.tensor_parallel_size / 2**30
@@ -192,18 +217,20 @@ def _loaded(engine: Engine, shape: Shape, log: ServerLog) -> Iterator[Problem]:
             yield fail(SERVER_LOG, f"{gib:g} GiB of weights loaded", expected)
 
 
-def _weights(evidence: Evidence, engine: Engine, log: ServerLog) -> Iterator[Problem]:
-    """Hold the memory in use on GPUs against the weights that each rank says it has loaded."""
-    if engine.device is not Device.GPU or not log.model_gib:
-        return
+def _in_use(evidence: Evidence, engine: Engine, shape: Shape, log: ServerLog) -> Iterator[Problem]:
+    """Hold the memory in use on GPUs against what each rank says it holds: weights and cache.
+
+    The whole of the cache is allotted at the start, however little of it is in use.
+    """
     by_card = by_gpu(while_measured(evidence)).values()
     used_gib = [most for readings in by_card if (most := _most_in_use_gib(readings)) is not None]
-    loaded_gib, ranks = min(log.model_gib), engine.tensor_parallel_size
-    holding = sum(used >= loaded_gib * IN_USE_RATIO for used in used_gib)
+    weights_gib, ranks = min(log.model_gib, default=0.0), engine.tensor_parallel_size
+    cache_gib = min(log.kv_cache_tokens, default=0) * _token_bytes(engine, shape) / 2**30
+    holding = sum(used >= (weights_gib + cache_gib) * IN_USE_RATIO for used in used_gib)
     if len(used_gib) >= ranks > holding:
         observed = f"{max(used_gib):.2f} GiB at most in use on {len(used_gib)} GPUs"
-        expected = f"{loaded_gib:g} GiB of weights on each of {ranks}, by the server's log"
-        yield fail(TELEMETRY, observed, expected)
+        held = f"{weights_gib:g} GiB of weights and {cache_gib:.2f} of cache on each of {ranks}"
+        yield fail(TELEMETRY, observed, f"{held}, by the server's log")
 
 
 def _most_in_use_gib(readings: Sequence[Reading]) -> float | None:

@@ -11,6 +11,7 @@ from kit.check.finding import Outcome
 from kit.telemetry import Reading
 from tests.cases.cards import each_card, each_sample, told, with_cards
 from tests.cases.physics import faster
+from tests.cases.topologies import retold
 from tests.factory import Draft, Settings, draft, judge, outcomes_of, utc
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
@@ -158,6 +159,7 @@ def test_readings_that_tell_nothing_are_none() -> None:
 )
 def test_a_known_card_is_as_its_maker_says(facts: dict[str, object], expected: Outcome) -> None:
     made = draft(PCIE)
+    retold(made, memory_used_bytes=None)
     each_card(made, **facts)
     assert outcomes(made) == {expected}
 
