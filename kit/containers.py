@@ -4,6 +4,8 @@ Read back from the Docker engine after the containers were created, so it says w
 asked of the engine, not what a Compose file meant to ask.
 """
 
+import re
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -66,3 +68,24 @@ class HostFacts(_Part, frozen=True, kw_only=True):
     model_files: tuple[ModelFile, ...]
     gpu_processes: tuple[GpuProcesses, ...] | None = None
     topology_matrix: Annotated[str, msgspec.Meta(max_length=20_000)] | None = None
+
+
+_STYLE = re.compile(r"\x1b\[[0-9;]{0,8}m")
+_GPU = re.compile(r"GPU([0-9]{1,3})")
+
+
+def connections(matrix: str) -> Mapping[tuple[str, str], str]:
+    """Return how each GPU is connected to each, as `topology_matrix` has it: (`0`, `1`) to `NV4`.
+
+    Indexes are the host's. A row for each GPU names it, and then its connection to each in their
+    order, `X` to itself; what has no such diagonal is not read.
+    """
+    lines = (line.split() for line in _STYLE.sub("", matrix).splitlines())
+    rows = [words for words in lines if words and _GPU.fullmatch(words[0]) and "X" in words]
+    names = [words[0].removeprefix("GPU") for words in rows]
+    found = {
+        (row, column): word
+        for row, words in zip(names, rows, strict=True)
+        for column, word in zip(names, words[1:], strict=False)
+    }
+    return found if all(found.get((name, name)) == "X" for name in names) else {}

@@ -52,6 +52,7 @@ from kit.record import ErrorCode, FinishReason, Phase, Record, Request
 from kit.spec import Device, Prompt, Suite, SuiteMode, Transport
 from kit.telemetry import Telemetry
 from tests.gpu_evidence import (
+    MATRIX,
     NCCL_LOGS,
     access_log,
     gpu_engine,
@@ -532,6 +533,7 @@ def host_facts(document: Document, settings: Settings) -> HostFacts:
         ),
         model_files=document.engine.model_files or (),
         gpu_processes=() if on_gpu else None,
+        topology_matrix=MATRIX if on_gpu else None,
     )
 
 

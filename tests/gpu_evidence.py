@@ -31,6 +31,13 @@ NCCL_LOGS = {
     Transport.SOCKET: (LOGS / "nccl-socket.log").read_bytes(),
 }
 
+MATRIX = (
+    "\x1b[4mGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID\x1b[0m\n"
+    "GPU0\t X \tNV4\t0-15\t0\t\tN/A\nGPU1\tNV4\t X \t0-15\t0\t\tN/A\n\n"
+    "Legend:\n\n  X    = Self\n  NV#  = Connection traversing a bonded set of # NVLinks"
+)
+"""What `nvidia-smi topo -m` prints of two cards with a bridge: its form is public."""
+
 FIRST_RANK_PID = 41
 """Process id of the first of two ranks in those logs."""
 

@@ -104,6 +104,14 @@ def links_of_another_generation(made: Draft) -> None:
     made.nccl_log = (made.nccl_log or b"") + b"n [0] NCCL INFO + NVL[24.0] - GPU/0-b3000\n"
 
 
+def cards_that_are_not_linked_to_each_other(made: Draft) -> None:
+    """Their links are up, and lead to other cards."""
+    assert made.host_facts is not None
+    assert made.host_facts.topology_matrix is not None
+    matrix = made.host_facts.topology_matrix.replace("NV4", "PHB")
+    made.host_facts = replace(made.host_facts, topology_matrix=matrix)
+
+
 def a_name_with_a_zero_width_space(made: Draft) -> None:
     _renamed(made, "NVIDIA GeForce RTX 3090\u200b")
 

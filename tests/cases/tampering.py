@@ -1109,6 +1109,7 @@ CASES = (
     _forgery(Code.TOPOLOGY_NVLINK, g.more_bandwidth_than_the_links_have, NVLINK),
     _forgery(Code.TOPOLOGY_NVLINK, g.nvlink_in_nccls_log_alone, PCIE),
     _forgery(Code.TOPOLOGY_NVLINK, g.links_of_another_generation, NVLINK),
+    _forgery(Code.TOPOLOGY_NVLINK, g.cards_that_are_not_linked_to_each_other, NVLINK),
     _forgery(Code.TOPOLOGY_TELEMETRY, g.an_interval_that_allows_any_gap, NVLINK),
     _forgery(Code.TOPOLOGY_TELEMETRY, g.at_work_more_than_all_the_time, GPU_ONE),
     _forgery(Code.TOPOLOGY_TELEMETRY, g.more_memory_in_use_than_there_is, NVLINK),

@@ -3,12 +3,14 @@
 What telemetry says of NVLink is the driver's; what NCCL says of it is in its log (subsystem GRAPH).
 """
 
+import re
 from collections.abc import Iterator, Sequence
 
-from kit.bundle import NCCL_LOG
+from kit.bundle import HOST_FACTS, NCCL_LOG
 from kit.check.evidence import Evidence, while_measured, while_serving
-from kit.check.problem import BUNDLE, Problem, fail, unchecked, warn
+from kit.check.problem import BUNDLE, Problem, clip, fail, unchecked, warn
 from kit.check.topology.samples import no_telemetry
+from kit.containers import connections
 from kit.plan import Engine
 from kit.spec import Transport
 from kit.telemetry import GpuFacts, Reading, by_gpu
@@ -16,6 +18,9 @@ from kit.telemetry import GpuFacts, Reading, by_gpu
 LEAST_OF_A_LINK = 0.7
 """What NCCL takes a link for, of what its driver says: in GB/s 12.0 of 14.06 on compute capability
 8.6, 20.0 of 25.78 on 8.0, 20.6 of 26.56 on 9.0, 40.1 of 53.13 on 10.0 (`src/graph/topo.h`)."""
+
+_BONDED = re.compile(r"NV[0-9]{1,3}")
+"""What `nvidia-smi topo -m` calls "a bonded set of # NVLinks"."""
 
 STILL_BYTES = 2**20
 """What a link may carry and still count as unused; a single response moves more."""
@@ -29,6 +34,7 @@ def nvlink(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
         case Transport.NVLINK:
             yield from _links_up(evidence)
             yield from _links_used(evidence)
+            yield from _as_the_host_has_it(evidence)
         case Transport.SHARED_MEMORY | Transport.SOCKET:
             yield from _links_unused(evidence)
         case Transport.NONE | Transport.GLOO:
@@ -71,6 +77,29 @@ def _link_gb_s(gpu: GpuFacts) -> tuple[float, float] | None:
     if links == 0:
         return 0.0, 0.0
     return None if links is None or one_gb_s is None else (one_gb_s, links * one_gb_s)
+
+
+def _as_the_host_has_it(evidence: Evidence) -> Iterator[Problem]:
+    """Hold that the cards that were asked for are linked to each other, by the host's matrix.
+
+    Links may be up and lead to others. Device ids and the matrix have the host's numbers.
+    """
+    told = evidence.observed.host_facts
+    if told is None or told.topology_matrix is None:
+        return
+    model = evidence.document.plan.cell.model
+    asked = {
+        index
+        for container in told.containers
+        for request in container.device_requests
+        for index in request.device_ids
+        if container.service == model
+    }
+    for (one, other), word in connections(told.topology_matrix).items():
+        if one != other and {one, other} <= asked and not _BONDED.fullmatch(word):
+            yield fail(
+                HOST_FACTS, f"GPU {one} to GPU {other}: {clip(word)}", "NV#, linked by NVLink"
+            )
 
 
 def _links_used(evidence: Evidence) -> Iterator[Problem]:

@@ -298,3 +298,48 @@ def test_nccl_finds_the_links_that_the_driver_tells(
     line = f"n [0] NCCL INFO + NVL[{nccl_gb_s:.1f}] - GPU/0-b3000\n"
     made.nccl_log = (made.nccl_log or b"") + line.encode()
     assert outcomes(made, "nvlink") == {expected}
+
+
+FOUR = """\tGPU0\tGPU1\tGPU2\tGPU3\tNIC0\tCPU Affinity
+GPU0\t X \tNV4\tPHB\tSYS\tPIX\t0-15
+GPU1\tNV4\t X \tPHB\tSYS\tPHB\t0-15
+GPU2\tPHB\tPHB\t X \tNV12\tPHB\t0-15
+GPU3\tSYS\tSYS\tNV12\t X \tPHB\t0-15
+NIC0\tPIX\tPHB\tPHB\tPHB\t X \t
+"""
+
+
+@pytest.mark.parametrize(
+    ("ids", "matrix", "expected"),
+    [
+        (("0", "1"), FOUR, PASS),
+        (("2", "3"), FOUR, PASS),
+        (("1", "2"), FOUR, FAIL),
+        (("0", "3"), FOUR, FAIL),
+        (("0", "7"), FOUR, PASS),  # of which it does not tell
+        (("GPU-1", "GPU-2"), FOUR, PASS),
+        (("1", "2"), FOUR.replace(" X ", "PIX"), PASS),  # not read
+        (("1", "2"), None, PASS),
+    ],
+)
+def test_the_cards_that_serve_are_linked_to_each_other(
+    ids: tuple[str, ...], matrix: str | None, expected: Outcome
+) -> None:
+    made = draft(NVLINK)
+    assert made.host_facts is not None
+    client, engine, telemetry = made.host_facts.containers
+    (request,) = engine.device_requests
+    engine = replace(engine, device_requests=(replace(request, device_ids=ids),))
+    containers = (client, engine, telemetry)
+    made.host_facts = replace(made.host_facts, containers=containers, topology_matrix=matrix)
+    assert outcomes(made, "nvlink") == {expected}
+
+
+def test_other_topologies_may_be_of_cards_with_a_bridge_or_none() -> None:
+    for settings in (PCIE, Settings(topology="tp1", model="moe")):
+        made = draft(settings)
+        no_nvlink_link_up(made)
+        for matrix in (FOUR, FOUR.replace("NV4", "PHB")):
+            assert made.host_facts is not None
+            made.host_facts = replace(made.host_facts, topology_matrix=matrix)
+            assert outcomes(made, "nvlink") == {PASS}
