@@ -49,7 +49,8 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     `cores` are the processors that OpenMP's threads are bound to; `rank_pids` are the process ids
     of the ranks that told their number, as they see them.
     `context_limits` and `kv_cache_tokens`
-    are in tokens; `max_concurrency` counts requests as long as the context. `kernels` are those for
+    are in tokens; `max_concurrency` counts requests as long as the context; `cache_gib` is the room
+    of a rank for its cache, and `model_gib` its weights. `kernels` are those for
     4-bit weights, in vLLM's words; `fallbacks` the lines that say that Marlin was not to be had.
     `graph_registrations` are the numbers of CUDA graph addresses that custom all-reduce registered:
     it was in use. `gloo_peers` are the numbers of ranks that Gloo connected a rank to.
@@ -71,6 +72,7 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     rank_pids: tuple[int, ...]
     kv_cache_tokens: tuple[int, ...]
     max_concurrency: tuple[float, ...]
+    cache_gib: tuple[float, ...]
     model_gib: tuple[float, ...]
     attention_backends: tuple[str, ...]
     kernels: tuple[str, ...]
@@ -96,6 +98,7 @@ _MESSAGES = {
     "kv_cache": rb"GPU KV cache size: (?P<tokens>[0-9,]{1,20}) tokens",
     "concurrency": rb"Maximum concurrency for (?P<context>[0-9,]{1,20}) tokens per request: "
     rb"(?P<times>[0-9]{1,9}\.[0-9]{1,4})x",
+    "available": rb"Available KV cache memory: (?P<room>[0-9]{1,6}(?:\.[0-9]{1,6})?) GiB",
     "loading": rb"Model loading took (?P<gib>[0-9]{1,6}(?:\.[0-9]{1,6})?) GiB",
     "attention": rb"Using (?P<backend>[A-Z0-9_]{1,40}) attention backend out of potential",
     "linear": rb"Using (?P<linear_kernel>[A-Za-z0-9_]{1,60}) for CompressedTensorsWNA16\b",
@@ -166,6 +169,7 @@ def read(log: bytes) -> ServerLog:
         rank_pids=tuple(found["rank_pids"]),
         kv_cache_tokens=tuple(found["kv_cache_tokens"]),
         max_concurrency=tuple(found["max_concurrency"]),
+        cache_gib=tuple(found["cache_gib"]),
         model_gib=tuple(found["model_gib"]),
         attention_backends=tuple(found["attention_backends"]),
         kernels=tuple(found["kernels"]),
@@ -305,6 +309,7 @@ _READERS: dict[str, tuple[_Reader, ...]] = {
     "given": (("arguments", "given_text", _arguments),),
     "kv_cache": (("kv_cache_tokens", "tokens", _whole),),
     "concurrency": (("context_limits", "context", _whole), ("max_concurrency", "times", _number)),
+    "available": (("cache_gib", "room", _number),),
     "loading": (("model_gib", "gib", _number),),
     "attention": (("attention_backends", "backend", _word),),
     "linear": (("kernels", "linear_kernel", _word),),

@@ -477,8 +477,9 @@ def logged(records: Iterable[Record], settings: Settings, kv_tokens: int | None 
     rates = ((START + timedelta(seconds=at_s), _rate(answered, at_s)) for at_s in each_ten_s)
     model = settings.shipped.models[settings.model]
     model_class = CLASSES.get(model.config.get("model_type", ""))
-    tokens, loaded_gib = kv_tokens or _kv_tokens(settings), _loaded_gib(settings)
-    started = server_log(settings.engine, settings.model, model_class, tokens, loaded_gib)
+    tokens = kv_tokens or _kv_tokens(settings)
+    held_gib = _held_gib(settings, tokens)
+    started = server_log(settings.engine, settings.model, model_class, tokens, held_gib)
     log = started + throughput_log(rates) + access_log(moments)
     return log.replace(b"pid=8", b"pid=%d" % (8 + settings.seed))  # no two starts have one
 
@@ -492,14 +493,15 @@ def _rate(records: Iterable[Record], at_s: float) -> float:
     return tokens / 10
 
 
-def _loaded_gib(settings: Settings) -> float | None:
-    """Return a rank's share of the weights of a model whose shape is known."""
+def _held_gib(settings: Settings, kv_tokens: int) -> tuple[float, float] | None:
+    """Return a rank's share of the weights and of the cache of a model whose shape is known."""
     shape = physics.shape_of(settings.shipped.models[settings.model].config)
     if shape is None:
         return None
     step = physics.step_bytes(shape, shape.experts)
     whole = step + shape.output_weights * shape.plain_bytes  # the embedding has as many
-    return whole / settings.engine.tensor_parallel_size / 2**30
+    each = settings.engine.tensor_parallel_size * 2**30
+    return whole / each, kv_tokens * shape.kv_bytes_per_token / each
 
 
 def _kv_tokens(settings: Settings) -> int:

@@ -60,6 +60,10 @@ _KERNELS = {
 _QUANTIZATIONS = {"moe": "compressed-tensors", "dense": "awq_marlin", "moe-fp8": "fp8"}
 
 
+LONGEST = {("dense", 1): 8192}
+"""By model and ranks, the context that a card has room for beside the weights."""
+
+
 def gpu_engine(model: str, transport: Transport) -> Engine:
     """Return the engine of a GPU topology as its Compose file would describe it."""
     size = 1 if transport is Transport.NONE else 2
@@ -76,7 +80,7 @@ def gpu_engine(model: str, transport: Transport) -> Engine:
             "--host=0.0.0.0",
             "--port=8000",
             f"--tensor-parallel-size={size}",
-            "--max-model-len=32768",
+            f"--max-model-len={LONGEST.get((model, size), 32_768)}",
             "--max-num-seqs=4",
             "--gpu-memory-utilization=0.92",
             "--enable-chunked-prefill",
@@ -87,11 +91,15 @@ def gpu_engine(model: str, transport: Transport) -> Engine:
 
 
 def server_log(
-    engine: Engine, model: str, model_class: str | None, kv_tokens: int, loaded_gib: float | None
+    engine: Engine,
+    model: str,
+    model_class: str | None,
+    kv_tokens: int,
+    held_gib: tuple[float, float] | None,
 ) -> bytes:
     """Return the log of a server that was started so, and chose as it should.
 
-    `loaded_gib` are the weights of a rank: on CPU the log does not tell them.
+    `held_gib` are the weights of a rank and its cache: on CPU the log does not tell them.
     """
     on_gpu = engine.device is Device.GPU
     size, options = engine.tensor_parallel_size, _options(engine.command)
@@ -113,7 +121,7 @@ def server_log(
         *([f"[model.py:531] Resolved architecture: {model_class}"] if model_class else ()),
         f"[core.py:101] Initializing a V1 LLM engine (v0.17.0) with config: {config}",
         *(_KERNELS.get(model, ()) if on_gpu else ()),
-        *(_loading(loaded_gib) if on_gpu else ()),
+        *(_held(held_gib) if on_gpu else ()),
         f"[kv_cache_utils.py:1314] GPU KV cache size: {kv_tokens:,} tokens",
         f"[kv_cache_utils.py:1319] {limit}",
     ]
@@ -128,10 +136,12 @@ def server_log(
     return "\n".join([*lines, "" if on_gpu else peers, ""]).encode()
 
 
-def _loading(loaded_gib: float | None) -> Iterator[str]:
-    if loaded_gib is not None:
-        told = f"{loaded_gib:.2f} GiB memory and 24.123456 seconds"
+def _held(held_gib: tuple[float, float] | None) -> Iterator[str]:
+    if held_gib is not None:
+        weights, cache = held_gib
+        told = f"{round(weights, 2)} GiB memory and 24.123456 seconds"
         yield f"[gpu_model_runner.py:4338] Model loading took {told}"
+        yield f"[gpu_worker.py:424] Available KV cache memory: {round(cache, 2)} GiB"
 
 
 def _rank_lines(engine: Engine, rank: int) -> Iterator[str]:

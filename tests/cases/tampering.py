@@ -1056,6 +1056,8 @@ CASES = (
     _forgery(Code.TOPOLOGY_MODEL, o.another_architecture_by_the_log, PCIE),
     _forgery(Code.TOPOLOGY_MODEL, o.more_cache_than_a_card_holds, NVLINK),
     _forgery(Code.TOPOLOGY_MODEL, o.weights_of_a_smaller_model, GPU_ONE),
+    _forgery(Code.TOPOLOGY_MODEL, o.more_cache_than_there_is_room_for, NVLINK),
+    _forgery(Code.TOPOLOGY_MODEL, o.less_cache_than_one_request_takes, PCIE),
     _forgery(Code.TOPOLOGY_MODEL, o.room_for_more_requests_than_the_cache_has, NVLINK),
     _forgery(Code.TOPOLOGY_TRANSPORT, o.ranks_that_talk_over_gloo, NVLINK),
     _forgery(Code.TOPOLOGY_TRANSPORT, o.one_rank_of_two, PCIE),

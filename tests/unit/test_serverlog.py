@@ -109,6 +109,7 @@ def test_gpu_lines_of_the_moe_model() -> None:
     assert found.kernels == ("MarlinLinearKernel", "CompressedTensorsWNA16MarlinMoEMethod")
     assert found.attention_backends == ("FLASH_ATTN",)
     assert found.model_gib == (8.55,)
+    assert found.cache_gib == (11.9,)
     assert found.nccl_versions == ("2.27.5",)
     assert found.worlds == (World(size=2, backend="nccl"),)
     assert found.context_limits == (131_072,)

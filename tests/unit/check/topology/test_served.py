@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from kit.check.finding import Outcome
-from kit.check.topology import served
+from kit.check.topology import memory, served
 from kit.check.verify import verify
 from kit.edge import checkout
 from kit.models import Twin
@@ -72,6 +72,7 @@ def test_without_telemetry_nobody_knows_what_a_card_holds() -> None:
     made = respelled(b"123,456 tokens", b"99,999,984 tokens")
     assert made.server_log is not None
     made.server_log = made.server_log.replace(b" 3.77x", b" 3051.76x")
+    made.server_log = made.server_log.replace(b"memory: 5.65 GiB", b"memory: 4577.64 GiB")
     made.metrics = {
         name: text.replace(b'num_gpu_blocks="7716"', b'num_gpu_blocks="6249999"')
         for name, text in made.metrics.items()
@@ -169,7 +170,9 @@ def test_as_many_weights_are_loaded_as_the_model_has(gib: str, expected: Outcome
     assert outcomes(made) == {expected}
 
 
-@pytest.mark.parametrize("line", [b"Model loading took", b"Maximum concurrency for"])
+@pytest.mark.parametrize(
+    "line", [b"Model loading took", b"Available KV cache", b"Maximum concurrency for"]
+)
 def test_a_line_that_every_log_has_is_missed(line: bytes) -> None:
     assert outcomes(respelled(line, b"Nothing")) == {UNCHECKED}
 
@@ -197,7 +200,7 @@ def test_the_longest_requests_that_fit_are_those_of_the_cache(
     ],
 )
 def test_requests_take_whole_blocks(times: float, tokens: int, limit: int, expected: bool) -> None:
-    assert served._fits(times, tokens, limit) == expected
+    assert memory._fits(times, tokens, limit) == expected
 
 
 @pytest.mark.parametrize(("share", "expected"), [("0.92", PASS), ("0.40", FAIL), ("x", PASS)])
@@ -210,4 +213,26 @@ def test_the_cache_fits_into_the_share_of_memory_that_was_planned(
     assert engine is not None
     command = (one.replace("0.92", share) for one in engine.command)
     change_plan(made, engine=replace(engine, command=tuple(command)))
+    assert outcomes(made) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("topology", "room", "expected"),
+    [
+        ("tp2-nvlink", b"5.65", PASS),
+        ("tp2-nvlink", b"9.1", PASS),  # the other rank has less
+        ("tp2-nvlink", b"5.6", FAIL),
+        ("tp1", b"4.5", PASS),
+        ("tp1", b"4.51", PASS),  # not a whole block more
+        ("tp1", b"4.6", FAIL),
+        ("tp1", b"4.4", FAIL),
+    ],
+)
+def test_the_cache_takes_the_room_that_there_is(
+    topology: str, room: bytes, expected: Outcome
+) -> None:
+    made = draft(Settings(topology=topology, model="moe"))
+    assert made.server_log is not None
+    words = b"Available KV cache memory: "
+    made.server_log = re.sub(words + rb"[0-9.]*", words + room, made.server_log)
     assert outcomes(made) == {expected}
