@@ -24,6 +24,7 @@ Resolved architecture: Qwen3MoeForCausalLM Qwen2ForCausalLM
 GPU KV cache size: 1 tokens
 Maximum concurrency for 1 tokens per request:
 Model loading took 1 GiB
+Available KV cache memory: 1 GiB
 Using FLASH_ATTN FLASHINFER TRITON_ATTN FLEX_ATTENTION attention backend out of potential backends
 Using MarlinLinearKernel for CompressedTensorsWNA16
 Using CompressedTensorsWNA16MarlinMoEMethod
