@@ -169,7 +169,8 @@ PACES = {
 """Seconds of a token, about as published or measured, and of a prompt's token that is not cached:
 about 3 to 7 times what the arithmetic of a 3090 takes at least."""
 KV_TOKENS = {("moe", 1): 49_152, ("dense", 1): 16_384, ("dense", 2): 78_128}
-"""By model and ranks, what cards of 24 GiB hold beside the weights; else it is 123,456."""
+"""By model and ranks, what cards of 24 GiB hold beside the weights; else it is 123,456, or as many
+as the longest request takes."""
 
 E2E_BUCKET = "vllm:e2e_request_latency_seconds_bucket"
 
@@ -510,7 +511,8 @@ def _kv_tokens(settings: Settings) -> int:
     shape = physics.shape_of(settings.shipped.models[settings.model].config)
     space_gib = dict(engine.environment).get("VLLM_CPU_KVCACHE_SPACE")
     if shape is None or space_gib is None:
-        return KV_TOKENS.get((settings.model, engine.tensor_parallel_size), 123_456)
+        longest = int(planned_options(engine.command).get("max_model_len") or 0)
+        return max(KV_TOKENS.get((settings.model, engine.tensor_parallel_size), 123_456), longest)
     tokens = int(space_gib) * 2**30 * engine.tensor_parallel_size // shape.kv_bytes_per_token
     block = block_tokens(engine)
     return tokens // block * block
