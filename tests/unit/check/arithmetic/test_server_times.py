@@ -87,6 +87,15 @@ def test_an_endpoint_that_does_not_sum_over_http_has_its_latencies_as_witness() 
     assert _outcome(made) is PASS
 
 
+def test_a_front_end_held_up_at_a_first_token_makes_nobody_wait_longer() -> None:
+    """It is told the engine's token late, and is at once told of those that came meanwhile."""
+    made = draft()
+    for name, text in made.metrics.items():
+        if name != "warmup-0-before":
+            made.metrics[name] = _moved(text, exposition.FIRST_TOKEN_SUM, 0.05)
+    assert _outcome(made) is PASS
+
+
 def _value(text: bytes, sample: str) -> float:
     return exposition.totals(text, [sample])[sample]
 
