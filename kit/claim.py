@@ -16,6 +16,7 @@ from kit.formula import BadFormula, Formula, Quantity
 Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z", max_length=100)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
 
 VOCABULARY: Mapping[str, tuple[int, int, int]] = {
     "rate": (1, 0, 1),

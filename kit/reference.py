@@ -12,15 +12,16 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from statistics import variance
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
 import msgspec
 
 from kit import formula
-from kit.claim import Claim, Hardware, Id, Measure, Part, Relation, Text
+from kit.claim import Claim, Hardware, Id, Measure, Part, Positive, Relation, Text
 from kit.errors import SpecError
 from kit.figure import Printed, PrintedPositive
 from kit.formula import CellName
+from kit.statement import Statement
 
 SCHEMA_VERSION = 1
 """Format history. 1: first version."""
@@ -41,7 +42,6 @@ _LONG_KEY = re.compile(
 
 CellKey = Annotated[str, msgspec.Meta(min_length=5, max_length=100)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
-Positive = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
 
 
 class HardwareText(Part, frozen=True, kw_only=True):
@@ -121,62 +121,6 @@ class Repeat(Part, frozen=True, kw_only=True):
 
     rate: PrintedPositive
     where: Text
-
-
-class _Statement(Part, frozen=True, kw_only=True):
-    """What was said and needs no measurement; held against public facts by `kit audit`."""
-
-    id: Id
-    statement: Text
-    where: Text
-
-
-class KvCache(_Statement, frozen=True, kw_only=True, tag_field="kind", tag="kv-cache"):
-    """So many GB of KV cache hold about so many tokens of context."""
-
-    model: Id
-    gb: Printed
-    context_tokens: Positive
-
-
-class Nvlink(_Statement, frozen=True, kw_only=True, tag_field="kind", tag="nvlink"):
-    """So many links have so many GB/s, both ways together."""
-
-    links: Positive
-    gb_s: Printed
-
-
-class Thinking(_Statement, frozen=True, kw_only=True, tag_field="kind", tag="thinking-mode"):
-    """The model has, or has not, a mode in which it thinks before it answers."""
-
-    model: Id
-    has_mode: bool
-
-
-class NativeContext(_Statement, frozen=True, kw_only=True, tag_field="kind", tag="native-context"):
-    """The model's context as it was trained, in Ki tokens; `configured` if less was used, why."""
-
-    model: Id
-    kib_tokens: Printed
-    configured_kib_tokens: Printed | None = None
-    configured_because: Text | None = None
-
-
-class DiskSize(_Statement, frozen=True, kw_only=True, tag_field="kind", tag="disk-size"):
-    """The checkpoint takes so many GB."""
-
-    model: Id
-    gb: Printed
-
-
-class SameFormat(_Statement, frozen=True, kw_only=True, tag_field="kind", tag="same-format"):
-    """The models are quantised in one way, of this name."""
-
-    models: tuple[Id, Id]
-    format: Id
-
-
-Statement: TypeAlias = KvCache | Nvlink | Thinking | NativeContext | DiskSize | SameFormat
 
 
 class RawFiles(Part, frozen=True, kw_only=True):

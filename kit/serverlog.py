@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from kit import engine_config
+from kit.engine_config import ARGUMENTS_LIMIT_BYTES, Arguments
 from kit.kept import kept
 
 LOG_LIMIT_BYTES = 8 * 2**20
@@ -23,14 +25,6 @@ DISTINCT_LIMIT = 256
 
 LONG_LIMIT = 16
 """Different lines of arguments or of an engine's configuration, which take long to read."""
-
-ARGUMENTS_LIMIT_BYTES = 16 * 2**10
-
-_START_OF_CONFIG = 10_000
-"""Characters in which the engine's own model is named; what comes later has models of its own."""
-
-Arguments: TypeAlias = tuple[tuple[str, str], ...]
-"""(name, value as JSON) of each argument that is not at its default."""
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,19 +129,6 @@ _TIMED = re.compile(
 )
 _TAIL_BYTES = 64 * 2**10
 
-_ALL_REDUCE = re.compile(r"\bdisable_custom_all_reduce=(True|False)\b")
-_DEVICE = re.compile(r"\bdevice_config=([a-z]{1,16})\b")
-_CONTEXT = re.compile(r"\bmax_seq_len=([0-9]{1,12})\b")
-_MODEL = re.compile(r"(?:\A|, )(?:model|tokenizer)=(['\"])(?P<folder>[^'\"\n]{1,4096})\1")
-_SETTING = re.compile(
-    r"\b(dtype|speculative_config|load_format|tensor_parallel_size|pipeline_parallel_size"
-    r"|data_parallel_size|quantization|kv_cache_dtype|enforce_eager)=([^,\n]{1,200})"
-)
-_LITERAL = re.compile(
-    r"'[^'\"\\]*'|(?:True|False|None)\b|-?[0-9]+(?:\.[0-9]+)?|[][{},: ]|(?P<other>.)", re.DOTALL
-)
-_NAMES = {"True": "true", "False": "false", "None": "null"}
-
 
 def read(log: bytes) -> ServerLog:
     """Read a log; what is not known is passed over, so that another release's tells little."""
@@ -251,62 +232,20 @@ def _world(text: str) -> Iterator[World]:
     yield World(size=int(told["world_size"]), backend=told["backend"])
 
 
-def _all_reduce(config: str) -> Iterator[bool]:
-    if told := _ALL_REDUCE.search(config):
-        yield told[1] == "True"
-
-
-def _device(config: str) -> Iterator[str]:
-    if told := _DEVICE.search(config):
-        yield told[1]
-
-
-def _models(config: str) -> Iterator[str]:
-    for told in _MODEL.finditer(config, 0, _START_OF_CONFIG):
-        yield told["folder"]
-
-
-def _settings(config: str) -> Iterator[tuple[str, str]]:
-    """Yield each by its first mention: what is within another's value may bear its name."""
-    told: dict[str, str] = {}
-    for name, value in _SETTING.findall(config[:_START_OF_CONFIG]):
-        told.setdefault(name, value)
-    yield from told.items()
-
-
-def _context(config: str) -> Iterator[int]:
-    if told := _CONTEXT.search(config):
-        yield int(told[1])
-
-
-def _arguments(text: str) -> Iterator[Arguments | None]:
-    """Read the dictionary that vLLM prints as Python; None where it is not of plain values."""
-    words = _LITERAL.finditer(text)
-    if len(text) > ARGUMENTS_LIMIT_BYTES or any(word["other"] is not None for word in words):
-        yield None
-        return
-    as_json = _LITERAL.sub(lambda word: _NAMES.get(word[0], word[0].replace("'", '"')), text)
-    try:
-        given = msgspec.json.decode(as_json, type=dict[str, Any])
-        yield tuple((name, msgspec.json.encode(value).decode()) for name, value in given.items())
-    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
-        yield None
-
-
 _Values: TypeAlias = Callable[[str], Iterator[object]]
 _Reader: TypeAlias = tuple[str, str, _Values]
 
 _READERS: dict[str, tuple[_Reader, ...]] = {
     "engine": (
         ("engine_versions", "version", _word),
-        ("context_limits", "config", _context),
-        ("devices", "config", _device),
-        ("custom_all_reduce_disabled", "config", _all_reduce),
-        ("models", "config", _models),
-        ("settings", "config", _settings),
+        ("context_limits", "config", engine_config.context),
+        ("devices", "config", engine_config.device),
+        ("custom_all_reduce_disabled", "config", engine_config.all_reduce_disabled),
+        ("models", "config", engine_config.models),
+        ("settings", "config", engine_config.settings),
     ),
     "architecture": (("architectures", "class_name", _word),),
-    "given": (("arguments", "given_text", _arguments),),
+    "given": (("arguments", "given_text", engine_config.arguments),),
     "kv_cache": (("kv_cache_tokens", "tokens", _whole),),
     "concurrency": (("context_limits", "context", _whole), ("max_concurrency", "times", _number)),
     "available": (("cache_gib", "room", _number),),

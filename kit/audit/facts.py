@@ -10,10 +10,9 @@ from typing import Annotated, Any
 import msgspec
 
 from kit import physics
-from kit.claim import Id, Text
+from kit.claim import Id, Positive, Text
 from kit.errors import SpecError
 from kit.figure import PrintedPositive
-from kit.reference import Positive
 
 KIB = 1024
 

@@ -7,12 +7,12 @@ from kit.audit.facts import KIB, Facts, ModelFacts
 from kit.audit.figures import shown
 from kit.audit.finding import AuditFinding, AuditOutcome, Rule, finding, told
 from kit.figure import Range, exactly, printed
-from kit.reference import (
+from kit.reference import Reference
+from kit.statement import (
     DiskSize,
     KvCache,
     NativeContext,
     Nvlink,
-    Reference,
     SameFormat,
     Statement,
     Thinking,

@@ -35,9 +35,11 @@ ORDER = (
     "kit.formula",
     "kit.figure",
     "kit.claim",
+    "kit.statement",
     "kit.reference",
     "kit.exposition",
     "kit.nccl",
+    "kit.engine_config",
     "kit.serverlog",
     "kit.telemetry",
     "kit.doctor",
@@ -74,7 +76,7 @@ EFFECTFUL_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import
 
 HOMES = {
     "ahocorasick_rs": ("kit.exposition",),
-    "backports": ("kit.edge.archive",),
+    "backports": ("kit.edge.archive", "kit.edge.inflate"),
     "click": ("kit.cli",),
     "docker": ("kit.edge.dockerd",),
     "jsonschema": ("kit.check.schema",),

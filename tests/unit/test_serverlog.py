@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit import serverlog
+from kit import engine_config, serverlog
 from kit.serverlog import ServerLog, World
 
 LOGS = Path(__file__).parents[1] / "logs"
@@ -196,7 +196,7 @@ def test_another_releases_log_tells_its_version_and_little_else() -> None:
         "{1: 2}",
         "[" * 9000,
         "{'a': " * 2000,
-        "{'a': '" + "x" * serverlog.ARGUMENTS_LIMIT_BYTES + "'}",
+        "{'a': '" + "x" * engine_config.ARGUMENTS_LIMIT_BYTES + "'}",
         "",
     ],
 )

@@ -13,8 +13,9 @@ from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked
 from kit.check.topology import labels
 from kit.check.topology.options import OF_THE_MACHINE, planned_options, spellings
+from kit.engine_config import Arguments
 from kit.plan import Engine
-from kit.serverlog import Arguments, ServerLog
+from kit.serverlog import ServerLog
 from kit.spec import Device
 
 PINNED_VLLM = "0.17.0"

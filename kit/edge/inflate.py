@@ -1,0 +1,130 @@
+"""What a compressed tar holds, inflated piece by piece as it is read, and never beyond a limit.
+
+One zstd frame (RFC 8878) or one gzip member (RFC 1952), by how the file begins.
+"""
+
+import io
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from backports import zstd
+
+from kit.check.codes import Code
+from kit.check.refusal import Refusal
+
+PIECE_BYTES = 2**20
+
+PADDING_AFTER_LIMIT_BYTES = 2**20
+"""Zeros after the end of a tar: GNU tar fills its last record, of 10 KiB unless told otherwise."""
+
+WINDOW_LOG_LIMIT = 27
+"""128 MiB, what `zstd -d` bears unasked (`ZSTD_WINDOWLOG_LIMIT_DEFAULT` in zstd.h)."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+class Broken(Exception):
+    """Why reading cannot go on."""
+
+    def __init__(self, reason: str, code: Code = Code.INTEGRITY_ARCHIVE) -> None:
+        super().__init__(reason)
+        self.refusal = Refusal(name=".", reason=reason, code=code)
+
+
+class Inflated:
+    """What a compressed file holds, inflated as it is read, and never more than the limit."""
+
+    def __init__(self, file: BinaryIO, limit_bytes: int) -> None:
+        self._pieces = _pieces(file)
+        self._piece = b""
+        self._at = 0
+        self._left_bytes = limit_bytes
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes; raise `Broken` where there are fewer."""
+        whole = io.BytesIO()  # joined parts would take the memory twice
+        for part in self._parts(size):
+            whole.write(part)
+        return whole.getvalue()
+
+    def skip(self, size: int) -> None:
+        """Pass so many bytes over; raise `Broken` where there are fewer."""
+        for _ in self._parts(size):
+            pass
+
+    def _parts(self, size: int) -> Iterator[bytes]:
+        while size:
+            if self._at == len(self._piece) and not self._has_more():
+                raise Broken("the tar is cut off")
+            part = self._piece[self._at : self._at + size]
+            self._at += len(part)
+            size -= len(part)
+            yield part
+
+    def expect_end(self) -> None:
+        """Raise `Broken` if anything but padding is left, or more of that than a tar may have."""
+        rest, padding_bytes = self._piece[self._at :], 0
+        while not rest.strip(b"\0"):
+            padding_bytes += len(rest)
+            if padding_bytes > PADDING_AFTER_LIMIT_BYTES:
+                reason = f"more than {PADDING_AFTER_LIMIT_BYTES} bytes after the end of the tar"
+                raise Broken(reason, Code.INTEGRITY_SIZE)
+            if not self._has_more():
+                return
+            rest = self._piece
+        raise Broken("data after the end of the tar")
+
+    def _has_more(self) -> bool:
+        piece = next(self._pieces, None)
+        self._piece, self._at = piece or b"", 0
+        self._left_bytes -= len(self._piece)
+        if self._left_bytes < 0:
+            raise Broken("inflates to more bytes than a bundle may have", Code.INTEGRITY_SIZE)
+        return piece is not None
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    magic = file.read(len(_ZSTD_MAGIC))
+    if magic == _ZSTD_MAGIC:
+        yield from _from_zstd(magic, file)
+    elif magic.startswith(_GZIP_MAGIC):
+        yield from _from_gzip(magic, file)
+    else:
+        raise Broken("neither zstd nor gzip")
+
+
+def _from_zstd(data: bytes, file: BinaryIO) -> Iterator[bytes]:
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: WINDOW_LOG_LIMIT}
+    stream = zstd.ZstdDecompressor(options=options)
+    try:
+        while not stream.eof:
+            yield stream.decompress(data, PIECE_BYTES)
+            data = _more(file) if stream.needs_input and not stream.eof else b""
+    except zstd.ZstdError as error:
+        raise Broken(str(error)) from error
+    if stream.unused_data or file.read(1):
+        raise Broken("data after the zstd frame")
+
+
+def _from_gzip(data: bytes, file: BinaryIO) -> Iterator[bytes]:
+    stream = zlib.decompressobj(wbits=31)
+    try:
+        while not stream.eof:
+            piece = stream.decompress(data, PIECE_BYTES)
+            yield piece
+            data = stream.unconsumed_tail
+            if not data and not stream.eof and len(piece) < PIECE_BYTES:
+                data = _more(file)
+    except zlib.error as error:
+        raise Broken(str(error)) from error
+    if stream.unused_data or file.read(1):
+        raise Broken("data after the gzip member")
+
+
+def _more(file: BinaryIO) -> bytes:
+    data = file.read(PIECE_BYTES)
+    if not data:
+        raise Broken("the compressed data is cut off")
+    return data

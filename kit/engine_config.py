@@ -1,0 +1,79 @@
+"""What a vLLM server's log prints of its configuration: its arguments, and what became of them.
+
+Each function reads the text of one line and yields what it finds, or nothing. Formats are those of
+vLLM 0.17.0: arguments are printed as a dictionary of Python, the engine's configuration as
+`name=value` parted by commas.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import msgspec
+
+ARGUMENTS_LIMIT_BYTES = 16 * 2**10
+
+_START_OF_CONFIG = 10_000
+"""Characters in which the engine's own model is named; what comes later has models of its own."""
+
+Arguments: TypeAlias = tuple[tuple[str, str], ...]
+"""(name, value as JSON) of each argument that is not at its default."""
+
+_ALL_REDUCE = re.compile(r"\bdisable_custom_all_reduce=(True|False)\b")
+_DEVICE = re.compile(r"\bdevice_config=([a-z]{1,16})\b")
+_CONTEXT = re.compile(r"\bmax_seq_len=([0-9]{1,12})\b")
+_MODEL = re.compile(r"(?:\A|, )(?:model|tokenizer)=(['\"])(?P<folder>[^'\"\n]{1,4096})\1")
+_SETTING = re.compile(
+    r"\b(dtype|speculative_config|load_format|tensor_parallel_size|pipeline_parallel_size"
+    r"|data_parallel_size|quantization|kv_cache_dtype|enforce_eager)=([^,\n]{1,200})"
+)
+_LITERAL = re.compile(
+    r"'[^'\"\\]*'|(?:True|False|None)\b|-?[0-9]+(?:\.[0-9]+)?|[][{},: ]|(?P<other>.)", re.DOTALL
+)
+_NAMES = {"True": "true", "False": "false", "None": "null"}
+
+
+def all_reduce_disabled(config: str) -> Iterator[bool]:
+    """Yield whether custom all-reduce is disabled."""
+    if told := _ALL_REDUCE.search(config):
+        yield told[1] == "True"
+
+
+def device(config: str) -> Iterator[str]:
+    """Yield torch's name for what serves."""
+    if told := _DEVICE.search(config):
+        yield told[1]
+
+
+def models(config: str) -> Iterator[str]:
+    """Yield the folders of model and tokenizer."""
+    for told in _MODEL.finditer(config, 0, _START_OF_CONFIG):
+        yield told["folder"]
+
+
+def settings(config: str) -> Iterator[tuple[str, str]]:
+    """Yield each by its first mention: what is within another's value may bear its name."""
+    told: dict[str, str] = {}
+    for name, value in _SETTING.findall(config[:_START_OF_CONFIG]):
+        told.setdefault(name, value)
+    yield from told.items()
+
+
+def context(config: str) -> Iterator[int]:
+    """Yield the longest context, in tokens."""
+    if told := _CONTEXT.search(config):
+        yield int(told[1])
+
+
+def arguments(text: str) -> Iterator[Arguments | None]:
+    """Read the dictionary that vLLM prints as Python; None where it is not of plain values."""
+    words = _LITERAL.finditer(text)
+    if len(text) > ARGUMENTS_LIMIT_BYTES or any(word["other"] is not None for word in words):
+        yield None
+        return
+    as_json = _LITERAL.sub(lambda word: _NAMES.get(word[0], word[0].replace("'", '"')), text)
+    try:
+        given = msgspec.json.decode(as_json, type=dict[str, Any])
+        yield tuple((name, msgspec.json.encode(value).decode()) for name, value in given.items())
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        yield None
