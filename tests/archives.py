@@ -14,7 +14,7 @@ from backports import zstd
 
 from kit.check.codes import Code
 from kit.edge.archive import HEADER_LIMIT, Compression, pack
-from kit.edge.disk import DEPTH_LIMIT, ENTRY_LIMIT, FILE_LIMIT_BYTES
+from kit.edge.untrusted import DEPTH_LIMIT, ENTRY_LIMIT, FILE_LIMIT_BYTES
 from tests.factory import Settings, draft
 
 FILES = draft(Settings(passes=1)).seal()

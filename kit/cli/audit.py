@@ -7,7 +7,7 @@ import click
 from kit import canonical
 from kit.audit.audit import audit as hold
 from kit.audit.finding import as_document, exit_code
-from kit.edge import checkout, disk
+from kit.edge import checkout, untrusted
 from kit.errors import UsageError
 from kit.report.audit import lines
 
@@ -33,7 +33,7 @@ def _data_files(folder: Path | None) -> dict[str, bytes]:
             "--raw takes the folder of the author's data files",
             "git clone the reference's source, and name the folder of its data",
         )
-    read = disk.read_folder(folder)
+    read = untrusted.read_folder(folder)
     if read.refused:
         raise UsageError(
             f"{len(read.refused)} of the files in {folder} cannot be read",

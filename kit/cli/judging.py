@@ -12,7 +12,7 @@ from kit.check.copies import Copies
 from kit.check.finding import Verdict
 from kit.check.refusal import Refusal
 from kit.check.verify import known, verify
-from kit.edge import archive, checkout, disk, pool
+from kit.edge import archive, checkout, pool, untrusted
 from kit.errors import BundleError, ExitCode, UsageError
 
 
@@ -45,7 +45,7 @@ def verdicts(
 
 def judge_folders(
     paths: Sequence[Path], tokenizers: Sequence[Path] = ()
-) -> Iterator[tuple[Verdict, disk.Folder]]:
+) -> Iterator[tuple[Verdict, untrusted.Folder]]:
     """Read and check each path, as `judge` does; yield its verdict and what was read."""
     bundles, judged_at, copies = _all_bundles(paths), _judge(tokenizers), Copies()
     for path in bundles:
@@ -53,27 +53,27 @@ def judge_folders(
         yield copies.admit(verdict), folder
 
 
-def _judge(tokenizers: Sequence[Path]) -> Callable[[Path], tuple[Verdict, disk.Folder]]:
+def _judge(tokenizers: Sequence[Path]) -> Callable[[Path], tuple[Verdict, untrusted.Folder]]:
     """Return what judges one bundle at a path, held against the checkout as it is now."""
     held_against = known(checkout.schemas(), checkout.shipped(tokenizers))
 
-    def judged_at(path: Path) -> tuple[Verdict, disk.Folder]:
+    def judged_at(path: Path) -> tuple[Verdict, untrusted.Folder]:
         folder = read_folder(path)
         return verify(_shown(path), folder.files, folder.refused, held_against), folder
 
     return judged_at
 
 
-def read_folder(path: Path) -> disk.Folder:
+def read_folder(path: Path) -> untrusted.Folder:
     """Read a folder or an archive, whatever its name.
 
     What is neither is a folder that holds nothing, so that it does not stop the rest.
     """
     try:
-        return disk.read_folder(path) if path.is_dir() else archive.read_archive(path)
+        return untrusted.read_folder(path) if path.is_dir() else archive.read_archive(path)
     except BundleError as error:
         refusal = Refusal(name=".", reason=error.what, code=Code.INTEGRITY_BAG)
-        return disk.Folder(files={}, refused=(refusal,))
+        return untrusted.Folder(files={}, refused=(refusal,))
 
 
 def bundles_at(path: Path) -> Sequence[Path]:
@@ -89,7 +89,7 @@ def bundles_at(path: Path) -> Sequence[Path]:
     return [entry for entry in inside if _may_be_bundle(entry)] or [path]
 
 
-def _read(folder: disk.Folder) -> Bundle | None:
+def _read(folder: untrusted.Folder) -> Bundle | None:
     try:
         return bundle.read(folder.files)
     except (NotCanonical, KeyError):

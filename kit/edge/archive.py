@@ -19,9 +19,9 @@ from backports import zstd
 from kit import bundle
 from kit.check.codes import Code
 from kit.check.refusal import Refusal
-from kit.edge import disk, tar_names
-from kit.edge.disk import DEPTH_LIMIT, ENTRY_LIMIT, FILE_LIMIT_BYTES, TOTAL_LIMIT_BYTES, Folder
+from kit.edge import tar_names, untrusted
 from kit.edge.inflate import Broken, Inflated
+from kit.edge.untrusted import DEPTH_LIMIT, ENTRY_LIMIT, FILE_LIMIT_BYTES, TOTAL_LIMIT_BYTES, Folder
 
 HEADER_LIMIT = 3 * ENTRY_LIMIT
 """A member's own header, and two extensions before it."""
@@ -58,7 +58,7 @@ def read_archive(path: Path) -> Folder:
 
     Raises `BundleError` where there is no such file.
     """
-    with disk.opened_file(path) as file:
+    with untrusted.opened_file(path) as file:
         return read(file)
 
 

@@ -21,7 +21,7 @@ from kit.bundle import Document, Runtime, Status
 from kit.check.finding import Outcome
 from kit.check.verify import known, verify
 from kit.containers import HostFacts
-from kit.edge import checkout, disk
+from kit.edge import checkout, untrusted
 from kit.spec import Device, Topology
 from tests.e2e.engine_room import BASE, docker, require
 
@@ -190,7 +190,7 @@ def test_a_cell_in_containers_gives_a_valid_bundle(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "  measured pass 1" in done.stderr
     bag = only_bag(tmp_path / "r")
-    files = disk.read_folder(bag).files
+    files = untrusted.read_folder(bag).files
     document = canonical.decode(files[bundle.DOCUMENT], Document)
     assert (document.runtime, document.status) == (Runtime.DOCKER, Status.COMPLETE)
     facts = canonical.decode(files[bundle.HOST_FACTS], HostFacts)
@@ -214,7 +214,7 @@ def test_an_engine_that_cannot_start_leaves_a_partial_bundle(tmp_path: Path) -> 
     assert done.returncode == 5, done.stderr
     bag = only_bag(tmp_path / "r")
     assert bag.name.endswith("-partial")
-    document = canonical.decode(disk.read_folder(bag).files[bundle.DOCUMENT], Document)
+    document = canonical.decode(untrusted.read_folder(bag).files[bundle.DOCUMENT], Document)
     assert (document.status, document.runtime) == (Status.PARTIAL, Runtime.DOCKER)
     assert left_running() == ""
 
@@ -258,7 +258,7 @@ def test_an_engine_that_is_killed_in_mid_run_leaves_what_was_recorded(tmp_path: 
     )
     assert code == 5, rest
     assert "next: kit verify" in rest
-    files = disk.read_folder(only_bag(tmp_path / "r")).files
+    files = untrusted.read_folder(only_bag(tmp_path / "r")).files
     document = canonical.decode(files[bundle.DOCUMENT], Document)
     assert document.status is Status.PARTIAL
     assert document.failure is not None
@@ -274,7 +274,7 @@ def test_an_interrupted_run_is_sealed_by_the_client_and_leaves_no_container(tmp_
     code, rest = bench_and(subprocess.Popen.terminate, tmp_path / "r", once="engine is ready")
     assert code == 130, rest
     bag = only_bag(tmp_path / "r")
-    document = canonical.decode(disk.read_folder(bag).files[bundle.DOCUMENT], Document)
+    document = canonical.decode(untrusted.read_folder(bag).files[bundle.DOCUMENT], Document)
     assert document.failure is not None
     assert (document.failure.stage, document.failure.code) == ("measure", "interrupted")
     assert left_running() == ""

@@ -19,7 +19,7 @@ from kit import bundle, plan, spec
 from kit.bundle import EngineIdentity, Status
 from kit.check.finding import Outcome, Verdict
 from kit.check.verify import known, verify
-from kit.edge import cell, checkout, disk, probes, process, twins
+from kit.edge import cell, checkout, disk, probes, process, twins, untrusted
 from kit.edge.cell import OwnEngine, Site
 from kit.exposition import GENERATION_TOKENS, totals
 from kit.models import Twin
@@ -138,7 +138,7 @@ def test_own_engine_gives_a_valid_bundle_and_leaves_nothing_running(
     assert _failures(verdict) == []
     assert verdict.exit_code == 0
     subprocess.run(["sha256sum", "--quiet", "-c", "manifest-sha256.txt"], cwd=path, check=True)
-    read = bundle.read(disk.read_folder(path).files)
+    read = bundle.read(untrusted.read_folder(path).files)
     assert read.document.engine.version == "0.17.0"
     phases = Counter(record.phase for record in read.records)
     assert phases == {Phase.WARMUP: 5, Phase.MEASURED: 15, Phase.STREAM: 5}
@@ -151,7 +151,7 @@ def test_server_counter_agrees_with_the_records_of_an_endpoint_run(
 ) -> None:
     path = _bench(running, tmp_path, "--passes", "3")
 
-    files = disk.read_folder(path).files
+    files = untrusted.read_folder(path).files
     records = bundle.read(files).records
     before, after = (
         totals(bundle.inflate(files[f"data/metrics/{name}.prom.gz"]), [GENERATION_TOKENS])
@@ -163,8 +163,8 @@ def test_server_counter_agrees_with_the_records_of_an_endpoint_run(
 
 
 def test_equal_seeds_give_equal_tokens_and_passes_differ(running: str, tmp_path: Path) -> None:
-    one = bundle.read(disk.read_folder(_bench(running, tmp_path / "one")).files).records
-    other = bundle.read(disk.read_folder(_bench(running, tmp_path / "other")).files).records
+    one = bundle.read(untrusted.read_folder(_bench(running, tmp_path / "one")).files).records
+    other = bundle.read(untrusted.read_folder(_bench(running, tmp_path / "other")).files).records
 
     assert [record.token_ids for record in one] == [record.token_ids for record in other]
     by_prompt = {
@@ -178,7 +178,8 @@ def test_cold_cache_really_is_cold(running: str, tmp_path: Path) -> None:
     path = _bench(running, tmp_path, "--cache", "cold")
 
     assert all(
-        not record.cached_tokens for record in bundle.read(disk.read_folder(path).files).records
+        not record.cached_tokens
+        for record in bundle.read(untrusted.read_folder(path).files).records
     )
 
 
@@ -199,7 +200,7 @@ def _bench(url: str, folder: Path, *options: str) -> Path:
 
 
 def _verdict(path: Path, models: dict[str, Twin]) -> Verdict:
-    folder = disk.read_folder(path)
+    folder = untrusted.read_folder(path)
     held_against = known(checkout.schemas(), replace(checkout.shipped(), models=models))
     return verify(str(path), folder.files, folder.refused, held_against)
 

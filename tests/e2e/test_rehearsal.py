@@ -17,7 +17,7 @@ from kit.bundle import Document, Runtime, Status
 from kit.check.finding import Outcome, Verdict
 from kit.check.verify import known, verify
 from kit.containers import HostFacts
-from kit.edge import checkout, disk
+from kit.edge import checkout, untrusted
 from kit.errors import ExitCode
 from tests.e2e.engine_room import docker, require
 
@@ -77,7 +77,7 @@ def figures(bag: Path) -> str:
 
 
 def judged(bag: Path) -> Verdict:
-    read = disk.read_folder(bag)
+    read = untrusted.read_folder(bag)
     return verify("case", read.files, read.refused, known(checkout.schemas(), checkout.shipped()))
 
 
@@ -113,7 +113,7 @@ def test_a_gpu_topology_is_walked_from_end_to_end(
 
 def _look_at(bag: Path, topology: str, model: str) -> None:
     """Hold what a GPU run would hold too: its own plan, three containers, cards that were asked."""
-    files = disk.read_folder(bag).files
+    files = untrusted.read_folder(bag).files
     document = canonical.decode(files[bundle.DOCUMENT], Document)
     assert (document.runtime, document.status) == (Runtime.DOCKER, Status.COMPLETE)
     assert document.plan.rehearsal

@@ -35,7 +35,7 @@ from kit.canonical import NotCanonical
 from kit.check.finding import Verdict
 from kit.check.verify import verify
 from kit.containers import HostFacts
-from kit.edge import archive, checkout, disk
+from kit.edge import archive, checkout, untrusted
 from kit.errors import SpecError
 from kit.formula import BadFormula
 from kit.plan import Dialect
@@ -91,7 +91,7 @@ def _files(data: bytes) -> None:
     files = {**GPU_FILES, **payload, bundle.MANIFEST: bundle.manifest_of(payload)}
     if name not in payload:
         files[name] = content
-    _judge(disk.Folder(files=files, refused=()))
+    _judge(untrusted.Folder(files=files, refused=()))
 
 
 def _fields(data: bytes) -> None:
@@ -105,10 +105,10 @@ def _fields(data: bytes) -> None:
     payload = {key: text for key, text in GPU_FILES.items() if key.startswith("data/")}
     payload[name] = bundle.compress(content) if name.endswith(".gz") else content
     files = {**GPU_FILES, **payload, bundle.MANIFEST: bundle.manifest_of(payload)}
-    _judge(disk.Folder(files=files, refused=()))
+    _judge(untrusted.Folder(files=files, refused=()))
 
 
-def _judge(folder: disk.Folder) -> None:
+def _judge(folder: untrusted.Folder) -> None:
     for name in folder.files:
         assert bundle.is_plain_name(name), name
     found = verify("case", folder.files, folder.refused, KNOWN)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kit.bundle import Runtime
-from kit.edge import disk
+from kit.edge import disk, untrusted
 from tests.archives import HOSTILE, LARGE
 from tests.factory import ROOT, Settings, draft
 
@@ -50,7 +50,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def changed(good: Path, target: Path) -> Path:
-    path = disk.write_folder(target, disk.read_folder(good).files)
+    path = disk.write_folder(target, untrusted.read_folder(good).files)
     (path / "data" / "records.jsonl").write_bytes(b"{}\n")
     return path
 
@@ -80,7 +80,7 @@ def test_what_is_invalid_is_not_packed(good: Path, tmp_path: Path) -> None:
 
 
 def test_a_note_in_the_folder_is_not_packed_by_accident(good: Path, tmp_path: Path) -> None:
-    path = disk.write_folder(tmp_path / "bundle", disk.read_folder(good).files)
+    path = disk.write_folder(tmp_path / "bundle", untrusted.read_folder(good).files)
     (path / "private.txt").write_text("secret")
     done = kit("pack", path, "-o", tmp_path / "x.tar.zst")
     assert done.returncode == 6
@@ -96,7 +96,7 @@ def test_an_archive_is_told_by_its_ending(name: str, good: Path, tmp_path: Path)
 
 def test_many_are_judged_in_order_and_counted(good: Path, tmp_path: Path) -> None:
     """More than one process takes at a time: folders, archives, and one that is invalid."""
-    files = disk.read_folder(good).files
+    files = untrusted.read_folder(good).files
     for number in range(18):
         disk.write_folder(tmp_path / "all" / f"{number:02}", files)
     changed(good, tmp_path / "all" / "18")
@@ -115,7 +115,7 @@ def test_nothing_is_opened_but_the_bundle_and_the_kit(good: Path, tmp_path: Path
     for one in HOSTILE:
         if one.name not in LARGE:
             (tmp_path / f"{one.name}.tar.zst").write_bytes(one.make())
-    linked = disk.write_folder(tmp_path / "linked", disk.read_folder(good).files)
+    linked = disk.write_folder(tmp_path / "linked", untrusted.read_folder(good).files)
     (linked / "data" / "server.log.gz").symlink_to("/etc/passwd")
     (linked / "outside").symlink_to("/etc")
     kit("pack", good, "-o", tmp_path / "good.tar.zst")

@@ -1,6 +1,7 @@
 """What the tests of the edge share: a stand-in engine as a service, plans for it, and patience."""
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -128,3 +129,32 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = tmp_path_factory.mktemp("stand-in") / "log"
     with process.serving(make_service(port), Path(sys.prefix), log, GRACE_S):
         yield f"http://127.0.0.1:{port}"
+
+
+def as_nobody(code: str, path: Path) -> str:
+    """Run code as a user who owns nothing; from root, no file is withheld."""
+    leave = "os.setgroups([]); os.setgid(65534); os.setuid(65534)"
+    lines = (
+        "import os, sys; from pathlib import Path; from kit.edge import disk, untrusted",
+        "from kit.errors import BundleError, MachineError",
+        leave if os.geteuid() == 0 else "",
+        "path = Path(sys.argv[1])",
+        code,
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines), str(path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def open_path(tmp_path: Path) -> Path:
+    """Return a folder to which other users find their way."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        if "pytest" in str(folder):
+            folder.chmod(0o755)
+    return tmp_path

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from kit.check.finding import Outcome
 from kit.check.verify import verify
-from kit.edge import archive, disk
+from kit.edge import archive, disk, untrusted
 from kit.edge.archive import Compression
 from kit.errors import BundleError, ExitCode
 from tests.archives import (
@@ -35,15 +35,15 @@ from tests.archives import (
 )
 from tests.factory import KNOWN
 
-MEMORY_LIMIT_BYTES = disk.TOTAL_LIMIT_BYTES + 64 * 2**20
+MEMORY_LIMIT_BYTES = untrusted.TOTAL_LIMIT_BYTES + 64 * 2**20
 """What is kept, once, and what it takes to read."""
 
 
-def read(data: bytes) -> disk.Folder:
+def read(data: bytes) -> untrusted.Folder:
     return archive.read(io.BytesIO(data))
 
 
-def read_at_a_peak(data: bytes) -> tuple[disk.Folder, int]:
+def read_at_a_peak(data: bytes) -> tuple[untrusted.Folder, int]:
     """Return what is read, and how many bytes of memory that took at most."""
     tracemalloc.start()
     try:
@@ -55,7 +55,7 @@ def read_at_a_peak(data: bytes) -> tuple[disk.Folder, int]:
 @pytest.mark.parametrize("compression", Compression)
 def test_what_is_packed_reads_back(compression: Compression) -> None:
     packed = archive.pack(FILES, FOLDER, compression)
-    assert read(packed) == disk.Folder(files=FILES, refused=())
+    assert read(packed) == untrusted.Folder(files=FILES, refused=())
     assert archive.pack(dict(reversed(FILES.items())), FOLDER, compression) == packed
 
 
@@ -69,7 +69,9 @@ def test_others_read_what_is_packed(compression: Compression) -> None:
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_what_others_pack_is_read(form: int) -> None:
-    assert read(written_by_tarfile(FILES, form, "w:gz")) == disk.Folder(files=FILES, refused=())
+    assert read(written_by_tarfile(FILES, form, "w:gz")) == untrusted.Folder(
+        files=FILES, refused=()
+    )
 
 
 @pytest.mark.parametrize("place", [FOLDER, "."])
@@ -77,7 +79,7 @@ def test_what_the_command_packs_is_read(place: str, tmp_path: Path) -> None:
     disk.write_folder(tmp_path / FOLDER, FILES)
     inside = tmp_path if place == FOLDER else tmp_path / FOLDER
     subprocess.run(["tar", "-C", inside, "-czf", tmp_path / "x.tar.gz", place], check=True)
-    assert archive.read_archive(tmp_path / "x.tar.gz") == disk.Folder(files=FILES, refused=())
+    assert archive.read_archive(tmp_path / "x.tar.gz") == untrusted.Folder(files=FILES, refused=())
 
 
 LONG = "20261126T120000Z-" + "-".join(["a-model-of-a-long-name"] * 3)
@@ -90,7 +92,7 @@ def test_what_the_command_packs_in_any_form_is_read(form: str, folder: str, tmp_
     disk.write_folder(tmp_path / folder, FILES)
     command = ["tar", "-C", tmp_path, f"--format={form}", "-czf", tmp_path / "x.tar.gz", folder]
     subprocess.run(command, check=True)
-    assert archive.read_archive(tmp_path / "x.tar.gz") == disk.Folder(files=FILES, refused=())
+    assert archive.read_archive(tmp_path / "x.tar.gz") == untrusted.Folder(files=FILES, refused=())
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
@@ -100,13 +102,13 @@ def test_what_python_packs_of_a_folder_is_read(form: int, folder: str, tmp_path:
     disk.write_folder(tmp_path / folder, FILES)
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz", format=form) as tar:
         tar.add(tmp_path / folder, folder)
-    assert archive.read_archive(tmp_path / "x.tar.gz") == disk.Folder(files=FILES, refused=())
+    assert archive.read_archive(tmp_path / "x.tar.gz") == untrusted.Folder(files=FILES, refused=())
 
 
 def test_what_bsdtar_notes_beside_a_file_is_passed_over() -> None:
     records = (("mtime", "1.5"), ("LIBARCHIVE.creationtime", "1"), ("SCHILY.xattr.com.x", "a=b\n"))
     text = b"".join(pax(records) + member(f"{FOLDER}/{name}", data) for name, data in FILES.items())
-    assert read(zstd_of(text)) == disk.Folder(files=FILES, refused=())
+    assert read(zstd_of(text)) == untrusted.Folder(files=FILES, refused=())
 
 
 @given(content=st.binary(max_size=60), kind=st.sampled_from([b"x", b"L"]))
@@ -180,14 +182,14 @@ def test_the_last_record_of_a_tar_may_be_padded(blocking: int, tmp_path: Path) -
     disk.write_folder(tmp_path / FOLDER, FILES)
     command = ["tar", "-C", tmp_path, "-b", str(blocking), "-czf", tmp_path / "x.tar.gz", FOLDER]
     subprocess.run(command, check=True)
-    assert archive.read_archive(tmp_path / "x.tar.gz") == disk.Folder(files=FILES, refused=())
+    assert archive.read_archive(tmp_path / "x.tar.gz") == untrusted.Folder(files=FILES, refused=())
 
 
 @pytest.mark.parametrize("log", [10, 23, 27])
 def test_a_window_that_zstd_reads_unasked_is_read(log: int) -> None:
     """As of `tar -c BUNDLE | zstd -19 --long=27`, which does not know how much will come."""
     found = read(with_window(log))
-    assert found == disk.Folder(files=FILES, refused=())
+    assert found == untrusted.Folder(files=FILES, refused=())
 
 
 @given(place=st.floats(0, 1, exclude_max=True), value=st.integers(1, 255))
@@ -223,7 +225,7 @@ def test_any_name_stays_inside_or_is_refused(name: str) -> None:
 
 def test_an_archive_of_something_else_is_no_bundle() -> None:
     found = read(zstd_of(member("src/main.c", b"int main;")))
-    assert found == disk.Folder(files={"main.c": b"int main;"}, refused=())
+    assert found == untrusted.Folder(files={"main.c": b"int main;"}, refused=())
     verdict = verify("case", found.files, found.refused, KNOWN)
     assert [one.code for one in verdict.findings] == ["integrity-bag"]
 
@@ -240,7 +242,7 @@ def test_links_pipes_and_devices_are_no_archives(tmp_path: Path) -> None:
 def test_a_file_larger_than_a_bundle_is_not_opened_for_long(tmp_path: Path) -> None:
     with (tmp_path / "sparse.tar.zst").open("wb") as file:
         file.write(GOOD)
-        file.truncate(disk.TOTAL_LIMIT_BYTES + 1)
+        file.truncate(untrusted.TOTAL_LIMIT_BYTES + 1)
     with pytest.raises(BundleError, match="larger than"):
         archive.read_archive(tmp_path / "sparse.tar.zst")
 

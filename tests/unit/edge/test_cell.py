@@ -16,7 +16,7 @@ import pytest
 
 from kit import canonical, schedule
 from kit.bundle import DOCUMENT, RECORDS, SERVER_LOG, Document, EngineIdentity, Status
-from kit.edge import cell, disk, process
+from kit.edge import cell, process, untrusted
 from kit.edge.cell import OwnEngine, Site
 from kit.errors import ExitCode, KitError, MachineError, RunError
 from kit.plan import Connection, Dialect, Plan
@@ -65,7 +65,7 @@ def read(bag: Path) -> tuple[Document, tuple[Record, ...]]:
     for manifest in ("manifest-sha256.txt", "tagmanifest-sha256.txt"):
         check = ["sha256sum", "--strict", "--quiet", "-c", manifest]
         assert subprocess.run(check, cwd=bag, check=False).returncode == 0
-    files = disk.read_folder(bag).files
+    files = untrusted.read_folder(bag).files
     records = canonical.decode_lines(files[RECORDS], Record)
     return canonical.decode(files[DOCUMENT], Document), records
 
@@ -76,7 +76,7 @@ def only_bag(site: Site) -> Path:
 
 
 def text_of(bag: Path) -> dict[str, bytes]:
-    files = disk.read_folder(bag).files
+    files = untrusted.read_folder(bag).files
     return {
         name: gzip.decompress(data) if name.endswith(".gz") else data
         for name, data in files.items()

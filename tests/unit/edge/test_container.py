@@ -9,7 +9,7 @@ import pytest
 from kit import bundle, canonical, telemetry
 from kit.bundle import Document, Runtime, Status
 from kit.containers import HostFacts
-from kit.edge import container, disk
+from kit.edge import container, untrusted
 from kit.edge.container import Volumes
 from kit.errors import RunError, SpecError
 from tests.factory import Settings, draft
@@ -35,7 +35,7 @@ def facts() -> HostFacts:
 def run(url: str, volumes: Volumes, folder: Path, known: HostFacts | None) -> dict[str, bytes]:
     site = make_site(folder, Notes())
     path = container.run_in_container(make_plan(), url, known, volumes, site)
-    return dict(disk.read_folder(path).files)
+    return dict(untrusted.read_folder(path).files)
 
 
 def test_what_others_wrote_is_sealed(serve: Serve, volumes: Volumes, tmp_path: Path) -> None:
