@@ -44,7 +44,7 @@ METRICS = re.compile(
     r"-(?P<moment>before|after)\.prom\.gz"
 )
 
-INFLATED_LIMIT_BYTES = 256 * 2**20
+INFLATED_LIMIT_BYTES = 128 * 2**20
 
 COMPRESSED_LIMIT_BYTES = 64 * 2**20
 """Of one gzip member; what the kit seals of a log has no more before it is compressed."""

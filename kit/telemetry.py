@@ -26,6 +26,11 @@ LIMIT_BYTES = 32 * 2**20
 LINE_LIMIT = 100_000
 """A sample a second for a day."""
 
+READING_LIMIT = 200_000
+"""Two GPUs for as long. One takes ten times the memory of its shortest text."""
+
+_LEAST_BYTES = len('{"index":0},')
+
 GPU_LIMIT = 64
 
 Text = Annotated[str, msgspec.Meta(max_length=100)]
@@ -177,6 +182,8 @@ def read(data: bytes) -> Telemetry:
     """Read a file of telemetry; raise `NotCanonical` with what is wrong, naming the line."""
     if len(data) > LIMIT_BYTES or canonical.line_count(data) > LINE_LIMIT:
         raise NotCanonical(f"more than {LIMIT_BYTES} bytes or {LINE_LIMIT} lines")
+    if len(data) > READING_LIMIT * _LEAST_BYTES and data.count(b'"index":') > READING_LIMIT:
+        raise NotCanonical(f"more than {READING_LIMIT} readings")
     lines: tuple[Line, ...] = canonical.decode_lines(data, _LINE)
     header, last = lines[:1], lines[-1:]
     if (

@@ -1,56 +1,74 @@
-"""What neither type nor schema says of a record: sizes, order, and what must go together."""
+"""What neither type nor schema says of records: how much they hold, and what goes together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from kit.check.evidence import ROUNDING_S
+from kit.check.evidence import ROUNDING_S, subject_of
 from kit.check.problem import Problem, fail
 from kit.record import SHORTEST_S, Phase, Record
 
-ARRAY_LIMIT = 1_000_000
-TEXT_LIMIT_CHARACTERS = 16 * 2**20
+TOKEN_ID_LIMIT = 6_000_000
+CHUNK_LIMIT = 1_000_000
+"""Of all records of a bundle. Five prompts, each as long as the longest context that was published,
+come to 4.6 million ids in seven passes and 0.7 million chunks in one. Ten times the chunks would
+take 1.3 GB and 20 s."""
 
 
-def over_limits(subject: str, record: Record) -> Iterator[Problem]:
-    """Hold the sizes of a record's arrays and text against the format's limits."""
-    sizes = (
-        ("prompt_token_ids", len(record.prompt_token_ids or ()), ARRAY_LIMIT),
-        ("token_ids", len(record.token_ids or ()), ARRAY_LIMIT),
-        ("chunks", len(record.chunks or ()), ARRAY_LIMIT),
-        ("text", len(record.text or ""), TEXT_LIMIT_CHARACTERS),
-    )
-    for name, size, limit in sizes:
-        if size > limit:
-            yield fail(subject, f"{name} holds {size}", f"at most {limit}")
+class Sizes:
+    """How much the arrays of records hold together, as they are read one after another."""
+
+    def __init__(self) -> None:
+        self._token_ids = 0
+        self._chunks = 0
+
+    def add(self, record: Record) -> Problem | None:
+        """Count what a record holds; return what is then over a limit of the format."""
+        self._token_ids += len(record.token_ids or ()) + len(record.prompt_token_ids or ())
+        self._chunks += len(record.chunks or ())
+        if self._token_ids > TOKEN_ID_LIMIT:
+            return _too_many(record, "token ids", TOKEN_ID_LIMIT)
+        if self._chunks > CHUNK_LIMIT:
+            return _too_many(record, "chunks", CHUNK_LIMIT)
+        return None
 
 
-def bad_arrays(subject: str, record: Record) -> Iterator[Problem]:
-    """Look at when a record's chunks arrived; numbers have the bounds of their types."""
-    if not record.chunks:
-        return
-    arrivals = [arrival_s for arrival_s, _ in record.chunks]
-    ordered = sorted(arrivals)
-    if arrivals != ordered:
-        yield fail(subject, "a chunk that arrives before the one before it", "chunks in order")
-    if ordered[0] < 0 or ordered[-1] > record.wall_s + ROUNDING_S:
-        span = f"chunks from {ordered[0]} to {ordered[-1]} s"
-        yield fail(subject, span, f"within the response's {record.wall_s} s")
+def _too_many(record: Record, what: str, limit: int) -> Problem:
+    observed = f"more {what}, with those before it, than there may be"
+    return fail(subject_of(record), observed, f"at most {limit} in all records")
 
 
-def incomplete(subject: str, record: Record) -> Iterator[Problem]:
-    """Tell what a record without an error lacks, or holds although it cannot."""
-    streamed = record.phase is Phase.STREAM
-    if (record.chunks is not None) != streamed:
-        wanted = "chunks" if streamed else "no chunks"
-        yield fail(subject, "chunks" if record.chunks is not None else "no chunks", wanted)
-    if record.error is not None:
-        return
-    if record.wall_s < SHORTEST_S:
-        yield fail(subject, f"wall_s {record.wall_s}", f"{SHORTEST_S} s or more")
-    for name, value in (
-        ("prompt_tokens", record.prompt_tokens),
-        ("completion_tokens", record.completion_tokens),
-        ("finish_reason", record.finish_reason),
-        ("text", record.text),
-    ):
-        if value is None:
-            yield fail(subject, f"no {name}", f"{name}, or the code of an error")
+def bad_arrays(records: Iterable[Record]) -> Iterator[Problem]:
+    """Look at when the chunks of records arrived; numbers have the bounds of their types."""
+    for record in records:
+        if not record.chunks:
+            continue
+        arrivals = [arrival_s for arrival_s, _ in record.chunks]
+        ordered = sorted(arrivals)
+        if arrivals != ordered:
+            observed = "a chunk that arrives before the one before it"
+            yield fail(subject_of(record), observed, "chunks in order")
+        if ordered[0] < 0 or ordered[-1] > record.wall_s + ROUNDING_S:
+            span = f"chunks from {ordered[0]} to {ordered[-1]} s"
+            yield fail(subject_of(record), span, f"within the response's {record.wall_s} s")
+
+
+def incomplete(records: Iterable[Record]) -> Iterator[Problem]:
+    """Tell what records without an error lack, or hold although they cannot."""
+    for record in records:
+        streamed = record.phase is Phase.STREAM
+        if (record.chunks is not None) != streamed:
+            wanted = "chunks" if streamed else "no chunks"
+            observed = "chunks" if record.chunks is not None else "no chunks"
+            yield fail(subject_of(record), observed, wanted)
+        if record.error is not None:
+            continue
+        if record.wall_s < SHORTEST_S:
+            observed = f"wall_s {record.wall_s}"
+            yield fail(subject_of(record), observed, f"{SHORTEST_S} s or more")
+        usage = (record.prompt_tokens, record.completion_tokens, record.finish_reason, record.text)
+        for name, value in zip(_USAGE, usage, strict=True) if None in usage else ():
+            if value is None:
+                expected = f"{name}, or the code of an error"
+                yield fail(subject_of(record), f"no {name}", expected)
+
+
+_USAGE = ("prompt_tokens", "completion_tokens", "finish_reason", "text")

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 from kit import bundle, exposition, nccl, serverlog, telemetry
 from kit.bundle import Document, Runtime
@@ -169,31 +169,44 @@ def _moves(before: Counters, after: Counters) -> Counters:
     }
 
 
-def observe(
-    logs: Mapping[str, bytes], metrics: Mapping[MetricsKey, Told] | None = None
-) -> Observed:
-    """Read the texts of a bundle's logs and telemetry, by the names of `bundle.LOGS`.
+class _OfLogs(TypedDict, total=False):
+    """What the logs tell, as `Observed` has it."""
 
-    `metrics` are what its expositions tell.
+    server_log: ServerLog
+    nccl_log: NcclLog
+    telemetry: Telemetry
+    telemetry_fault: str
+
+
+def observe(
+    logs: Iterable[tuple[str, bytes]], metrics: Mapping[MetricsKey, Told] | None = None
+) -> Observed:
+    """Read the texts of a bundle's logs and telemetry, one after another, each with its name.
+
+    The names are those of `bundle.LOGS`; `metrics` are what its expositions tell.
     """
-    told = metrics or {}
-    server, ranks = logs.get(bundle.SERVER_LOG), logs.get(bundle.NCCL_LOG)
-    samples, fault = None, None
-    if bundle.TELEMETRY in logs:
-        try:
-            samples = telemetry.read(logs[bundle.TELEMETRY])
-        except NotCanonical as error:
-            fault = str(error)
+    found, told = _OfLogs(), metrics or {}
+    for name, text in logs:
+        found.update(_of_log(name, text))
     return Observed(
-        server_log=None if server is None else serverlog.read(server),
-        nccl_log=None if ranks is None else nccl.read(ranks),
-        telemetry=samples,
-        telemetry_fault=fault,
+        **found,
         latency_counts={key: one.latency_counts for key, one in told.items()},
         finished={key: one.finished for key, one in told.items()},
         served_names=_distinct(one.served_name for one in told.values()),
         cache_configs=_distinct(one.cache_config for one in told.values()),
     )
+
+
+def _of_log(name: str, text: bytes) -> _OfLogs:
+    match name:
+        case bundle.SERVER_LOG:
+            return {"server_log": serverlog.read(text)}
+        case bundle.NCCL_LOG:
+            return {"nccl_log": nccl.read(text)}
+    try:
+        return {"telemetry": telemetry.read(text)}
+    except NotCanonical as error:
+        return {"telemetry_fault": str(error)}
 
 
 def _distinct(values: Iterable[T]) -> tuple[T, ...]:

@@ -105,52 +105,70 @@ def check(
 
 
 def open_bag(files: Mapping[str, bytes]) -> Bag:
-    """Hash each payload file, and inflate each compressed one for what the checks need of it."""
+    """Hash each payload file, and inflate each compressed one for what the checks need of it.
+
+    What was inflated is dropped before the next file is.
+    """
     digests = {
         name: hashlib.sha256(data).hexdigest()
         for name, data in files.items()
         if name.startswith("data/")
     }
-    metrics: dict[MetricsKey, exposition.Told] = {}
-    reader = exposition.Reader()
-    logs: dict[str, bytes] = {}
-    problems: list[Problem] = []
-    left = INFLATED_TOTAL_LIMIT_BYTES
-    for name in sorted(files, key=_in_time):
-        match = bundle.METRICS.fullmatch(name)
-        if match is None and name not in bundle.LOGS:
-            continue
-        limit = min(left, METRICS_LIMIT_BYTES if match else bundle.INFLATED_LIMIT_BYTES)
-        try:
-            text = bundle.inflate(files[name], limit)
-        except ValueError as error:
-            problems.append(fail(name, clip(error), f"one gzip member of at most {limit} bytes"))
-            left = max(1, left - limit) if isinstance(error, bundle.Oversized) else left
-            continue
-        left = max(1, left - len(text))
-        if match is None:
-            logs[name] = text
-        else:
-            key = (Phase(match["phase"]), int(match["number"]), Moment(match["moment"]))
-            metrics[key] = reader.read(text)
+    inflated, reader = _Inflated(files), exposition.Reader()
+    named = filter(None, map(bundle.METRICS.fullmatch, files))
+    metrics = {
+        (Phase(name["phase"]), int(name["number"]), Moment(name["moment"])): reader.read(text)
+        for name in sorted(named, key=_in_time)
+        if (text := inflated.text(name[0], METRICS_LIMIT_BYTES)) is not None
+    }
+    logs = (
+        (name, text)
+        for name in bundle.LOGS
+        if (text := inflated.text(name, bundle.INFLATED_LIMIT_BYTES)) is not None
+    )
+    observed = observe(logs, metrics)
     return Bag(
         digests=digests,
         manifest=bundle.manifest_from(
             {name: digests[name] for name in digests if bundle.is_plain_name(name)}
         ),
         metrics={key: told.totals for key, told in metrics.items()},
-        observed=observe(logs, metrics),
-        problems=tuple(problems),
+        observed=observed,
+        problems=tuple(inflated.problems),
     )
 
 
-def _in_time(name: str) -> tuple[int, int, bool, str]:
-    """Return what to sort files by: those of metrics follow each other as they were read."""
-    match = bundle.METRICS.fullmatch(name)
-    if match is None:
-        return -1, 0, False, name
-    phase, moment = _PHASES.index(match["phase"]), match["moment"]
-    return phase, int(match["number"]), moment == Moment.AFTER.value, name
+class _Inflated:
+    """The compressed files of a bag, which share one budget of bytes."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = files
+        self._left_bytes = INFLATED_TOTAL_LIMIT_BYTES
+        self.problems: list[Problem] = []
+
+    def text(self, name: str, limit_bytes: int) -> bytes | None:
+        """Return what a file holds, up to a limit; None where there is no such file, or no text."""
+        if name not in self._files:
+            return None
+        limit = min(self._left_bytes, limit_bytes)
+        try:
+            text = bundle.inflate(self._files[name], limit)
+        except ValueError as error:
+            self.problems.append(
+                fail(name, clip(error), f"one gzip member of at most {limit} bytes")
+            )
+            self._spend(limit if isinstance(error, bundle.Oversized) else 0)
+            return None
+        self._spend(len(text))
+        return text
+
+    def _spend(self, count: int) -> None:
+        self._left_bytes = max(1, self._left_bytes - count)  # to zlib, 0 is no limit at all
+
+
+def _in_time(name: re.Match[str]) -> tuple[int, int, bool]:
+    """Return what to sort files of metrics by: they follow each other as they were read."""
+    return _PHASES.index(name["phase"]), int(name["number"]), name["moment"] == Moment.AFTER.value
 
 
 def _refused(refused: Sequence[Refusal], code: Code) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kit import telemetry
+from kit.check.answers import CHUNK_LIMIT, TOKEN_ID_LIMIT
 from kit.check.schema import LINE_LIMIT_BYTES, RECORD_LIMIT, RECORDS_LIMIT_BYTES
 from kit.plan import Dialect, Plan
 from kit.spec import Device
@@ -55,6 +56,11 @@ def rooms(plan: Plan) -> Iterator[Room]:
         RECORDS_LIMIT_BYTES - plan.stream_passes * len(plan.prompts) * streamed_bytes,
         a_pass_bytes,
     )
+    a_pass_ids = len(plan.prompts) * plan.sampling.max_tokens + _prompt_tokens(plan)
+    if plan.dialect is Dialect.VLLM:
+        yield _room(plan, f"{TOKEN_ID_LIMIT} token ids", TOKEN_ID_LIMIT, a_pass_ids)
+    if plan.stream_passes * len(plan.prompts) * plan.sampling.max_tokens > CHUNK_LIMIT:
+        yield Room(what=f"{CHUNK_LIMIT} chunks", passes=0)
     longest_bytes = a_pass_bytes // len(plan.prompts) + bool(plan.stream_passes) * streamed_bytes
     if longest_bytes > LINE_LIMIT_BYTES:
         yield Room(what=f"{LINE_LIMIT_BYTES / 2**20:.0f} MiB a record", passes=0)
@@ -75,6 +81,10 @@ def _room(plan: Plan, what: str, limit: float, a_pass: float) -> Room:
 def _pass_bytes(plan: Plan) -> int:
     id_bytes = TOKEN_ID_BYTES if plan.dialect is Dialect.VLLM else 0
     responses_bytes = len(plan.prompts) * plan.sampling.max_tokens * (TEXT_BYTES + id_bytes)
-    asked_bytes = sum(len(f"{plan.system}{prompt.text}".encode()) for prompt in plan.prompts)
-    prompts_bytes = int(asked_bytes * TOKENS_A_PROMPT_BYTE) * id_bytes
+    prompts_bytes = _prompt_tokens(plan) * id_bytes
     return responses_bytes + prompts_bytes + len(plan.prompts) * RECORD_BYTES
+
+
+def _prompt_tokens(plan: Plan) -> int:
+    asked_bytes = sum(len(f"{plan.system}{prompt.text}".encode()) for prompt in plan.prompts)
+    return int(asked_bytes * TOKENS_A_PROMPT_BYTE)

@@ -17,8 +17,8 @@ import msgspec
 from kit import bundle, canonical
 from kit.bundle import Document
 from kit.check import answers
+from kit.check.answers import Sizes
 from kit.check.codes import Code
-from kit.check.evidence import subject_of
 from kit.check.finding import Finding, Tier
 from kit.check.problem import SHOWN, Problem, clip, fail, findings
 from kit.containers import HostFacts
@@ -209,22 +209,32 @@ def _records(data: bytes, validators: Validators, problems: Problems) -> tuple[R
         problems[Code.SCHEMA_CANONICAL].append(
             fail(bundle.RECORDS, "the last line has no newline", "a newline after each record")
         )
-    if (at_once := _at_once(data)) is not None:
-        for record in at_once:
-            _look_inside(record, problems)
-        return at_once
-    lines = data.removesuffix(b"\n").split(b"\n") if data else []
-    records = [
-        _record(f"{bundle.RECORDS}:{number}", line, validators, problems)
-        for number, line in enumerate(lines, start=1)
-    ]
-    whole = tuple(record for record in records if record is not None)
+    records, sizes = [], Sizes()
+    for record in _each(data, validators, problems):
+        records.append(record)
+        too_much = None if record is None else sizes.add(record)
+        if too_much is not None:
+            problems[Code.SCHEMA_LIMITS].append(too_much)
+            return None
+    whole = tuple(filter(None, records))
+    problems[Code.SCHEMA_ARRAYS] += answers.bad_arrays(whole)
+    problems[Code.SCHEMA_ANSWER] += answers.incomplete(whole)
     return whole if len(whole) == len(records) else None
 
 
+def _each(data: bytes, validators: Validators, problems: Problems) -> Iterator[Record | None]:
+    """Yield each record, and None for one that something is wrong with."""
+    if (at_once := _at_once(data)) is not None:
+        yield from at_once
+        return
+    lines = data.removesuffix(b"\n").split(b"\n") if data else []
+    for number, line in enumerate(lines, start=1):
+        yield _record(f"{bundle.RECORDS}:{number}", line, validators, problems)
+
+
 def _at_once(data: bytes) -> tuple[Record, ...] | None:
-    """Return all records, or None where something is wrong with one of them."""
-    if len(data) > LINE_LIMIT_BYTES and max(map(len, data.split(b"\n"))) > LINE_LIMIT_BYTES:
+    """Return all records, or None where they are many or something is wrong with one of them."""
+    if len(data) > LINE_LIMIT_BYTES:
         return None
     try:
         return decode_records(data)
@@ -238,24 +248,7 @@ def _record(place: str, line: bytes, validators: Validators, problems: Problems)
             fail(place, f"{len(line)} bytes", f"at most {LINE_LIMIT_BYTES} bytes")
         )
         return None
-    record = _decoded(place, line + b"\n", _RECORD, lambda: validators.record, problems)
-    if record is not None:
-        _look_inside(record, problems)
-    return record
-
-
-_LOOKS = (
-    (Code.SCHEMA_LIMITS, answers.over_limits),
-    (Code.SCHEMA_ARRAYS, answers.bad_arrays),
-    (Code.SCHEMA_ANSWER, answers.incomplete),
-)
-
-
-def _look_inside(record: Record, problems: Problems) -> None:
-    subject = subject_of(record)
-    for code, look in _LOOKS:
-        if found := [*look(subject, record)]:
-            problems[code] += found
+    return _decoded(place, line + b"\n", _RECORD, lambda: validators.record, problems)
 
 
 def _decoded(

@@ -18,8 +18,9 @@ ENTRY_LIMIT = 4096
 """Files and folders together; a bundle of a thousand passes holds some 2,000 metrics files."""
 
 DEPTH_LIMIT = 16
-TOTAL_LIMIT_BYTES = 512 * 2**20
-FILE_LIMIT_BYTES = 256 * 2**20
+TOTAL_LIMIT_BYTES = 128 * 2**20
+FILE_LIMIT_BYTES = 64 * 2**20
+"""No file of a bundle may be larger: neither records nor what is compressed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

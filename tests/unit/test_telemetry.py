@@ -19,6 +19,7 @@ from kit.telemetry import (
     Telemetry,
 )
 
+NOTHING = Inventory(source=Source.NVML, gpus=())
 UTC = "2026-03-06T12:00:00.000000Z"
 GPU = GpuFacts(
     index=0, name="NVIDIA GeForce RTX 3090", memory_bytes=24 * 2**30, power_limit_w=350.0
@@ -102,6 +103,18 @@ def test_a_file_without_end_is_refused_before_it_is_parsed() -> None:
         telemetry.read(b"\n" * (telemetry.LINE_LIMIT + 1))
     with pytest.raises(NotCanonical, match="more than"):
         telemetry.read(b" " * (telemetry.LIMIT_BYTES + 1))
+
+
+def test_more_readings_than_of_two_gpus_in_a_day_are_refused_before_they_are_parsed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(telemetry, "READING_LIMIT", 40)
+    one = Sample(t_s=1000.0, gpus=(Reading(index=0),) * 40)
+    most = replace(WHOLE, samples=(one,), header=replace(HEADER, inventory=NOTHING))
+    assert telemetry.read(telemetry.write(most)) == most
+    more = replace(most, samples=(one, sample(1000.0)))
+    with pytest.raises(NotCanonical, match="more than 40 readings"):
+        telemetry.read(telemetry.write(more))
 
 
 def test_times_are_moved_to_the_runs_start() -> None:

@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
+from msgspec.structs import replace
 
-from kit import bundle
-from kit.check import schema
+from kit import bundle, canonical
+from kit.check import answers, schema
 from kit.check.finding import Finding, Outcome, Verdict
 from kit.check.problem import SHOWN
+from kit.record import Phase, Record
 from tests.factory import ROOT, draft, judge
 
 
@@ -83,3 +86,52 @@ def test_a_record_longer_than_any_response_is_not_decoded() -> None:
     files[bundle.RECORDS] += b'{"text":"' + b"x" * schema.LINE_LIMIT_BYTES + b'"}\n'
     found = [one.code for one in judge(files).findings if one.outcome is Outcome.FAIL]
     assert "schema-limits" in found
+
+
+def _with_records(*records: Record) -> Verdict:
+    return judge({**draft().seal(), bundle.RECORDS: canonical.encode_lines(records)})
+
+
+def _failed(verdict: Verdict) -> set[str]:
+    return {one.code for one in verdict.findings if one.outcome is Outcome.FAIL}
+
+
+STREAMED = next(one for one in draft().records if one.phase is Phase.STREAM)
+
+
+@pytest.mark.parametrize("records", [1, 11])
+def test_chunks_are_counted_over_all_records(records: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "CHUNK_LIMIT", 100 * records - 1)
+    one = replace(STREAMED, chunks=((0.0, 1),) * 100)
+    verdict = _with_records(*[one] * records)
+    (found,) = _only(verdict, "schema-limits")
+    assert found.observed.startswith("more chunks")
+    (tier,) = _only(verdict, "physics-tier")
+    assert tier.outcome is Outcome.COULD_NOT_CHECK  # nothing that takes long is asked of them
+    assert "schema-limits" not in _failed(_with_records(*[one] * (records - 1)))
+
+
+def test_token_ids_are_counted_over_all_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = replace(draft().records[0], prompt_token_ids=(1,) * 60, token_ids=(2,) * 40)
+    monkeypatch.setattr(answers, "TOKEN_ID_LIMIT", 299)
+    (found,) = _only(_with_records(one, one, one), "schema-limits")
+    assert found.observed.startswith("more token ids")
+    assert "schema-limits" not in _failed(_with_records(one, one))
+
+
+def test_records_are_given_up_where_there_are_too_many_chunks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever comes after them is not decoded: sixty megabytes of chunks take a gigabyte."""
+    monkeypatch.setattr(schema, "LINE_LIMIT_BYTES", 2**20)
+    monkeypatch.setattr(answers, "CHUNK_LIMIT", 100_000)
+    one = replace(STREAMED, chunks=((0.0, 1),) * 50_000)
+    files = {**draft().seal(), bundle.RECORDS: canonical.encode_lines([one] * 100)}
+    tracemalloc.start()
+    try:
+        verdict = judge(files)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "schema-limits" in _failed(verdict)
+    assert peak_bytes < 3 * 50_000 * 130 + 2 * len(files[bundle.RECORDS])

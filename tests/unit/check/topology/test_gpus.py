@@ -212,7 +212,7 @@ def processes(observed: Observed) -> set[Outcome]:
 
 
 def test_telemetry_that_cannot_be_read_is_not_used() -> None:
-    observed = observe({"data/telemetry.jsonl.gz": b"{}\n"})
+    observed = observe([("data/telemetry.jsonl.gz", b"{}\n")])
     assert observed.telemetry is None
     assert observed.telemetry_fault is not None
     assert dataclasses.replace(observed, telemetry_fault=None) == Observed()
