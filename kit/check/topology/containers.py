@@ -33,6 +33,9 @@ LEAST_MEMORY_BYTES = 2**29
 SWAP_RATIO = 2
 """A container has as much swap as memory, unless told (Docker: "Resource constraints")."""
 
+_ALL = "ALL"
+"""Capabilities, as the files of `compose/` drop them."""
+
 _WEIGHTS = ".safetensors"
 
 
@@ -179,7 +182,12 @@ def _isolation(container: Container) -> Iterator[Problem]:
     subject = clip(container.service)
     if not container.read_only:
         yield fail(subject, "its root can be written", "a root that cannot be written")
-    if container.capabilities_dropped != ("ALL",):
+    if not container.capabilities_dropped:
         yield fail(subject, "it has capabilities", "none")
+    elif container.capabilities_dropped != (_ALL,):
+        # An engine may spell out what that is.
+        dropped = clip(" ".join(container.capabilities_dropped))
+        yield warn(subject, f"without the capabilities {dropped}", "with none")
     if not container.memory_bytes or not container.pids:
-        yield fail(subject, "no limit on its memory or processes", "limits on both")
+        # A kernel may have none, and then the engine leaves them out (`docker info`, warnings).
+        yield warn(subject, "no limit on its memory or processes", "limits on both")

@@ -20,8 +20,12 @@ QUARTER_S = 900
 STALL_S = 5
 """What a busy host may hold a line up by, or a client."""
 
+INTERVAL_S = 10
+"""vLLM tells its throughput each ten seconds in which it has any (`VLLM_LOG_STATS_INTERVAL`): what
+it tells is of that long, or of all the time since it told the last."""
+
 MISSED_S = 60
-"""vLLM tells its throughput each ten seconds in which it has any: not while it reads a prompt."""
+"""Of silence, after which the log tells too little: it is silent while it reads a prompt."""
 
 TOLD_RATIO = 0.05
 """Of the tokens that the log tells: its seconds are whole, and its rates have one decimal."""
@@ -67,16 +71,17 @@ def _throughput(evidence: Evidence, told: Sequence[tuple[str, float]]) -> Iterat
     done = _Tokens((one.sent_s + one.wall_s, one) for one in evidence.answered)
     (_, first_s, *later_s, _), (_, *later) = moments_s, told
     least_before, most_before = done.until(first_s - STALL_S), begun.until(first_s + STALL_S)
-    last_s, tokens = first_s, 0.0
+    last_s, at_least, at_most = first_s, 0.0, 0.0
     for number, (at_s, (_, rate)) in enumerate(zip(later_s, later, strict=True), start=1):
-        tokens += rate * (at_s - last_s)
+        at_least += rate * min(INTERVAL_S, at_s - last_s)
+        at_most += rate * (at_s - last_s)
         last_s = at_s
-        uncertain = TOLD_RATIO * tokens + rate + number
+        uncertain = TOLD_RATIO * at_most + rate + number
         least = max(0, done.until(at_s - STALL_S) - most_before)
         most = begun.until(at_s + STALL_S) - least_before
-        if not least - uncertain <= tokens <= most + uncertain:
-            observed = f"about {tokens:.0f} tokens from {first_s:.0f} to {at_s:.0f} s, by the log"
-            yield fail(SERVER_LOG, observed, f"{least} to {most}, by the records")
+        if at_most < least - uncertain or at_least > most + uncertain:
+            observed = f"{at_least:.0f} to {at_most:.0f} tokens from {first_s:.0f} to {at_s:.0f} s"
+            yield fail(SERVER_LOG, f"{observed}, by the log", f"{least} to {most}, by the records")
             return
 
 

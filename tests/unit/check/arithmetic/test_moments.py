@@ -89,10 +89,11 @@ def test_an_endpoint_may_be_asked_at_leisure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("late_s", "expected"), [(-1e6, PASS), (-1.0, PASS), (1.9, PASS), (9.0, FAIL)]
+    ("late_s", "expected"),
+    [(-1e6, PASS), (-1.0, PASS), (1.9, PASS), (9.0, WARN), (1001.0, WARN), (1003.0, FAIL)],
 )
 def test_an_engine_may_have_started_long_before(late_s: float, expected: Outcome) -> None:
-    """A tolerance of two seconds, by which its clock may have been set meanwhile."""
+    """Or seem to have started later, where its clock was set back while it loaded."""
     made = draft()
     moment_s = START.timestamp() + made.records[0].sent_s + late_s
     for name, text in made.metrics.items():

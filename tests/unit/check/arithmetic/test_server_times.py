@@ -64,6 +64,35 @@ def test_a_clock_that_is_set_in_mid_run_accuses_nobody(step_s: float) -> None:
     assert FAIL not in {one.outcome for one in judge(made.seal()).findings}
 
 
+@pytest.mark.parametrize(
+    ("stepped", "expected"),
+    [(["measured-2"], WARN), (["warmup-0"], WARN), (["measured-1", "measured-2"], FAIL)],
+)
+def test_the_clock_of_a_server_elsewhere_may_be_set_once(
+    stepped: list[str], expected: Outcome
+) -> None:
+    """Its sums by the UTC clock then jump, once, and those by the monotonic clock do not."""
+    made = draft(Settings(runtime=Runtime.ENDPOINT, passes=3))
+    for moved in stepped:
+        is_later = False
+        for name, text in made.metrics.items():
+            is_later |= name == f"{moved}-after"
+            if is_later:
+                made.metrics[name] = _moved(text, exposition.E2E_LATENCY_SUM, 900.0)
+    assert _outcome(made) is expected
+
+
+def test_a_clock_set_elsewhere_needs_a_witness() -> None:
+    made = draft(ENDPOINT)
+    for name, text in made.metrics.items():
+        if name != "warmup-0-before":
+            made.metrics[name] = _moved(text, exposition.E2E_LATENCY_SUM, 900.0)
+    assert _outcome(made) is WARN
+    for name, text in made.metrics.items():
+        made.metrics[name] = text.replace(b"http_request", b"other_request")
+    assert _outcome(made) is FAIL
+
+
 def test_a_request_may_be_counted_late_by_the_web_server() -> None:
     made = draft()
     earlier = made.metrics["measured-1-before"]

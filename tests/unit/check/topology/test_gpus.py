@@ -86,6 +86,10 @@ def test_a_slowdown_counts_where_it_touches_the_figures(
         (400.0, 350.0, PASS),
         (700.0, 350.0, PASS),
         (100.0, 350.0, WARN),
+        (0.0, 350.0, FAIL),
+        (1501.0, 350.0, FAIL),
+        (350.0, 1501.0, FAIL),
+        (350.0, 0.0, FAIL),
         (100.0, None, UNCHECKED),
         (None, 350.0, UNCHECKED),
     ],
@@ -263,6 +267,12 @@ def test_processors_may_be_slow_and_a_little_overclocked(
     retold(made, sm_clock_mhz=clock_mhz)
     each_card(made, sm_clock_max_mhz=most_mhz)
     assert outcomes(made, "limits") == {expected}
+
+
+def test_a_card_in_a_laptop_may_have_a_limit_far_above_its_default() -> None:
+    made = with_values(PCIE, power_w=99.0)
+    each_card(made, power_limit_w=175.0, power_default_limit_w=80.0)
+    assert outcomes(made, "limits") == {WARN}
 
 
 def test_an_idle_card_may_have_no_clock() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from kit.check.finding import Finding, Outcome
 from kit.record import Phase
 from tests import six_cells
 from tests.cases.physics import faster
-from tests.factory import ROOT, Draft, Settings, change_record, draft, judge, utc
+from tests.factory import ROOT, START, Draft, Settings, change_record, draft, judge, utc
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
 RATE = re.compile(rb"(?<=generation throughput: )[0-9.]+")
@@ -121,6 +122,27 @@ def test_rates_of_half_a_run_are_not_those_of_all_of_it() -> None:
         line for place, line in enumerate(lines) if place in kept or place not in rates
     )
     assert outcomes(made) == {UNCHECKED}
+
+
+@pytest.mark.parametrize("pause_s", [0, 25, 40, 50])
+def test_what_is_told_after_a_silence_is_of_its_last_seconds(pause_s: int) -> None:
+    """A server that is asked nothing for a while, before the pass that is streamed, tells none."""
+    made = long_run("moe@tp1")
+    border_s = next(one.sent_s for one in made.records if one.phase is Phase.STREAM)
+    for position, record in enumerate(made.records):
+        if record.sent_s >= border_s:
+            change_record(made, position, sent_s=record.sent_s + pause_s)
+    end_s = made.document.clock.end_s + pause_s
+    clock = replace(made.document.clock, end_s=end_s, end_utc=utc(end_s))
+    made.document = replace(made.document, clock=clock)
+
+    def later(told: re.Match[bytes]) -> bytes:
+        moment = datetime.fromisoformat(f"{START.year}-{told[0].decode()}+00:00")
+        is_after = (moment - START).total_seconds() > border_s
+        return f"{moment + timedelta(seconds=pause_s * is_after):%m-%d %H:%M:%S}".encode()
+
+    made.server_log = re.sub(rb"\d\d-\d\d \d\d:\d\d:\d\d", later, log_of(made))
+    assert outcomes(made) == {PASS}
 
 
 def test_a_response_may_be_logged_while_it_is_streamed() -> None:
