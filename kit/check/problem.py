@@ -70,9 +70,10 @@ def shown(number: int) -> str:
 def findings(code: Code, problems: Iterable[Problem]) -> Sequence[Finding]:
     """Return a finding for each of the first problems and one for all the rest; a pass for none."""
     left = iter(problems)
-    found = [_finding(code, problem) for problem in islice(left, SHOWN)]
-    if not found:
+    first = next(left, None)
+    if first is None:
         return (_passed(code),)
+    found = [_finding(code, problem) for problem in (first, *islice(left, SHOWN - 1))]
     if hidden := [problem.outcome for problem in left]:
         rest = Problem(
             outcome=min(hidden, key=_GRAVITY.index),

@@ -138,8 +138,8 @@ def _content(handle: int, name: str) -> bytes | Refusal:
     if facts.st_size > FILE_LIMIT_BYTES:
         reason = f"larger than {FILE_LIMIT_BYTES} bytes"
         return Refusal(name=name, reason=reason, code=Code.INTEGRITY_SIZE)
-    data = b""
-    while part := os.read(handle, facts.st_size + 1 - len(data)):
+    data = os.read(handle, facts.st_size + 1)  # one more than there is, or should be
+    while len(data) < facts.st_size and (part := os.read(handle, facts.st_size - len(data))):
         data += part
     if len(data) != facts.st_size:
         return Refusal(name=name, reason="changed while it was read")
