@@ -49,10 +49,10 @@ def _judged(judged: JudgedSet) -> Iterator[str]:
         yield table(head, map(_claim, decided))
     silent = [one for one in judged.claims if one.outcome is ClaimOutcome.NOT_TESTABLE]
     if silent:
-        why = ((markdown_code(one.claim), markdown_text(one.reason)) for one in silent)
+        why = ((markdown_code(one.claim), markdown_code(one.reason)) for one in silent)
         yield table(("Not testable", "Why"), why)
     if judged.excluded:
-        left = ((markdown_code(one.bundle), markdown_text(one.reason)) for one in judged.excluded)
+        left = ((markdown_code(one.bundle), markdown_code(one.reason)) for one in judged.excluded)
         yield table(("Left out", "Why"), left)
 
 

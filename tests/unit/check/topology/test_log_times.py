@@ -165,4 +165,4 @@ def test_a_response_may_be_logged_while_it_is_streamed() -> None:
 def test_real_logs_are_of_their_runs() -> None:
     """That a real bundle passes is seen elsewhere; here, that it has something to pass with."""
     for log in (ROOT / "results" / "community").glob("*/data/server.log.gz"):
-        assert len(serverlog.read(bundle.inflate(log.read_bytes())).throughput) > 5
+        assert len(serverlog.read(bundle.inflate(log.read_bytes())).throughput) > 2
