@@ -169,8 +169,8 @@ def _moves(before: Counters, after: Counters) -> Counters:
     }
 
 
-class _OfLogs(TypedDict, total=False):
-    """What the logs tell, as `Observed` has it."""
+class OfLogs(TypedDict, total=False):
+    """What logs tell, as `Observed` has it."""
 
     server_log: ServerLog
     nccl_log: NcclLog
@@ -178,26 +178,8 @@ class _OfLogs(TypedDict, total=False):
     telemetry_fault: str
 
 
-def observe(
-    logs: Iterable[tuple[str, bytes]], metrics: Mapping[MetricsKey, Told] | None = None
-) -> Observed:
-    """Read the texts of a bundle's logs and telemetry, one after another, each with its name.
-
-    The names are those of `bundle.LOGS`; `metrics` are what its expositions tell.
-    """
-    found, told = _OfLogs(), metrics or {}
-    for name, text in logs:
-        found.update(_of_log(name, text))
-    return Observed(
-        **found,
-        latency_counts={key: one.latency_counts for key, one in told.items()},
-        finished={key: one.finished for key, one in told.items()},
-        served_names=_distinct(one.served_name for one in told.values()),
-        cache_configs=_distinct(one.cache_config for one in told.values()),
-    )
-
-
-def _of_log(name: str, text: bytes) -> _OfLogs:
+def of_log(name: str, text: bytes) -> OfLogs:
+    """Read the text of a bundle's log or telemetry, by its name of `bundle.LOGS`."""
     match name:
         case bundle.SERVER_LOG:
             return {"server_log": serverlog.read(text)}
@@ -207,6 +189,20 @@ def _of_log(name: str, text: bytes) -> _OfLogs:
         return {"telemetry": telemetry.read(text)}
     except NotCanonical as error:
         return {"telemetry_fault": str(error)}
+
+
+def observe(logs: Iterable[OfLogs], metrics: Mapping[MetricsKey, Told] | None = None) -> Observed:
+    """Put together what logs tell, and the server's expositions."""
+    found, told = OfLogs(), metrics or {}
+    for one in logs:
+        found.update(one)
+    return Observed(
+        **found,
+        latency_counts={key: one.latency_counts for key, one in told.items()},
+        finished={key: one.finished for key, one in told.items()},
+        served_names=_distinct(one.served_name for one in told.values()),
+        cache_configs=_distinct(one.cache_config for one in told.values()),
+    )
 
 
 def _distinct(values: Iterable[T]) -> tuple[T, ...]:

@@ -5,19 +5,23 @@ RFC 8493 (BagIt), narrowed: one payload layout, tag files with one spelling, no 
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 
 from kit import bundle, exposition
 from kit.bundle import Document
 from kit.check.codes import Code
-from kit.check.evidence import Counters, MetricsKey, Observed, observe
+from kit.check.evidence import Counters, MetricsKey, Observed, observe, of_log
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings
 from kit.check.refusal import Refusal
 from kit.record import Moment, Phase
+
+T = TypeVar("T")
 
 MANIFEST_LIMIT_BYTES = 2**20
 METRICS_LIMIT_BYTES = 2 * 2**20
@@ -117,23 +121,21 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
     inflated, reader = _Inflated(files), exposition.Reader()
     named = filter(None, map(bundle.METRICS.fullmatch, files))
     metrics = {
-        (Phase(name["phase"]), int(name["number"]), Moment(name["moment"])): reader.read(text)
+        (Phase(name["phase"]), int(name["number"]), Moment(name["moment"])): told
         for name in sorted(named, key=_in_time)
-        if (text := inflated.text(name[0], METRICS_LIMIT_BYTES)) is not None
+        if (told := inflated.read(name[0], METRICS_LIMIT_BYTES, reader.read)) is not None
     }
-    logs = (
-        (name, text)
+    logs = [
+        inflated.read(name, bundle.INFLATED_LIMIT_BYTES, partial(of_log, name))
         for name in bundle.LOGS
-        if (text := inflated.text(name, bundle.INFLATED_LIMIT_BYTES)) is not None
-    )
-    observed = observe(logs, metrics)
+    ]
     return Bag(
         digests=digests,
         manifest=bundle.manifest_from(
             {name: digests[name] for name in digests if bundle.is_plain_name(name)}
         ),
         metrics={key: told.totals for key, told in metrics.items()},
-        observed=observed,
+        observed=observe(filter(None, logs), metrics),
         problems=tuple(inflated.problems),
     )
 
@@ -146,21 +148,20 @@ class _Inflated:
         self._left_bytes = INFLATED_TOTAL_LIMIT_BYTES
         self.problems: list[Problem] = []
 
-    def text(self, name: str, limit_bytes: int) -> bytes | None:
-        """Return what a file holds, up to a limit; None where there is no such file, or no text."""
+    def read(self, name: str, limit_bytes: int, reader: Callable[[bytes], T]) -> T | None:
+        """Return what `reader` makes of a file's text; None of no file, or none that is whole."""
         if name not in self._files:
             return None
         limit = min(self._left_bytes, limit_bytes)
         try:
             text = bundle.inflate(self._files[name], limit)
         except ValueError as error:
-            self.problems.append(
-                fail(name, clip(error), f"one gzip member of at most {limit} bytes")
-            )
+            expected = f"one gzip member of at most {limit} bytes"
+            self.problems.append(fail(name, clip(error), expected))
             self._spend(limit if isinstance(error, bundle.Oversized) else 0)
             return None
         self._spend(len(text))
-        return text
+        return reader(text)
 
     def _spend(self, count: int) -> None:
         self._left_bytes = max(1, self._left_bytes - count)  # to zlib, 0 is no limit at all

@@ -56,10 +56,11 @@ def rooms(plan: Plan) -> Iterator[Room]:
         RECORDS_LIMIT_BYTES - plan.stream_passes * len(plan.prompts) * streamed_bytes,
         a_pass_bytes,
     )
-    a_pass_ids = len(plan.prompts) * plan.sampling.max_tokens + _prompt_tokens(plan)
+    a_pass_tokens = len(plan.prompts) * plan.sampling.max_tokens
     if plan.dialect is Dialect.VLLM:
+        a_pass_ids = a_pass_tokens + _prompt_tokens(plan)
         yield _room(plan, f"{TOKEN_ID_LIMIT} token ids", TOKEN_ID_LIMIT, a_pass_ids)
-    if plan.stream_passes * len(plan.prompts) * plan.sampling.max_tokens > CHUNK_LIMIT:
+    if plan.stream_passes * a_pass_tokens > CHUNK_LIMIT:
         yield Room(what=f"{CHUNK_LIMIT} chunks", passes=0)
     longest_bytes = a_pass_bytes // len(plan.prompts) + bool(plan.stream_passes) * streamed_bytes
     if longest_bytes > LINE_LIMIT_BYTES:

@@ -75,6 +75,13 @@ def test_a_record_beyond_all_bounds_leaves_no_room() -> None:
     assert most_passes(planned(1_000_000)) == 0
 
 
+def test_more_chunks_than_a_bundle_may_hold_leave_no_room() -> None:
+    dialect = Dialect.OPENAI  # whose records hold no token ids
+    assert most_passes(planned(300_000, dialect)) > 0
+    assert most_passes(planned(334_000, dialect)) == 0
+    assert "chunks" in min(rooms(planned(334_000, dialect)), key=lambda room: room.passes).what
+
+
 def test_a_line_of_telemetry_is_no_longer_than_reckoned() -> None:
     reading = Reading(
         index=7,

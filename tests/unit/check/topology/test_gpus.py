@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from kit.bundle import Runtime, Status
-from kit.check.evidence import Observed, gather, observe
+from kit.check.evidence import Observed, gather, observe, of_log
 from kit.check.finding import Outcome
 from kit.check.topology import gpus
 from kit.errors import ExitCode
@@ -216,7 +216,7 @@ def processes(observed: Observed) -> set[Outcome]:
 
 
 def test_telemetry_that_cannot_be_read_is_not_used() -> None:
-    observed = observe([("data/telemetry.jsonl.gz", b"{}\n")])
+    observed = observe([of_log("data/telemetry.jsonl.gz", b"{}\n")])
     assert observed.telemetry is None
     assert observed.telemetry_fault is not None
     assert dataclasses.replace(observed, telemetry_fault=None) == Observed()
