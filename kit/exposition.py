@@ -90,7 +90,8 @@ _REST_OF_LINE = re.compile(
 
 
 _E2E = b"vllm:e2e_request_latency_seconds"
-_BUCKET = re.compile(rb'le="([0-9]{1,6}\.[0-9]|\+Inf)"[^}\n]{0,256}\} ([0-9]{1,12}\.0)\n')
+_GAPS = b"vllm:inter_token_latency_seconds"
+_BUCKET = re.compile(rb'le="([0-9]{1,6}\.[0-9]{1,6}|\+Inf)"[^}\n]{0,256}\} ([0-9]{1,12}\.0)\n')
 _BUCKETS_LIMIT_BYTES = 16 * 2**10
 
 _REASON = re.compile(
@@ -105,14 +106,16 @@ _LABEL = re.compile(rb'[{,]([a-z_]{1,64})="([^"\\\n]{0,256})"')
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What the checks read of an exposition.
 
-    `totals` are those of `WITNESSES`, `latency_counts` the requests by `E2E_BOUNDS_S`, and
-    `finished` the requests by why they ended, in vLLM's words (`stop`, `length` and others);
+    `totals` are those of `WITNESSES`, `latency_counts` the requests by `E2E_BOUNDS_S`, `gap_counts`
+    the gaps between tokens up to each bound in seconds, and `finished` the requests by why they
+    ended, in vLLM's words (`stop`, `length` and others);
     `served_name` is the name that the model is served under, empty if not told, and `cache_config`
     the labels of `CACHE_CONFIG`.
     """
 
     totals: Mapping[str, float]
     latency_counts: tuple[float, ...]
+    gap_counts: Mapping[float, float]
     finished: Mapping[str, float]
     served_name: str
     cache_config: Labels
@@ -149,6 +152,7 @@ def _told(exposition: bytes) -> Told:
     return Told(
         totals=totals(exposition, WITNESSES),
         latency_counts=latency_counts(exposition),
+        gap_counts=gap_counts(exposition),
         finished=finished(exposition),
         served_name=dict(labels(exposition, STARTED)).get("model_name", ""),
         cache_config=labels(exposition, CACHE_CONFIG),
@@ -213,16 +217,25 @@ def latency_counts(exposition: bytes) -> tuple[float, ...]:
 
     Of more lines than a histogram has, or of other bounds, nothing is read.
     """
-    begun = exposition.find(b"\n%s_bucket{" % _E2E)
-    end = exposition.find(b"\n%s_count" % _E2E, begun, begun + _BUCKETS_LIMIT_BYTES) + 1
-    return _counts(exposition[begun:end]) if 0 <= begun < end else ()
+    told = _counts(_buckets(exposition, _E2E))
+    return tuple(told.values()) if tuple(told) == E2E_BOUNDS_S else ()
 
 
-@kept(entries=64, longest=4096)
-def _counts(block: bytes) -> tuple[float, ...]:
-    told = [(float(bound), float(count)) for bound, count in _BUCKET.findall(block)]
-    is_whole = tuple(bound for bound, _ in told) == E2E_BOUNDS_S
-    return tuple(count for _, count in told) if is_whole else ()
+def gap_counts(exposition: bytes) -> Mapping[float, float]:
+    """Return how many gaps between tokens were no longer than each bound in seconds."""
+    return _counts(_buckets(exposition, _GAPS))
+
+
+def _buckets(exposition: bytes, name: bytes) -> bytes:
+    """Return the lines of a histogram's buckets; none of more bytes than it can have."""
+    begun = exposition.find(b"\n%s_bucket{" % name)
+    end = exposition.find(b"\n%s_count" % name, begun, begun + _BUCKETS_LIMIT_BYTES) + 1
+    return exposition[begun:end] if 0 <= begun < end else b""
+
+
+@kept(entries=128, longest=4096)
+def _counts(block: bytes) -> Mapping[float, float]:
+    return {float(bound): float(count) for bound, count in _BUCKET.findall(block)}
 
 
 @kept(entries=1024, longest=256)

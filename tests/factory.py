@@ -6,12 +6,14 @@ look for the code that names the change.
 
 import dataclasses
 import hashlib
+import math
 import random
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +268,7 @@ class FakeServer:
         )
     )
     latencies_s: list[float] = field(default_factory=list)
+    gap_counts: list[int] = field(default_factory=lambda: [0] * len(GAP_BOUNDS_S))
     ended: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     started_s: float = field(init=False)
@@ -286,6 +289,7 @@ class FakeServer:
         wall_s = round(server_s + OVERHEAD_S + self.noise.uniform(0, 2e-4), 6)
         sent_s = round(self.now_s, 6)
         self._count(tokens, len(prompt_ids), cached, (arrivals_s[0], server_s), tokens)
+        self._count_gaps(arrivals_s)
         self.now_s = sent_s + wall_s + self.noise.uniform(0.001, 0.002)
         has_ids = self.settings.dialect is Dialect.VLLM
         chunks = tuple((round(arrival_s + 0.001, 6), 1) for arrival_s in arrivals_s)
@@ -327,8 +331,9 @@ class FakeServer:
             f"vllm:request_prompt_tokens_sum{label} {self.counters['prompt']}",
             f"vllm:request_generation_tokens_sum{label} {self.counters['generation']}",
             f"vllm:time_to_first_token_seconds_sum{label} {self.counters['first_token_s']}",
-            f"vllm:inter_token_latency_seconds_sum{label} {self.counters['between_tokens_s']}",
+            *gap_buckets(self.gap_counts),
             f"vllm:inter_token_latency_seconds_count{label} {self.counters['steps']}",
+            f"vllm:inter_token_latency_seconds_sum{label} {self.counters['between_tokens_s']}",
             f"vllm:request_decode_time_seconds_sum{label} {self.counters['between_tokens_s']}",
             f"vllm:request_prefill_time_seconds_sum{label} {self.counters['first_token_s']}",
             f"vllm:request_inference_time_seconds_sum{label} {self.counters['inference_s']}",
@@ -341,6 +346,12 @@ class FakeServer:
             generated, prompt = self.noise.randrange(1, 50), self.noise.randrange(1, 50)
             self._count(generated, prompt, 4, (0.5, 1.5), 50)
         return ("\n".join(lines) + "\n").encode()
+
+    def _count_gaps(self, arrivals_s: Sequence[float]) -> None:
+        """Count gaps between tokens as Prometheus does, each in all buckets from its own on."""
+        gaps_s = sorted(later_s - one_s for one_s, later_s in pairwise(arrivals_s))
+        for place, bound_s in enumerate(GAP_BOUNDS_S):
+            self.gap_counts[place] += bisect_right(gaps_s, bound_s)
 
     def _finished(self, label: str) -> list[str]:
         """Return the requests by why they ended, and the comment that follows."""
@@ -416,6 +427,22 @@ class FakeServer:
         self.counters["inference_s"] += last_s
         self.counters["budgets"] += budget
         self.counters["http_s"] += last_s + OVERHEAD_S / 2
+
+
+GAP_BOUNDS_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, math.inf)
+"""As vLLM 0.17 has them, up to a second (vllm/v1/metrics/loggers.py)."""
+
+
+def gap_buckets(counts: Sequence[int]) -> list[str]:
+    """Return the lines of the histogram in which vLLM counts gaps between tokens."""
+    return [
+        f'vllm:inter_token_latency_seconds_bucket{{engine="0",le="{_bound(bound_s)}"}} {count}.0'
+        for bound_s, count in zip(GAP_BOUNDS_S, counts, strict=True)
+    ]
+
+
+def _bound(bound_s: float) -> str:
+    return str(bound_s).replace("inf", "+Inf")
 
 
 def e2e_buckets(latencies_s: Sequence[float]) -> list[str]:

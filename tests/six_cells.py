@@ -157,6 +157,10 @@ class Machine:
         self.counters._count(
             tokens, PROMPT_TOKENS, cached, first_and_last_s, self.budget, FinishReason.STOP
         )
+        pace_s = (seconds - first_s) / (tokens - 1)
+        chunks = self._chunks(tokens, seconds) if request.phase is Phase.STREAM else None
+        evenly_s = [number * pace_s for number in range(tokens)]
+        self.counters._count_gaps([at_s for at_s, _ in chunks] if chunks else evenly_s)
         ids = tuple(self.noise.randrange(1000) for _ in range(tokens))
         record = Record(
             phase=request.phase,
@@ -172,7 +176,7 @@ class Machine:
             prompt_token_ids=tuple(range(5, 5 + PROMPT_TOKENS)),
             token_ids=ids,
             text="".join(f" {token_id}" for token_id in ids),
-            chunks=self._chunks(tokens, seconds) if request.phase is Phase.STREAM else None,
+            chunks=chunks,
         )
         self.now_s = record.sent_s + record.wall_s + self.noise.uniform(0.001, 0.002)
         return record

@@ -20,6 +20,7 @@ KNOWN_PARTS = (
     Code.TOPOLOGY_MODEL,
     Code.PROTOCOL_PLAN,
     Code.PROTOCOL_MODEL_FILES,
+    Code.PROTOCOL_FRESH_ENGINE,
 )
 """Each must pass: that nothing contradicts it is not enough."""
 
@@ -31,6 +32,9 @@ WHERE_IT_APPLIES = (Code.PROTOCOL_BASE_IMAGE,)
 
 ON_GPUS = (
     Code.TOPOLOGY_TELEMETRY,
+    Code.TOPOLOGY_SLOWDOWN,
+    Code.TOPOLOGY_PROCESSES,
+    Code.TOPOLOGY_NCCL_ENVIRONMENT,
     Code.PHYSICS_TIER,
     Code.PHYSICS_ROOFLINE,
 )

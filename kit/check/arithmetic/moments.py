@@ -22,6 +22,10 @@ request. It reads the response's JSON, and does nothing else: 0.2 to 8 ms on a h
 BETWEEN_PASSES_S = 5.0
 """What it may spend between two passes, to read the server's metrics twice: 24 to 125 ms there."""
 
+WAITING_S, BETWEEN_TWO_S, HELD_UP_S = 0.02, 0.15, 0.6
+"""For each request, between two passes, and once: what it may spend so from the first measured pass
+to the last in all, 0.1 to 0.5 s there. More would hide that responses were made shorter."""
+
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Yield these findings of the arithmetic tier."""
@@ -62,15 +66,40 @@ def _idle(evidence: Evidence) -> Iterator[Problem]:
             yield problem(one.name, observed, f"{allowed_s:.3f} s at most")
     for one, following in pairwise(evidence.passes):
         yield from _between(one, following)
+    yield from _idle_in_all(evidence)
+
+
+def _idle_in_all(evidence: Evidence) -> Iterator[Problem]:
+    """Hold what was not spent on requests, from before the first measured pass until after."""
+    beside = [
+        pair for pair in pairwise(evidence.passes) if Phase.MEASURED in (one.phase for one in pair)
+    ]
+    measured = [one for one in evidence.passes if one.phase is Phase.MEASURED]
+    waits_s = [
+        later.sent_s - earlier.sent_s - earlier.wall_s
+        for one in measured
+        for earlier, later in pairwise(one.records)
+    ]
+    waits_s += [_apart_s(*pair) for pair in beside]
+    requests = sum(len(one.records) for one in measured)
+    allowed_s = HELD_UP_S + WAITING_S * requests + BETWEEN_TWO_S * len(beside)
+    if math.fsum(waits_s) > allowed_s:
+        observed = f"{math.fsum(waits_s):.3f} s in which nothing was asked, in all measured passes"
+        yield fail(BUNDLE, observed, f"{allowed_s:.3f} s at most")
 
 
 def _between(one: Pass, following: Pass) -> Iterator[Problem]:
-    last, first = one.records[-1], following.records[0]
-    idle_s = first.sent_s - last.sent_s - last.wall_s
+    idle_s = _apart_s(one, following)
     if idle_s > BETWEEN_PASSES_S:
         problem = fail if Phase.MEASURED in (one.phase, following.phase) else warn
         subject = f"{one.name} to {following.name}"
         yield problem(subject, f"{idle_s:.3f} s apart", f"{BETWEEN_PASSES_S:g} s at most")
+
+
+def _apart_s(one: Pass, following: Pass) -> float:
+    """Return the seconds from a pass's last response to the next pass's first request."""
+    last, first = one.records[-1], following.records[0]
+    return first.sent_s - last.sent_s - last.wall_s
 
 
 def _span(evidence: Evidence) -> Iterator[Problem]:

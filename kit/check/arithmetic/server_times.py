@@ -7,15 +7,17 @@ agree, in every exposition.
 """
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
+from operator import itemgetter
 
 from kit import exposition
 from kit.check import clocks
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Pass, counted_alone, went_through
 from kit.check.finding import Finding
-from kit.check.problem import Problem, fail, findings, unchecked, warn
+from kit.check.problem import BUNDLE, Problem, fail, findings, shown, unchecked, warn
 from kit.record import Moment, Phase, Record
 
 SHAVED_RATIO = 0.001
@@ -37,6 +39,13 @@ STREAM_RATIO = 0.3
 """A chunk that the client reads late seems near to the next: at most the first of a response to all
 others. A starved client may come late by that much of a short response."""
 
+ELSEWHERE_RATIO, FEW_GAPS = 0.25, 3
+"""Gaps between tokens that may lie in other buckets than the server counted them in: up to 5 % did
+on a host under a load of four times its cores."""
+
+NEAR_RATIO, NEAR_S = 0.25, 0.002
+"""How near to a bucket's bound a gap may lie on its other side."""
+
 _SUMS = (
     exposition.E2E_LATENCY_SUM,
     exposition.BETWEEN_TOKENS_SUM,
@@ -47,6 +56,9 @@ _SUMS = (
     exposition.HTTP_SUM,
     exposition.HTTP_BY_HANDLER_SUM,
 )
+
+_SECONDS = itemgetter(0)
+"""Of a gap between tokens."""
 
 _UP_TO_LAST_TOKENS = (exposition.FIRST_TOKEN_SUM, exposition.BETWEEN_TOKENS_SUM)
 
@@ -66,10 +78,11 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     remain.
     """
     utc_apart_s = clocks.utc_apart_s(evidence.document.clock)
-    of_requests = (
+    of_requests = [
         problem for one in evidence.passes for problem in _pass(evidence, one, utc_apart_s)
-    )
-    yield from findings(Code.ARITHMETIC_TIME_WITNESS, of_requests)
+    ]
+    of_run = _together(evidence, utc_apart_s) if not of_requests else ()
+    yield from findings(Code.ARITHMETIC_TIME_WITNESS, (*of_requests, *of_run))
     streamed = (one for one in evidence.passes if one.phase is Phase.STREAM)
     of_chunks = (problem for one in streamed for problem in _chunks(evidence, one, utc_apart_s))
     yield from findings(Code.ARITHMETIC_STREAM_WITNESS, of_chunks)
@@ -90,6 +103,19 @@ def _pass(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Problem
         yield from _engine(evidence, one, utc_apart_s)
     if http_s is not None:
         yield from _http(evidence, one, http_s)
+
+
+def _together(evidence: Evidence, utc_apart_s: float) -> Iterator[Problem]:
+    """Hold that what the UTC clock was set by excuses that much in all passes together, once."""
+    told_s = [(one, _e2e_s(evidence, one)) for one in evidence.passes]
+    short_s = math.fsum(
+        max(0.0, server_s * (1 - SHAVED_RATIO) - SHAVED_S * len(one.records) - _wall_s(one))
+        for one, server_s in told_s
+        if server_s is not None
+    )
+    if short_s > utc_apart_s:
+        observed = f"{short_s:.6f} s less by the client than by the server, over all passes"
+        yield fail(BUNDLE, observed, f"{utc_apart_s:.6f} s, by which the UTC clock was set")
 
 
 def _e2e_s(evidence: Evidence, one: Pass) -> float | None:
@@ -232,13 +258,15 @@ def _http_allowed_s(one: Pass, server_s: float) -> float:
 def _engine(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Problem]:
     """Fail where the engine alone took longer for a pass's tokens than the client waited.
 
-    The steps between tokens are by a monotonic clock, the time to the first by the UTC clock of the
-    front end: a busy host may hold it up there while the engine goes on, and nobody waits longer.
+    What is by a monotonic clock has no excuse. The time to the first token is by the UTC clock of
+    the front end: a busy host may hold it up there while the engine goes on, and nobody waits
+    longer.
     """
     wall_s = _wall_s(one)
     held_up_s = OVERHEAD_S * len(one.records)
     for what, names, uncertain_s in (
         ("between tokens", (exposition.BETWEEN_TOKENS_SUM,), 0.0),
+        ("once they were scheduled", (exposition.INFERENCE_SUM,), 0.0),
         ("up to last tokens", _UP_TO_LAST_TOKENS, held_up_s + utc_apart_s),
     ):
         engine_s = _moved_s(one, names)
@@ -264,18 +292,61 @@ def _chunks(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Probl
             yield unchecked(one.name, "no such sums, or a response without tokens", wanted)
         return
     problem, requests = fail if evidence.is_own_engine else warn, len(one.records)
-    moments = (
-        ("first", math.fsum(first for first, _ in told_s), first_token_s),
-        ("last", math.fsum(last for _, last in told_s), first_token_s + between_s),
-    )
-    for which, heard_s, made_s in moments:
-        if heard_s < made_s * (1 - SHAVED_RATIO) - SHAVED_S * requests - utc_apart_s:
+    first_s, last_s = (math.fsum(each) for each in zip(*told_s, strict=True))
+    for which, heard_s, made_s, uncertain_s in (
+        ("first", first_s, first_token_s, utc_apart_s),
+        ("first", first_s, one.moved(exposition.PREFILL_SUM), 0.0),
+        ("last", last_s, first_token_s + between_s, utc_apart_s),
+        ("last", last_s, one.moved(exposition.INFERENCE_SUM), 0.0),
+    ):
+        if made_s is None:
+            continue  # a server of somebody else's, which does not tell it
+        if heard_s < made_s * (1 - SHAVED_RATIO) - SHAVED_S * requests - uncertain_s:
             observed = f"{which} tokens after {heard_s:.6f} s in all, {made_s:.6f} by the server"
             yield problem(one.name, observed, "no sooner by the client than by the server")
-    span_s = math.fsum(last - first for first, last in told_s)
-    if span_s < between_s * (1 - STREAM_RATIO) - OVERHEAD_S * requests:
-        observed = f"{span_s:.6f} s from first chunks to last, {between_s:.6f} s by the server"
+    if evidence.is_own_engine and first_s > first_token_s + OVERHEAD_S * requests + utc_apart_s:
+        observed = f"first tokens after {first_s:.6f} s in all, {first_token_s:.6f} by the server"
+        yield fail(one.name, observed, "no later by the client than what the way takes")
+    if last_s - first_s < between_s * (1 - STREAM_RATIO) - OVERHEAD_S * requests:
+        observed = (
+            f"{last_s - first_s:.6f} s from first chunks to last, {between_s:.6f} s by the server"
+        )
         yield problem(one.name, observed, "about as long by the client as by the server")
+    yield from _gaps(evidence, one)
+
+
+def _gaps(evidence: Evidence, one: Pass) -> Iterator[Problem]:
+    """Hold the gaps between tokens, as they arrived, against the buckets that the server has.
+
+    What comes late makes one gap longer and the next shorter, so that a few may lie elsewhere.
+    """
+    gaps = sorted(_gaps_of(one.records))
+    if not evidence.is_own_engine or not gaps:
+        return
+    told = evidence.observed.gap_counts
+    before, after = (told.get((one.phase, one.number, moment), {}) for moment in Moment)
+    made = {bound_s: count - before.get(bound_s, 0.0) for bound_s, count in after.items()}
+    so_far = [0, *accumulate(tokens for _, tokens in gaps)]
+    if max(made.values(), default=0.0) != so_far[-1]:
+        observed = f"{max(made.values(), default=0.0):g} gaps between tokens in buckets"
+        yield fail(one.name, observed, f"{shown(so_far[-1])}, by the client's chunks")
+        return
+    elsewhere = ELSEWHERE_RATIO * so_far[-1] + FEW_GAPS
+    for bound_s, count in made.items():
+        shorter = so_far[bisect_right(gaps, bound_s * (1 - NEAR_RATIO), key=_SECONDS)]
+        at_most = so_far[bisect_right(gaps, bound_s * (1 + NEAR_RATIO) + NEAR_S, key=_SECONDS)]
+        if shorter > count + elsewhere or at_most < count - elsewhere:
+            observed = f"{shorter} to {at_most} gaps of about {bound_s:g} s at most"
+            yield fail(one.name, observed, f"about {count:g} of {so_far[-1]}, by the server")
+            return
+
+
+def _gaps_of(records: Sequence[Record]) -> Iterator[tuple[float, int]]:
+    """Yield the seconds from tokens to the next, and of how many: those of a chunk share a gap."""
+    for record in records:
+        chunks = [chunk for chunk in record.chunks or () if chunk[1] > 0]
+        for (earlier_s, _), (later_s, tokens) in pairwise(chunks):
+            yield (later_s - earlier_s) / tokens, tokens
 
 
 def _first_and_last_s(record: Record) -> tuple[float, float] | None:

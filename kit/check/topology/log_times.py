@@ -55,7 +55,7 @@ def _completed(evidence: Evidence, completed: Sequence[str]) -> Iterator[Problem
 
 
 def _throughput(evidence: Evidence, told: Sequence[tuple[str, float]]) -> Iterator[Problem]:
-    """Hold the tokens that the log tells of since its first line of rates against the records.
+    """Hold the tokens that the log tells of against the records.
 
     At each line no fewer than those of responses that were complete, no more than of those begun.
     """
@@ -65,23 +65,22 @@ def _throughput(evidence: Evidence, told: Sequence[tuple[str, float]]) -> Iterat
     if longest_s > MISSED_S:
         observed = f"the log tells no throughput for {longest_s:.0f} s"
         yield unchecked(SERVER_LOG, observed, "a line each ten seconds")
-    if len(told) < 2:
-        return
     begun = _Tokens((one.sent_s, one) for one in evidence.answered)
     done = _Tokens((one.sent_s + one.wall_s, one) for one in evidence.answered)
-    (_, first_s, *later_s, _), (_, *later) = moments_s, told
-    least_before, most_before = done.until(first_s - STALL_S), begun.until(first_s + STALL_S)
-    last_s, at_least, at_most = first_s, 0.0, 0.0
-    for number, (at_s, (_, rate)) in enumerate(zip(later_s, later, strict=True), start=1):
+    last_s, at_least, at_most = start_s, 0.0, 0.0
+    for number, (at_s, (_, rate)) in enumerate(zip(moments_s[1:-1], told, strict=True), start=1):
         at_least += rate * min(INTERVAL_S, at_s - last_s)
-        at_most += rate * (at_s - last_s)
+        at_most += rate * max(INTERVAL_S, at_s - last_s)
         last_s = at_s
         uncertain = TOLD_RATIO * at_most + rate + number
-        least = max(0, done.until(at_s - STALL_S) - most_before)
-        most = begun.until(at_s + STALL_S) - least_before
+        least, most = done.until(at_s - STALL_S), begun.until(at_s + STALL_S)
         if at_most < least - uncertain or at_least > most + uncertain:
-            observed = f"{at_least:.0f} to {at_most:.0f} tokens from {first_s:.0f} to {at_s:.0f} s"
+            observed = f"{at_least:.0f} to {at_most:.0f} tokens in the first {at_s - start_s:.0f} s"
             yield fail(SERVER_LOG, f"{observed}, by the log", f"{least} to {most}, by the records")
+            return
+        if rate and at_s - INTERVAL_S > end_s + STALL_S:
+            observed = f"{rate:g} tokens/s at {at_s:.0f} s, by the log"
+            yield fail(SERVER_LOG, observed, f"none after {end_s:.0f} s, the last response")
             return
 
 

@@ -67,6 +67,8 @@ _MARLIN = {
 }
 """The kernels of the two 4-bit models: compressed-tensors with group 32, and AWQ with group 128."""
 
+_BUILD = re.compile(r"\+(?:cpu|cu[0-9]{2,3})\Z")
+
 _NOT_4_BIT = ("moe-fp8",)
 
 
@@ -97,8 +99,8 @@ def unread(log: ServerLog | None) -> str | None:
 
 
 def _release(version: str) -> str:
-    """Return a version without the label of its build (PEP 440: `0.17.0+cpu`)."""
-    return version.partition("+")[0]
+    """Return a version without the label that vLLM's own builds have (PEP 440: `0.17.0+cpu`)."""
+    return _BUILD.sub("", version)
 
 
 def _version(evidence: Evidence, log: ServerLog | None) -> Iterator[Problem]:
@@ -113,6 +115,8 @@ def _version(evidence: Evidence, log: ServerLog | None) -> Iterator[Problem]:
             yield fail(subject, f"vLLM {clip(version)}", f"vLLM {PINNED_VLLM}")
     if len(logged) > 1:
         yield fail(SERVER_LOG, f"{len(logged)} versions", "one engine, started once")
+    elif told is not None and told not in (logged or (told,)):
+        yield fail("/version", f"vLLM {clip(told)}", clip(f"{logged[0]}, as its log has it"))
 
 
 def _device(evidence: Evidence, engine: Engine, log: ServerLog | None) -> Iterator[Problem]:

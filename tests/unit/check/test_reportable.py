@@ -116,7 +116,10 @@ def test_a_gpu_topology_whose_cards_are_known_is_reportable(topology: str) -> No
 @pytest.mark.parametrize(
     ("change", "missing"),
     [
-        (without_telemetry, {"topology-telemetry", "physics-tier", "physics-roofline"}),
+        (
+            without_telemetry,
+            {"topology-telemetry", "topology-slowdown", "physics-tier", "physics-roofline"},
+        ),
         (a_card_that_nobody_knows, {"physics-tier", "physics-roofline"}),
     ],
 )

@@ -83,8 +83,20 @@ def test_a_log_without_a_version_could_not_be_checked() -> None:
 
 
 def test_the_label_of_a_build_is_no_other_release() -> None:
-    assert outcomes(respelled(b"(v0.17.0)", b"(v0.17.0+cpu)"), "engine-version") == {PASS}
-    assert outcomes(respelled(b"(v0.17.0)", b"(v0.17.0rc1)"), "engine-version") == {FAIL}
+    for version, expected in (
+        ("0.17.0+cpu", PASS),
+        ("0.17.0+cu128", PASS),
+        ("0.17.0rc1", FAIL),
+        ("0.17.0+fastfork", FAIL),
+    ):
+        made = respelled(b"(v0.17.0)", f"(v{version})".encode())
+        engine = replace(made.document.engine, version=version)
+        made.document = replace(made.document, engine=engine)
+        assert outcomes(made, "engine-version") == {expected}, version
+
+
+def test_a_server_tells_one_version_wherever_it_is_asked() -> None:
+    assert outcomes(respelled(b"(v0.17.0)", b"(v0.17.0+cpu)"), "engine-version") == {FAIL}
 
 
 @pytest.mark.parametrize(
