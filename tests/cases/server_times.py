@@ -1,14 +1,15 @@
 """Ways to write other times than the server's clocks had, each with the code that must name it."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from msgspec.structs import replace
 
 from kit import exposition
 from kit.record import Phase
+from kit.schedule import requests
 from tests.cases.physics import SUMS, faster, recount, shorter_sums
-from tests.factory import E2E_BUCKET, Draft, change_record, utc
+from tests.factory import E2E_BUCKET, Draft, change_plan, change_record, utc
 
 
 def a_clock_that_was_set_for_an_alibi(made: Draft) -> None:
@@ -78,6 +79,84 @@ def tokens_closer_together_than_the_server_made_them(made: Draft) -> None:
 def a_stream_moved_together_by_a_quarter(made: Draft) -> None:
     """As far as a starved client may hear chunks late: and yet the last came before it was made."""
     _streamed(made, first=1.0, rest=0.75)
+
+
+def first_tokens_soon_by_a_clock_a_little_off(made: Draft) -> None:
+    """The UTC clock may be slewed; what the engine times by a monotonic one has no such excuse."""
+    _slewed(made)
+    _streamed(made, first=0.05, rest=1.0)
+
+
+def responses_shorter_by_a_clock_a_little_off(made: Draft) -> None:
+    _slewed(made)
+    for position, record in enumerate(made.records):
+        if record.phase is Phase.MEASURED:
+            change_record(made, position, wall_s=round(record.wall_s * 0.95, 6))
+
+
+def first_tokens_later_than_the_server_had_them(made: Draft) -> None:
+    _arrive(made, lambda times_s: [max(at_s, times_s[-1] * 0.9) for at_s in times_s])
+
+
+def gaps_between_tokens_mostly_short(made: Draft) -> None:
+    """First and last as they were: all others come right after the first, and one gap is long."""
+    _arrive(
+        made,
+        lambda times_s: [
+            *(times_s[0] + number * 1e-4 for number in range(len(times_s) - 1)),
+            times_s[-1],
+        ],
+    )
+
+
+def _arrive(made: Draft, change: Callable[[list[float]], list[float]]) -> None:
+    """Let the chunks of each streamed response arrive at other times."""
+    for position, record in enumerate(made.records):
+        if record.chunks:
+            times_s = change([at_s for at_s, _ in record.chunks])
+            chunks = tuple((round(at_s, 6), 1) for at_s in times_s)
+            change_record(made, position, chunks=chunks)
+
+
+def _slewed(made: Draft) -> None:
+    clock = replace(made.document.clock, end_utc=utc(made.document.clock.end_s + 1.9))
+    made.document = replace(made.document, clock=clock)
+
+
+def measured_passes_that_begin_late(made: Draft) -> None:
+    """As if each pass before had been shortened, with all of the server's sums."""
+    later_s = 0.0
+    for position, record in enumerate(made.records):
+        is_first = record.prompt_id == made.records[0].prompt_id
+        later_s += 0.9 if is_first and record.phase is Phase.MEASURED else 0.0
+        change_record(made, position, sent_s=round(record.sent_s + later_s, 6))
+    end_s = made.document.clock.end_s + later_s
+    clock = replace(made.document.clock, end_s=end_s, end_utc=utc(end_s))
+    made.document = replace(made.document, clock=clock)
+
+
+def one_request_more_in_one_counter(made: Draft) -> None:
+    """As if somebody had asked something before: but nothing else was counted of it."""
+    for name, text in made.metrics.items():
+        told = exposition.totals(text, [exposition.E2E_LATENCY_COUNT])
+        more = b" %.1f\n" % (told[exposition.E2E_LATENCY_COUNT] + 1)
+        line = rb"(?m)^(vllm:e2e_request_latency_seconds_count\S*) .*\n"
+        made.metrics[name] = re.sub(line, rb"\1" + more, text)
+
+
+def a_slow_pass_called_the_warm_up(made: Draft) -> None:
+    """The warm-up is left out, and each pass called the one before it: no number is changed."""
+    plan = made.document.plan
+    change_plan(made, measured_passes=plan.measured_passes - 1)
+    kept = made.records[len(plan.prompts) :]
+    asked = requests(made.document.plan)
+    made.records = [
+        replace(record, phase=one.phase, pass_number=one.pass_number, seed=one.seed)
+        for record, one in zip(kept, asked, strict=True)
+    ]
+    texts = list(made.metrics.values())[2:]
+    names = list(made.metrics)[:-4] + list(made.metrics)[-2:]
+    made.metrics = dict(zip(names, texts, strict=True))
 
 
 def responses_shortened_where_they_stood(made: Draft) -> None:

@@ -107,7 +107,6 @@ def test_every_code_that_can_fail_has_a_case() -> None:
         Code.PHYSICS_TIER,
         Code.PROTOCOL_TIER,
         Code.CLAIMS_TIER,
-        Code.PROTOCOL_FRESH_ENGINE,
         Code.PROTOCOL_PASSES,
         Code.PROTOCOL_FIRST_PASS,
         Code.PROTOCOL_SPREAD,

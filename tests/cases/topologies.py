@@ -4,7 +4,7 @@ As `tampering.py`, on bundles of GPU topologies. No GPU was seen: see `tests/gpu
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -12,7 +12,7 @@ from kit.containers import BASE_LABEL, Container, DeviceRequest
 from kit.spec import Transport
 from kit.telemetry import ClockReason
 from tests.factory import BASE_IMAGE, Draft
-from tests.gpu_evidence import NCCL_LOGS, access_log, telemetry_of
+from tests.gpu_evidence import NCCL_LOGS, access_log, telemetry_of, throughput_log
 
 
 def respelled(made: Draft, old: bytes, new: bytes) -> None:
@@ -68,6 +68,17 @@ def a_log_of_another_release(made: Draft) -> None:
 
 def another_release_by_its_own_word(made: Draft) -> None:
     made.document = replace(made.document, engine=replace(made.document.engine, version="0.16.0"))
+
+
+def a_fork_of_the_release(made: Draft) -> None:
+    engine = replace(made.document.engine, version="0.17.0+fastfork")
+    made.document = replace(made.document, engine=engine)
+
+
+def a_log_that_tells_of_tokens_after_the_last_response(made: Draft) -> None:
+    assert made.server_log is not None
+    end = datetime(2026, 3, 6, 12, 0, tzinfo=UTC) + timedelta(seconds=made.document.clock.end_s)
+    made.server_log += throughput_log([(end + timedelta(seconds=40), 99.9)])
 
 
 def the_log_of_a_run_at_another_time(made: Draft) -> None:
