@@ -93,8 +93,8 @@ def ceiling_of(
 ) -> Ceiling | None:
     """Return what the fastest `ranks` of the GPUs of these names can do; None if one is not known.
 
-    Each rank reads its share of the weights, so the slowest sets the pace. `memory_clock_ratio`
-    raises the bandwidth of memory that is clocked above its datasheet.
+    Each rank reads its share of the weights, so the slowest sets the pace. `memory_clock_ratio` is
+    the clock of the memory over that of its datasheet: with it goes the bandwidth.
     """
     known = [table[name] for name in names if name in table]
     if len(known) < len(names) or not 0 < ranks <= len(known):
@@ -103,7 +103,7 @@ def ceiling_of(
     flops = sorted((gpu.tensor_tflops for gpu in known), reverse=True)[:ranks]
     return Ceiling(
         gpus=tuple(chosen),
-        bytes_per_s=ranks * chosen[-1].bandwidth_gb_s * 1e9 * max(1.0, memory_clock_ratio),
+        bytes_per_s=ranks * chosen[-1].bandwidth_gb_s * 1e9 * memory_clock_ratio,
         flop_per_s=ranks * flops[-1] * 1e12 * CLOCK_HEADROOM,
         cache_bytes=ranks * max(gpu.l2_cache_mib for gpu in known) * 2**20,
     )

@@ -25,8 +25,11 @@ from kit.telemetry import (
 
 LOGS = Path(__file__).parent / "logs"
 
+GRAPH = b"node:41:41 [0] NCCL INFO                             + NVL[48.0] - GPU/0-b3000\n"
+"""A line of NCCL's topology, of two cards that are linked (`src/graph/topo.cc`)."""
+
 NCCL_LOGS = {
-    Transport.NVLINK: (LOGS / "nccl-p2p.log").read_bytes(),
+    Transport.NVLINK: (LOGS / "nccl-p2p.log").read_bytes() + GRAPH,
     Transport.SHARED_MEMORY: (LOGS / "nccl-shm.log").read_bytes(),
     Transport.SOCKET: (LOGS / "nccl-socket.log").read_bytes(),
 }

@@ -39,6 +39,9 @@ OVER_LIMIT_RATIO = 1.10
 """A card holds its power limit on average; NVIDIA calls its sensor accurate to 5 % (NVML,
 `nvmlDeviceGetPowerUsage`), and the limit is regulated by the same sensor."""
 
+SEEN_CLOCK_RATIO = 1.1
+"""A card may clock its memory a little higher between two samples than in any of them."""
+
 FEWEST_READINGS = 5
 """A driver averages utilization over up to a second: fewer readings may all miss the load."""
 
@@ -87,7 +90,7 @@ def _footing(evidence: Evidence, shipped: Shipped) -> _Footing | str:
         names,
         plan.engine.tensor_parallel_size,
         shipped.gpus,
-        min(clock_ratio, physics.MEMORY_HEADROOM),
+        min(_fastest_ratio(evidence, clock_ratio), physics.MEMORY_HEADROOM),
     )
     if ceiling is None:
         return f"not all of these GPUs are known: {', '.join(names) or 'none'}"
@@ -285,7 +288,10 @@ def _memory_clock(footing: _Footing) -> Iterator[Problem]:
 
 
 def _memory_clock_ratio(told: Telemetry, table: Mapping[str, Gpu]) -> float:
-    """Return it over all samples, since not only measured passes have a limit; 1 if not told."""
+    """Return the highest over all samples, since not only measured passes have a limit.
+
+    It is 1 where none is told.
+    """
     known = {
         gpu.index: table[gpu.name].memory_clock_mhz
         for gpu in told.header.inventory.gpus
@@ -298,6 +304,19 @@ def _memory_clock_ratio(told: Telemetry, table: Mapping[str, Gpu]) -> float:
         if one.memory_clock_mhz is not None and one.index in known
     )
     return max(ratios, default=1.0)
+
+
+def _fastest_ratio(evidence: Evidence, clock_ratio: float) -> float:
+    """Return what the memory's bandwidth may be, of its datasheet's: with its clock it falls.
+
+    Of the clocks that were told of enough moments, the highest counts, and a little is added.
+    """
+    if clock_ratio >= 1:
+        return clock_ratio
+    readings = by_gpu(while_measured(evidence)).values()
+    told = [one.memory_clock_mhz for ones in readings for one in ones]
+    is_told = len(told) >= FEWEST_READINGS and None not in told and clock_ratio > 0
+    return min(1.0, clock_ratio * SEEN_CLOCK_RATIO) if is_told else 1.0
 
 
 def _facts(evidence: Evidence) -> tuple[GpuFacts, ...]:

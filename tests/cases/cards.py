@@ -183,6 +183,33 @@ def a_link_of_more_lanes_than_the_slot(made: Draft) -> None:
     _one_reading(made, pcie_width=32)
 
 
+def a_slower_card_under_a_faster_ones_name(made: Draft) -> None:
+    """An A10, as its driver tells it, but for the name."""
+    each_card(made, memory_clock_max_mhz=6251, power_limit_w=150.0, power_default_limit_w=150.0)
+
+
+def as_fast_with_memory_that_crawls(made: Draft) -> None:
+    """Of cards that were idle, say: at 405 MHz the memory has a twentieth of its bandwidth."""
+    each_sample(
+        made,
+        lambda one: replace(
+            one, gpus=tuple(replace(gpu, memory_clock_mhz=405) for gpu in one.gpus)
+        ),
+    )
+
+
+def reasons_left_out_of_half_the_samples(made: Draft) -> None:
+    samples = told(made).samples
+    each_sample(
+        made,
+        lambda one: (
+            replace(one, gpus=tuple(replace(gpu, clock_reasons=None) for gpu in one.gpus))
+            if samples.index(one) % 2
+            else one
+        ),
+    )
+
+
 def a_card_of_another_generation(made: Draft) -> None:
     each_card(made, compute_capability="9.0")
 

@@ -30,7 +30,8 @@ def retold(made: Draft, **values: object) -> None:
 
 def one_channel_over_another_transport(made: Draft) -> None:
     assert made.nccl_log is not None
-    made.nccl_log += NCCL_LOGS[Transport.NVLINK].splitlines(keepends=True)[-2]
+    lines = NCCL_LOGS[Transport.NVLINK].splitlines(keepends=True)
+    made.nccl_log += next(line for line in lines if b" via P2P/" in line)
 
 
 def two_ranks_where_one_was_promised(made: Draft) -> None:

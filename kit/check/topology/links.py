@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from kit.bundle import HOST_FACTS, NCCL_LOG
 from kit.check.evidence import Evidence, while_measured, while_serving
-from kit.check.problem import BUNDLE, Problem, clip, fail, unchecked, warn
+from kit.check.problem import Problem, clip, fail, unchecked, warn
 from kit.check.topology.samples import no_telemetry
 from kit.containers import connections
 from kit.plan import Engine
@@ -48,9 +48,8 @@ def _links_up(evidence: Evidence) -> Iterator[Problem]:
         if gpu.nvlink_links_active == 0:
             yield fail(gpu_name(gpu), "no NVLink link is up", expected)
     log = evidence.observed.nccl_log
-    told = [gpu.nvlink_links_active for gpu in gpus_of(evidence)]
-    if (not told or None in told) and not (log and log.nvlink_gb_s):
-        yield unchecked(BUNDLE, "neither telemetry nor NCCL tells of NVLink links", expected)
+    if not (log and log.nvlink_gb_s):
+        yield unchecked(NCCL_LOG, "NCCL tells of no NVLink in its topology", expected)
 
 
 def _as_nccl_has_it(evidence: Evidence) -> Iterator[Problem]:
@@ -86,6 +85,7 @@ def _as_the_host_has_it(evidence: Evidence) -> Iterator[Problem]:
     """
     told = evidence.observed.host_facts
     if told is None or told.topology_matrix is None:
+        yield unchecked(HOST_FACTS, "nobody asked the host how its GPUs are linked", "NV#")
         return
     model = evidence.document.plan.cell.model
     asked = {

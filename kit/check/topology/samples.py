@@ -18,6 +18,9 @@ SHORTEST_INTERVAL_S, LONGEST_INTERVAL_S = 0.1, 60.0
 LEAST_TOLD_RATIO = 0.9
 """Of a card's memory: with error correction on, an A10 tells 22.5 of 24 GiB."""
 
+LEAST_CLOCK_RATIO = 0.8
+"""Of the clock that a datasheet has for a card's memory: drivers round, others have less."""
+
 HOTTEST_C = 150
 """No card computes beyond: the most that a 3090's datasheet allows it is 93."""
 
@@ -71,6 +74,10 @@ def _card(gpu: GpuFacts, card: Gpu) -> Iterator[Problem]:
     if capability is not None and capability != card.compute_capability:
         observed = f"compute capability {clip(capability)} of a {card.name}"
         yield fail(subject, observed, card.compute_capability)
+    clock_mhz = gpu.memory_clock_max_mhz
+    if clock_mhz is not None and clock_mhz < card.memory_clock_mhz * LEAST_CLOCK_RATIO:
+        observed = f"memory of {clock_mhz} MHz at most on a {card.name}"
+        yield fail(subject, observed, f"about {card.memory_clock_mhz} MHz, by its datasheet")
     gib = card.memory_gib if gpu.memory_bytes is None else gpu.memory_bytes / 2**30
     if not card.memory_gib * LEAST_TOLD_RATIO <= gib <= card.memory_gib:
         # Somebody may have soldered larger chips to it.
