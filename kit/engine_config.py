@@ -25,7 +25,8 @@ _CONTEXT = re.compile(r"\bmax_seq_len=([0-9]{1,12})\b")
 _MODEL = re.compile(r"(?:\A|, )(?:model|tokenizer)=(['\"])(?P<folder>[^'\"\n]{1,4096})\1")
 _SETTING = re.compile(
     r"\b(dtype|speculative_config|load_format|tensor_parallel_size|pipeline_parallel_size"
-    r"|data_parallel_size|quantization|kv_cache_dtype|enforce_eager)=([^,\n]{1,200})"
+    r"|data_parallel_size|quantization|kv_cache_dtype|enforce_eager|trust_remote_code|seed"
+    r"|enable_prefix_caching|enable_chunked_prefill)=([^,\n]{1,200})"
 )
 _LITERAL = re.compile(
     r"'[^'\"\\]*'|(?:True|False|None)\b|-?[0-9]+(?:\.[0-9]+)?|[][{},: ]|(?P<other>.)", re.DOTALL

@@ -187,6 +187,22 @@ def metrics_of_another_engine(made: Draft) -> None:
     made.metrics[name] = _started(made.metrics[name], 1.7e9)
 
 
+def a_run_of_another_year(made: Draft) -> None:
+    clock = made.document.clock
+    years = (one.replace("2026", "2027") for one in (clock.start_utc, clock.end_utc))
+    start_utc, end_utc = years
+    made.document = replace(
+        made.document, clock=replace(clock, start_utc=start_utc, end_utc=end_utc)
+    )
+
+
+def first_tokens_sooner_than_their_prefills(made: Draft) -> None:
+    made.metrics = {
+        name: shorter_sums(text, 0.5, {exposition.PREFILL_SUM})
+        for name, text in made.metrics.items()
+    }
+
+
 def metrics_of_a_later_engine(made: Draft) -> None:
     made.metrics = {name: _started(text, 2.1e9) for name, text in made.metrics.items()}
 

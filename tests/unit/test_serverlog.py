@@ -61,6 +61,10 @@ def test_a_real_engine_names_its_model_and_its_cores() -> None:
         "quantization": "None",
         "kv_cache_dtype": "auto",
         "enforce_eager": "False",
+        "trust_remote_code": "False",
+        "seed": "0",
+        "enable_prefix_caching": "True",
+        "enable_chunked_prefill": "True",
     }
     assert found.cores == (0,)
     (pid,) = found.rank_pids

@@ -27,6 +27,10 @@ WAITING_S, BETWEEN_TWO_S, HELD_UP_S = 0.02, 0.15, 0.6
 to the last in all, 0.1 to 0.5 s there. More would hide that responses were made shorter."""
 
 
+LONGEST_BEFORE_S = 30 * 86_400
+"""Whoever starts the containers by hand may let an engine wait; hardly for a month."""
+
+
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Yield these findings of the arithmetic tier."""
     yield from findings(Code.ARITHMETIC_OVERLAP, _overlaps(evidence))
@@ -138,6 +142,10 @@ def _engine_start(evidence: Evidence) -> Iterator[Problem]:
         yield fail(BUNDLE, f"started at {len(told)} moments", "one, in all metrics")
     clock = evidence.document.clock
     first_s = min((record.sent_s for record in evidence.records), default=clock.end_s)
+    early_s = clocks.epoch_s(clock.start_utc) - min(told)
+    if early_s > LONGEST_BEFORE_S:
+        observed = f"started {early_s / 86_400:.0f} days before the run"
+        yield fail(BUNDLE, observed, f"{LONGEST_BEFORE_S / 86_400:.0f} at most")
     late_s = max(told) - clocks.epoch_s(clock.start_utc) - first_s
     allowed_s = clocks.TOLERANCE_S + clocks.utc_apart_s(clock)
     if late_s > allowed_s:

@@ -151,9 +151,20 @@ def _unequal(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Prob
         return
     for name, others in _EQUAL.items():
         yield from _twice(one, name, others, SHAVED_RATIO, SHAVED_S)
+    yield from _prefills(one, utc_apart_s)
     # A busy host may hold up its front end, which tells when a request arrived and was done.
     allowed_s = OVERHEAD_S * len(one.records) + utc_apart_s
     yield from _twice(one, exposition.E2E_LATENCY_SUM, _UP_TO_LAST_TOKENS, HTTP_RATIO, allowed_s)
+
+
+def _prefills(one: Pass, utc_apart_s: float) -> Iterator[Problem]:
+    """Hold that no first token came before its prompt was read."""
+    first_s, prefill_s = map(one.moved, (exposition.FIRST_TOKEN_SUM, exposition.PREFILL_SUM))
+    if first_s is None or prefill_s is None:
+        return  # which has been said
+    if first_s < prefill_s * (1 - SHAVED_RATIO) - SHAVED_S * len(one.records) - utc_apart_s:
+        observed = f"{exposition.FIRST_TOKEN_SUM} moved by {first_s:.6f} s"
+        yield fail(one.name, observed, f"{prefill_s:.6f} s or more, as {exposition.PREFILL_SUM}")
 
 
 def _twice(

@@ -33,7 +33,7 @@ MOST_OVERCLOCKED = 1.5
 """Of the clock that a driver says is a card's highest: whoever overclocks one goes some tenths
 beyond, and nobody by half."""
 
-FEW_SILENT, SELDOM_SILENT_RATIO = 4, 0.02
+FEW_SILENT, SELDOM_SILENT_RATIO = 2, 0.02
 """Of readings without the reasons for their clocks, on cards that tell them otherwise."""
 
 UNDER_LOAD_RATIO = 0.1

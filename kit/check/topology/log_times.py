@@ -27,6 +27,9 @@ it tells is of that long, or of all the time since it told the last."""
 MISSED_S = 60
 """Of silence, after which the log tells too little: it is silent while it reads a prompt."""
 
+LEAST_RATIO = 0.01
+"""Of the fewest tokens that the log can tell: it waits its whole interval before each line."""
+
 TOLD_RATIO = 0.05
 """Of the tokens that the log tells: its seconds are whole, and its rates have one decimal."""
 
@@ -69,12 +72,13 @@ def _throughput(evidence: Evidence, told: Sequence[tuple[str, float]]) -> Iterat
     done = _Tokens((one.sent_s + one.wall_s, one) for one in evidence.answered)
     last_s, at_least, at_most = start_s, 0.0, 0.0
     for number, (at_s, (_, rate)) in enumerate(zip(moments_s[1:-1], told, strict=True), start=1):
-        at_least += rate * min(INTERVAL_S, at_s - last_s)
+        at_least += rate * min(INTERVAL_S, at_s - last_s if number > 1 else INTERVAL_S)
         at_most += rate * max(INTERVAL_S, at_s - last_s)
         last_s = at_s
         uncertain = TOLD_RATIO * at_most + rate + number
+        rounded = LEAST_RATIO * at_least + number
         least, most = done.until(at_s - STALL_S), begun.until(at_s + STALL_S)
-        if at_most < least - uncertain or at_least > most + uncertain:
+        if at_most < least - uncertain or at_least > most + rounded:
             observed = f"{at_least:.0f} to {at_most:.0f} tokens in the first {at_s - start_s:.0f} s"
             yield fail(SERVER_LOG, f"{observed}, by the log", f"{least} to {most}, by the records")
             return

@@ -82,7 +82,10 @@ def _ends_with_the_run(evidence: Evidence, last_moment: str | None) -> Iterator[
     hung_s = sum(one.wall_s for one in evidence.records[-1:] if one.error is not None)
     try:
         end = datetime.fromisoformat(clock.end_utc)
-        apart = min((moment - end for moment in _moments(last_moment, end.year)), key=abs)
+        moments = list(_moments(last_moment, end.year))
+        if not moments:
+            raise ValueError(f"no such time of a day: {last_moment}")
+        apart = min((moment - end for moment in moments), key=abs)
     except ValueError as error:
         yield fail(SERVER_LOG, clip(error), "a date and a time")
         return

@@ -47,6 +47,8 @@ _ALWAYS = {
     "load_format": "auto",
     "pipeline_parallel_size": "1",
     "data_parallel_size": "1",
+    "enable_prefix_caching": "True",
+    "enable_chunked_prefill": "True",
 }
 _QUANTIZATIONS = {
     "moe": ("compressed-tensors",),
@@ -220,6 +222,8 @@ def _settings(engine: Engine) -> Mapping[str, str]:
         "tensor_parallel_size": str(engine.tensor_parallel_size),
         "kv_cache_dtype": planned.get("kv_cache_dtype") or "auto",
         "enforce_eager": str("enforce_eager" in planned),
+        "trust_remote_code": str("trust_remote_code" in planned),
+        "seed": planned.get("seed") or "0",
     }
     if (dtype := planned.get("dtype")) in _DTYPES:
         wanted["dtype"] = f"torch.{dtype}"

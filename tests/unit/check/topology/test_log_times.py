@@ -46,7 +46,9 @@ def test_a_run_tells_the_rates_of_its_records(cell: str) -> None:
     ("rate", "expected"),
     [
         (lambda rate: rate, PASS),
-        (lambda rate: rate * 1.02, PASS),
+        (lambda rate: rate * 0.98, PASS),
+        (lambda rate: rate * 1.005, PASS),
+        (lambda rate: rate * 1.1, FAIL),
         (lambda rate: rate / 2, FAIL),
         (lambda rate: rate * 2, FAIL),
         (lambda rate: 0.1, FAIL),
