@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kit.check.arithmetic import chance, counts, moments, server_times, text
+from kit.check.arithmetic import chance, counts, moments, server_times, stream_times, text
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped
 from kit.check.finding import Finding
@@ -15,5 +15,6 @@ def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
     yield from counts.check(evidence)
     yield from moments.check(evidence)
     yield from server_times.check(evidence)
+    yield from stream_times.check(evidence)
     yield from chance.check(evidence)
     yield from text.check(evidence, shipped)

@@ -7,18 +7,16 @@ agree, in every exposition.
 """
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
-from operator import itemgetter
 
 from kit import exposition
 from kit.check import clocks
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Pass, counted_alone, went_through
 from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, fail, findings, shown, unchecked, warn
-from kit.record import Moment, Phase, Record
+from kit.check.problem import BUNDLE, Problem, fail, findings, unchecked, warn
+from kit.record import Moment, Phase
 
 SHAVED_RATIO = 0.001
 SHAVED_S = 0.001
@@ -35,17 +33,6 @@ HTTP_RATIO = 0.005
 2 to 9 ms a request of 2 to 15 s. `OVERHEAD_S` is allowed beside it, and both ways: a busy host may
 stop a server between its last byte and its clock."""
 
-STREAM_RATIO = 0.3
-"""A chunk that the client reads late seems near to the next: at most the first of a response to all
-others. A starved client may come late by that much of a short response."""
-
-ELSEWHERE_RATIO, FEW_GAPS = 0.25, 3
-"""Gaps between tokens that may lie in other buckets than the server counted them in: up to 5 % did
-on a host under a load of four times its cores."""
-
-NEAR_RATIO, NEAR_S = 0.25, 0.002
-"""How near to a bucket's bound a gap may lie on its other side."""
-
 _SUMS = (
     exposition.E2E_LATENCY_SUM,
     exposition.BETWEEN_TOKENS_SUM,
@@ -56,9 +43,6 @@ _SUMS = (
     exposition.HTTP_SUM,
     exposition.HTTP_BY_HANDLER_SUM,
 )
-
-_SECONDS = itemgetter(0)
-"""Of a gap between tokens."""
 
 _UP_TO_LAST_TOKENS = (exposition.FIRST_TOKEN_SUM, exposition.BETWEEN_TOKENS_SUM)
 
@@ -83,9 +67,6 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     ]
     of_run = _together(evidence, utc_apart_s) if not of_requests else ()
     yield from findings(Code.ARITHMETIC_TIME_WITNESS, (*of_requests, *of_run))
-    streamed = (one for one in evidence.passes if one.phase is Phase.STREAM)
-    of_chunks = (problem for one in streamed for problem in _chunks(evidence, one, utc_apart_s))
-    yield from findings(Code.ARITHMETIC_STREAM_WITNESS, of_chunks)
 
 
 def _pass(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Problem]:
@@ -287,85 +268,6 @@ def _engine(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Probl
             problem = fail if evidence.is_own_engine else warn
             observed = f"{wall_s:.6f} s by the client, {engine_s:.6f} s {what} by the server"
             yield problem(one.name, observed, "no less by the client than by the server")
-
-
-def _chunks(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Problem]:
-    """Hold the arrivals of chunks against when the server had made their tokens."""
-    arrivals_s = [_first_and_last_s(record) for record in one.records]
-    told_s = [pair for pair in arrivals_s if pair is not None]
-    first_token_s, between_s = map(
-        one.moved, (exposition.FIRST_TOKEN_SUM, exposition.BETWEEN_TOKENS_SUM)
-    )
-    is_alone = counted_alone(evidence, one)
-    if not is_alone or first_token_s is None or between_s is None or len(told_s) < len(one.records):
-        if went_through(evidence, one):
-            wanted = "the server's sums over this pass's tokens alone"
-            yield unchecked(one.name, "no such sums, or a response without tokens", wanted)
-        return
-    problem, requests = fail if evidence.is_own_engine else warn, len(one.records)
-    first_s, last_s = (math.fsum(each) for each in zip(*told_s, strict=True))
-    for which, heard_s, made_s, uncertain_s in (
-        ("first", first_s, first_token_s, utc_apart_s),
-        ("first", first_s, one.moved(exposition.PREFILL_SUM), 0.0),
-        ("last", last_s, first_token_s + between_s, utc_apart_s),
-        ("last", last_s, one.moved(exposition.INFERENCE_SUM), 0.0),
-    ):
-        if made_s is None:
-            continue  # a server of somebody else's, which does not tell it
-        if heard_s < made_s * (1 - SHAVED_RATIO) - SHAVED_S * requests - uncertain_s:
-            observed = f"{which} tokens after {heard_s:.6f} s in all, {made_s:.6f} by the server"
-            yield problem(one.name, observed, "no sooner by the client than by the server")
-    if evidence.is_own_engine and first_s > first_token_s + OVERHEAD_S * requests + utc_apart_s:
-        observed = f"first tokens after {first_s:.6f} s in all, {first_token_s:.6f} by the server"
-        yield fail(one.name, observed, "no later by the client than what the way takes")
-    if last_s - first_s < between_s * (1 - STREAM_RATIO) - OVERHEAD_S * requests:
-        observed = (
-            f"{last_s - first_s:.6f} s from first chunks to last, {between_s:.6f} s by the server"
-        )
-        yield problem(one.name, observed, "about as long by the client as by the server")
-    yield from _gaps(evidence, one)
-
-
-def _gaps(evidence: Evidence, one: Pass) -> Iterator[Problem]:
-    """Hold the gaps between tokens, as they arrived, against the buckets that the server has.
-
-    What comes late makes one gap longer and the next shorter, so that a few may lie elsewhere.
-    """
-    gaps = sorted(_gaps_of(one.records))
-    if not evidence.is_own_engine or not gaps:
-        return
-    told = evidence.observed.gap_counts
-    before, after = (told.get((one.phase, one.number, moment), {}) for moment in Moment)
-    made = {bound_s: count - before.get(bound_s, 0.0) for bound_s, count in after.items()}
-    so_far = [0, *accumulate(tokens for _, tokens in gaps)]
-    if max(made.values(), default=0.0) != so_far[-1]:
-        observed = f"{max(made.values(), default=0.0):g} gaps between tokens in buckets"
-        yield fail(one.name, observed, f"{shown(so_far[-1])}, by the client's chunks")
-        return
-    elsewhere = ELSEWHERE_RATIO * so_far[-1] + FEW_GAPS
-    for bound_s, count in made.items():
-        shorter = so_far[bisect_right(gaps, bound_s * (1 - NEAR_RATIO), key=_SECONDS)]
-        at_most = so_far[bisect_right(gaps, bound_s * (1 + NEAR_RATIO) + NEAR_S, key=_SECONDS)]
-        if shorter > count + elsewhere or at_most < count - elsewhere:
-            observed = f"{shorter} to {at_most} gaps of about {bound_s:g} s at most"
-            yield fail(one.name, observed, f"about {count:g} of {so_far[-1]}, by the server")
-            return
-
-
-def _gaps_of(records: Sequence[Record]) -> Iterator[tuple[float, int]]:
-    """Yield the seconds from tokens to the next, and of how many: those of a chunk share a gap."""
-    for record in records:
-        chunks = [chunk for chunk in record.chunks or () if chunk[1] > 0]
-        for (earlier_s, _), (later_s, tokens) in pairwise(chunks):
-            yield (later_s - earlier_s) / tokens, tokens
-
-
-def _first_and_last_s(record: Record) -> tuple[float, float] | None:
-    """Return when the first and the last chunk with tokens arrived."""
-    chunks = record.chunks or ()
-    first_s = next((at_s for at_s, tokens in chunks if tokens > 0), None)
-    last_s = next((at_s for at_s, tokens in reversed(chunks) if tokens > 0), None)
-    return None if first_s is None or last_s is None else (first_s, last_s)
 
 
 def _is_headline(evidence: Evidence, one: Pass) -> bool:
