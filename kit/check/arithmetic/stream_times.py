@@ -22,6 +22,9 @@ STREAM_RATIO = 0.3
 """A chunk that the client reads late seems near to the next: at most the first of a response to all
 others. A starved client may come late by that much of a short response."""
 
+LATE_S = 0.1
+"""What a first token may take to a client that a busy host holds up: 3 to 28 ms were seen."""
+
 ELSEWHERE_RATIO, FEW_GAPS = 0.25, 3
 """Gaps between tokens that may lie in other buckets than the server counted them in: up to 5 % did
 on a host under a load of four times its cores."""
@@ -67,9 +70,10 @@ def _pass(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Problem
         if heard_s < made_s * (1 - SHAVED_RATIO) - SHAVED_S * requests - uncertain_s:
             observed = f"{which} tokens after {heard_s:.6f} s in all, {made_s:.6f} by the server"
             yield problem(one.name, observed, "no sooner by the client than by the server")
-    if evidence.is_own_engine and first_s > first_token_s + OVERHEAD_S * requests + utc_apart_s:
+    if evidence.is_own_engine and first_s > first_token_s + LATE_S * requests + utc_apart_s:
+        late = warn if evidence.document.plan.rehearsal else fail  # whose figures nobody shows
         observed = f"first tokens after {first_s:.6f} s in all, {first_token_s:.6f} by the server"
-        yield fail(one.name, observed, "no later by the client than what the way takes")
+        yield late(one.name, observed, "no later by the client than what the way takes")
     if last_s - first_s < between_s * (1 - STREAM_RATIO) - OVERHEAD_S * requests:
         observed = (
             f"{last_s - first_s:.6f} s from first chunks to last, {between_s:.6f} s by the server"
