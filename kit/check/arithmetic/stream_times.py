@@ -119,14 +119,19 @@ def _tokens(records: Sequence[Record]) -> int:
 
 
 def _gaps_s(record: Record) -> Iterable[float]:
-    """Return the seconds from each token to the next; those of one chunk share its gap."""
+    """Return the seconds from each token to the next; those of one chunk share its gap.
+
+    In the first chunk, which has none, they came together.
+    """
     arrivals_s, tokens = zip(*record.chunks or ((0.0, 1),), strict=True)
     if tokens.count(1) < len(tokens):
         whole = [chunk for chunk in record.chunks or () if chunk[1] > 0]
-        return chain.from_iterable(
+        together = (repeat(0.0, count - 1) for _, count in whole[:1])
+        apart = (
             repeat((later_s - earlier_s) / count, count)
             for (earlier_s, _), (later_s, count) in pairwise(whole)
         )
+        return chain(*together, *apart)
     return map(sub, arrivals_s[1:], arrivals_s)
 
 

@@ -1,0 +1,85 @@
+"""When chunks came, beside the server's own sums and buckets: what a busy host may do to them."""
+
+import random
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from kit.check.finding import Outcome
+from kit.record import Chunk, Phase
+from tests import six_cells
+from tests.factory import Draft, Settings, change_record, draft, outcomes_of
+from tests.six_cells import Shape
+
+PASS, FAIL = Outcome.PASS, Outcome.FAIL
+
+
+def arriving(change: Callable[[list[Chunk]], list[Chunk]]) -> Draft:
+    """Return a long run whose streamed chunks came otherwise."""
+    made = six_cells.made(Shape(cell="dense@tp1"))
+    for position, record in enumerate(made.records):
+        if record.phase is Phase.STREAM:
+            change_record(made, position, chunks=tuple(change(list(record.chunks or ()))))
+    return made
+
+
+def outcomes(made: Draft) -> set[Outcome]:
+    return outcomes_of(made, "arithmetic-stream-witness")
+
+
+def in_pairs(chunks: list[Chunk]) -> list[Chunk]:
+    """As a front end sends them that was held up: two tokens with the later one's chunk."""
+    pairs = zip(chunks[::2], chunks[1::2], strict=False)
+    return [(later_s, 2) for _, (later_s, _) in pairs] + chunks[len(chunks) // 2 * 2 :]
+
+
+def first_two_together(chunks: list[Chunk]) -> list[Chunk]:
+    return [(chunks[1][0], 2), *chunks[2:]]
+
+
+def with_a_role_first(chunks: list[Chunk]) -> list[Chunk]:
+    return [(chunks[0][0] / 2, 0), *chunks]
+
+
+def now_and_then_late(chunks: list[Chunk]) -> list[Chunk]:
+    """One in twenty comes as late as the next one."""
+    return [
+        (chunks[place + 1][0] if place % 20 == 10 and place + 1 < len(chunks) else at_s, tokens)
+        for place, (at_s, tokens) in enumerate(chunks)
+    ]
+
+
+def jittery(chunks: list[Chunk]) -> list[Chunk]:
+    noise = random.Random(1)
+    late = [(round(at_s + noise.uniform(0, 0.003), 6), tokens) for at_s, tokens in chunks[:-1]]
+    return [*sorted(late), chunks[-1]]
+
+
+@pytest.mark.parametrize(
+    "change", [list, in_pairs, first_two_together, with_a_role_first, now_and_then_late, jittery]
+)
+def test_chunks_may_come_as_a_busy_host_sends_them(
+    change: Callable[[list[Chunk]], list[Chunk]],
+) -> None:
+    assert outcomes(arriving(change)) == {PASS}
+
+
+def half_at_once(chunks: list[Chunk]) -> list[Chunk]:
+    """Half of all gaps a tenth as long, and the others as much longer: the median falls."""
+    moved = [
+        (round(before_s + (at_s - before_s) * 0.1, 6) if place % 2 else at_s, tokens)
+        for place, ((before_s, _), (at_s, tokens)) in enumerate(pairwise(chunks), start=1)
+    ]
+    return [chunks[0], *moved[:-1], chunks[-1]]
+
+
+def test_gaps_between_tokens_are_about_those_that_the_server_counted() -> None:
+    assert outcomes(arriving(half_at_once)) == {FAIL}
+
+
+def test_without_buckets_of_gaps_nothing_witnesses_them() -> None:
+    made = draft(Settings())
+    for name, text in made.metrics.items():
+        made.metrics[name] = text.replace(b"inter_token_latency_seconds_bucket", b"another_bucket")
+    assert outcomes(made) == {FAIL}
