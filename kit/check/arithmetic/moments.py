@@ -26,7 +26,6 @@ WAITING_S, BETWEEN_TWO_S, HELD_UP_S = 0.02, 0.15, 0.6
 """For each request, between two passes, and once: what it may spend so from the first measured pass
 to the last in all, 0.1 to 0.5 s there. More would hide that responses were made shorter."""
 
-
 LONGEST_BEFORE_S = 30 * 86_400
 """Whoever starts the containers by hand may let an engine wait; hardly for a month."""
 

@@ -11,6 +11,7 @@ from operator import itemgetter, sub
 
 from kit import exposition
 from kit.check import clocks
+from kit.check.answers import TOKEN_ID_LIMIT
 from kit.check.arithmetic.server_times import OVERHEAD_S, SHAVED_RATIO, SHAVED_S
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Pass, counted_alone, went_through
@@ -87,9 +88,8 @@ def _gaps(evidence: Evidence, one: Pass) -> Iterator[Problem]:
 
     What comes late makes one gap longer and the next shorter, so that a few may lie elsewhere.
     """
-    most = evidence.document.plan.sampling.max_tokens * len(one.records)
-    if not evidence.is_own_engine or _tokens(one.records) > most:
-        return  # more than were asked for, which is said elsewhere
+    if not evidence.is_own_engine or _tokens(one.records) > TOKEN_ID_LIMIT:
+        return  # more than a bundle may hold: nobody was asked for as many, which is said elsewhere
     gaps_s = [*chain.from_iterable(map(_gaps_s, one.records))]
     told = evidence.observed.gap_counts
     before, after = (told.get((one.phase, one.number, moment), {}) for moment in Moment)

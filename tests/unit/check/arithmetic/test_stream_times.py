@@ -1,6 +1,7 @@
 """When chunks came, beside the server's own sums and buckets: what a busy host may do to them."""
 
 import random
+import tracemalloc
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -83,3 +84,14 @@ def test_without_buckets_of_gaps_nothing_witnesses_them() -> None:
     for name, text in made.metrics.items():
         made.metrics[name] = text.replace(b"inter_token_latency_seconds_bucket", b"another_bucket")
     assert outcomes(made) == {FAIL}
+
+
+def test_a_chunk_of_more_tokens_than_a_bundle_may_hold_is_not_spelled_out() -> None:
+    made = arriving(lambda chunks: [*chunks[:-1], (chunks[-1][0], 2**31 - 1)])
+    tracemalloc.start()
+    try:
+        assert outcomes(made) == {PASS}
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 64 * 2**20
