@@ -91,12 +91,12 @@ _REST_OF_LINE = re.compile(
 
 _E2E = b"vllm:e2e_request_latency_seconds"
 _GAPS = b"vllm:inter_token_latency_seconds"
-_BUCKET = re.compile(rb'le="([0-9]{1,6}\.[0-9]{1,6}|\+Inf)"[^}\n]{0,256}\} ([0-9]{1,12}\.0)\n')
+_BUCKET = re.compile(rb'le="([0-9]{1,6}\.[0-9]{1,6}|\+Inf)"[^}\n]{0,256}\} ([0-9][0-9.e+]{0,20})\n')
 _BUCKETS_LIMIT_BYTES = 16 * 2**10
 
 _REASON = re.compile(
     rb'\n[a-z:_]{1,64}\{[^}\n]{0,256}finished_reason="([a-z]{1,20})"[^}\n]{0,256}\} '
-    rb"([0-9]{1,12}\.0)"
+    rb"([0-9][0-9.e+]{0,20})"
 )
 _FINISHED_LIMIT_BYTES = 4 * 2**10
 
@@ -209,7 +209,7 @@ def finished(exposition: bytes) -> Mapping[str, float]:
 
 @kept(entries=64, longest=2048)
 def _by_reason(block: bytes) -> Mapping[str, float]:
-    return {reason.decode(): float(count) for reason, count in _REASON.findall(block)}
+    return {reason.decode(): _count(count) for reason, count in _REASON.findall(block)}
 
 
 def latency_counts(exposition: bytes) -> tuple[float, ...]:
@@ -235,7 +235,15 @@ def _buckets(exposition: bytes, name: bytes) -> bytes:
 
 @kept(entries=128, longest=4096)
 def _counts(block: bytes) -> Mapping[float, float]:
-    return {float(bound): float(count) for bound, count in _BUCKET.findall(block)}
+    return {float(bound): _count(count) for bound, count in _BUCKET.findall(block)}
+
+
+def _count(told: bytes) -> float:
+    """Read a count, which is spelled `1e+06` from a million on; NaN for none."""
+    try:
+        return float(told)
+    except ValueError:
+        return math.nan
 
 
 @kept(entries=1024, longest=256)

@@ -19,7 +19,8 @@ Initializing a V1 LLM engine (v0.17.0) with config: model= speculative_config=No
 dtype=torch.bfloat16 dtype=torch.float16 dtype=torch.float32 max_seq_len= load_format=auto
 tensor_parallel_size= pipeline_parallel_size= data_parallel_size= disable_custom_all_reduce=True
 quantization=None awq_marlin compressed-tensors fp8 kv_cache_dtype=auto device_config=cuda cpu
-enforce_eager=False
+enforce_eager=False trust_remote_code=False seed=0 enable_prefix_caching=True
+enable_chunked_prefill=True
 Resolved architecture: Qwen3MoeForCausalLM Qwen2ForCausalLM
 GPU KV cache size: 1 tokens
 Maximum concurrency for 1 tokens per request:

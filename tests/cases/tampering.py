@@ -863,8 +863,6 @@ CASES = (
     _forgery(Code.ARITHMETIC_STREAM_WITNESS, s.first_tokens_soon_by_a_clock_a_little_off),
     _forgery(Code.ARITHMETIC_STREAM_WITNESS, s.first_tokens_later_than_the_server_had_them),
     _forgery(Code.ARITHMETIC_STREAM_WITNESS, s.gaps_between_tokens_mostly_short),
-    _forgery(Code.PROTOCOL_FRESH_ENGINE, s.a_slow_pass_called_the_warm_up),
-    _forgery(Code.PROTOCOL_FRESH_ENGINE, s.a_slow_pass_called_the_warm_up, GPU_ONE),
     _forgery(Code.TOPOLOGY_ENGINE_VERSION, t.a_fork_of_the_release),
     _forgery(Code.TOPOLOGY_LOG, t.a_log_that_tells_of_tokens_after_the_last_response),
     _forgery(Code.ARITHMETIC_SERVER_COUNTER, s.one_request_more_in_one_counter),

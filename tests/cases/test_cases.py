@@ -7,6 +7,7 @@ from kit.check.codes import Code
 from kit.check.finding import Outcome
 from kit.errors import ExitCode
 from kit.plan import CachePolicy, Dialect, ProtocolName
+from tests.cases.server_times import a_slow_pass_called_the_warm_up
 from tests.cases.tampering import CASES, Case, page
 from tests.factory import ROOT, TRANSPORTS, Settings, draft, judge
 
@@ -107,6 +108,7 @@ def test_every_code_that_can_fail_has_a_case() -> None:
         Code.PHYSICS_TIER,
         Code.PROTOCOL_TIER,
         Code.CLAIMS_TIER,
+        Code.PROTOCOL_FRESH_ENGINE,
         Code.PROTOCOL_PASSES,
         Code.PROTOCOL_FIRST_PASS,
         Code.PROTOCOL_SPREAD,
@@ -123,3 +125,10 @@ def test_a_rehearsal_may_be_whole_and_holds_nothing_to_judge() -> None:
     verdict = judge(made.seal())
     assert not any(one.outcome is Outcome.FAIL for one in verdict.findings)
     assert (verdict.is_rehearsal, verdict.exit_code) == (True, ExitCode.NOTHING_TO_JUDGE)
+
+
+def test_a_pass_left_out_in_front_is_not_reportable() -> None:
+    """Valid, since whoever started the engine may have asked it: but of what, no record tells."""
+    made = draft()
+    a_slow_pass_called_the_warm_up(made)
+    assert "protocol-fresh-engine" in judge(made.seal()).not_shown

@@ -75,9 +75,9 @@ def _card(gpu: GpuFacts, card: Gpu) -> Iterator[Problem]:
         observed = f"compute capability {clip(capability)} of a {card.name}"
         yield fail(subject, observed, card.compute_capability)
     clock_mhz = gpu.memory_clock_max_mhz
-    if clock_mhz is not None and clock_mhz < card.memory_clock_mhz * LEAST_CLOCK_RATIO:
+    if clock_mhz and clock_mhz < card.memory_clock_mhz * LEAST_CLOCK_RATIO:
         observed = f"memory of {clock_mhz} MHz at most on a {card.name}"
-        yield fail(subject, observed, f"about {card.memory_clock_mhz} MHz, by its datasheet")
+        yield fail(subject, observed, f"about {card.memory_clock_mhz:.0f} MHz, by its datasheet")
     gib = card.memory_gib if gpu.memory_bytes is None else gpu.memory_bytes / 2**30
     if not card.memory_gib * LEAST_TOLD_RATIO <= gib <= card.memory_gib:
         # Somebody may have soldered larger chips to it.
