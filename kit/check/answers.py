@@ -6,11 +6,16 @@ from kit.check.evidence import ROUNDING_S, subject_of
 from kit.check.problem import Problem, fail
 from kit.record import SHORTEST_S, Phase, Record
 
+ARRAY_LIMIT = 1_000_000
+"""Of one array of token ids, as `schemas/record.schema.json` has it."""
+
 TOKEN_ID_LIMIT = 6_000_000
 CHUNK_LIMIT = 1_000_000
 """Of all records of a bundle. Five prompts, each as long as the longest context that was published,
 come to 4.6 million ids in seven passes and 0.7 million chunks in one. Ten times the chunks would
 take 1.3 GB and 20 s."""
+
+_USAGE = ("prompt_tokens", "completion_tokens", "finish_reason", "text")
 
 
 class Sizes:
@@ -22,18 +27,17 @@ class Sizes:
 
     def add(self, record: Record) -> Problem | None:
         """Count what a record holds; return what is then over a limit of the format."""
-        self._token_ids += len(record.token_ids or ()) + len(record.prompt_token_ids or ())
+        asked, answered = len(record.prompt_token_ids or ()), len(record.token_ids or ())
+        self._token_ids += asked + answered
         self._chunks += len(record.chunks or ())
-        if self._token_ids > TOKEN_ID_LIMIT:
-            return _too_many(record, "token ids", TOKEN_ID_LIMIT)
-        if self._chunks > CHUNK_LIMIT:
-            return _too_many(record, "chunks", CHUNK_LIMIT)
+        for what, count, limit in (
+            ("token ids in one array", max(asked, answered), ARRAY_LIMIT),
+            ("token ids, with those before it", self._token_ids, TOKEN_ID_LIMIT),
+            ("chunks, with those before it", self._chunks, CHUNK_LIMIT),
+        ):
+            if count > limit:
+                return fail(subject_of(record), f"more {what}, than there may be", f"{limit}")
         return None
-
-
-def _too_many(record: Record, what: str, limit: int) -> Problem:
-    observed = f"more {what}, with those before it, than there may be"
-    return fail(subject_of(record), observed, f"at most {limit} in all records")
 
 
 def bad_arrays(records: Iterable[Record]) -> Iterator[Problem]:
@@ -69,6 +73,3 @@ def incomplete(records: Iterable[Record]) -> Iterator[Problem]:
             if value is None:
                 expected = f"{name}, or the code of an error"
                 yield fail(subject_of(record), f"no {name}", expected)
-
-
-_USAGE = ("prompt_tokens", "completion_tokens", "finish_reason", "text")

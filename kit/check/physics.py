@@ -6,8 +6,7 @@ What has no known limit (an endpoint, a CPU, a GPU or model that the checkout do
 judged, and that is said.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from operator import ge
 
@@ -16,13 +15,10 @@ from kit.bundle import TELEMETRY
 from kit.check.codes import Code
 from kit.check.evidence import ROUNDING_S, Evidence, Shipped, subject_of, while_measured
 from kit.check.finding import Finding
+from kit.check.footing import Footing, footing_of, was_idle
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
-from kit.hardware import Gpu
-from kit.physics import Ceiling, Shape
-from kit.plan import Engine
 from kit.record import Phase, Record
-from kit.spec import Device
-from kit.telemetry import ClockReason, GpuFacts, Reading, Telemetry, by_gpu
+from kit.telemetry import GpuFacts, by_gpu
 
 DATASHEET_RATIO = 0.005
 """Datasheets round: a bandwidth of three digits is off by at most half a percent."""
@@ -39,34 +35,10 @@ OVER_LIMIT_RATIO = 1.10
 """A card holds its power limit on average; NVIDIA calls its sensor accurate to 5 % (NVML,
 `nvmlDeviceGetPowerUsage`), and the limit is regulated by the same sensor."""
 
-SEEN_CLOCK_RATIO = 1.1
-"""A card may clock its memory a little higher between two samples than in any of them."""
-
-FEWEST_READINGS = 5
-"""A driver averages utilization over up to a second: fewer readings may all miss the load."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Footing:
-    """What figures are held against: the model's shape, and what the engine's GPUs can do.
-
-    `memory_clock_ratio` is the highest clock of any GPU's memory over that of its datasheet.
-    """
-
-    engine: Engine
-    shape: Shape
-    ceiling: Ceiling
-    memory_clock_ratio: float
-
-    @property
-    def wording(self) -> str:
-        gpu = self.ceiling.gpus[-1].name
-        return f"{self.ceiling.bytes_per_s / 1e9:.0f} GB/s of {len(self.ceiling.gpus)} x {gpu}"
-
 
 def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
     """Yield the findings of this tier."""
-    footing = _footing(evidence, shipped)
+    footing = footing_of(evidence, shipped)
     if isinstance(footing, str):
         nothing = unchecked(BUNDLE, clip(footing), Code.PHYSICS_TIER.holds)
         yield from findings(Code.PHYSICS_TIER, [nothing])
@@ -79,57 +51,7 @@ def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
     yield from findings(Code.PHYSICS_MEMORY_CLOCK, _memory_clock(footing))
 
 
-def _footing(evidence: Evidence, shipped: Shipped) -> _Footing | str:
-    """Return what can be held against, or why there is nothing."""
-    plan, told = evidence.document.plan, evidence.observed.telemetry
-    if (reason := _no_gpus(evidence)) is not None or plan.engine is None or told is None:
-        return reason or "no telemetry that names the GPUs"
-    names = _names(evidence, told, shipped.gpus)
-    clock_ratio = _memory_clock_ratio(told, shipped.gpus)
-    ceiling = physics.ceiling_of(
-        names,
-        plan.engine.tensor_parallel_size,
-        shipped.gpus,
-        min(_fastest_ratio(evidence, clock_ratio), physics.MEMORY_HEADROOM),
-    )
-    if ceiling is None:
-        return f"not all of these GPUs are known: {', '.join(names) or 'none'}"
-    model = shipped.models.get(plan.cell.model)
-    shape = None if model is None else physics.shape_of(model.config)
-    if shape is None:
-        return f"the shape of model {plan.cell.model} is not known"
-    return _Footing(
-        engine=plan.engine, shape=shape, ceiling=ceiling, memory_clock_ratio=clock_ratio
-    )
-
-
-def _names(evidence: Evidence, told: Telemetry, table: Mapping[str, Gpu]) -> list[str]:
-    """Return the GPUs' names, less those of cards that nobody knows and that did nothing.
-
-    All that are known count, since a faster card than those that served accuses nobody. One that
-    is not known and was busy may have served: then there is no limit.
-    """
-    readings = by_gpu(while_measured(evidence))
-    return [
-        gpu.name
-        for gpu in told.header.inventory.gpus
-        if gpu.name in table or not _was_idle(readings[gpu.index])
-    ]
-
-
-def _no_gpus(evidence: Evidence) -> str | None:
-    """Return why no GPU can have served the plan's model, as far as the bundle tells."""
-    plan = evidence.document.plan
-    if plan.engine is None or not evidence.is_own_engine:
-        return "nothing is known of the server"
-    if plan.rehearsal:
-        return "a rehearsal serves a twin on CPU in place of the model"
-    if plan.engine.device is not Device.GPU:
-        return "no memory bandwidth is known of a CPU: it depends on its modules and sockets"
-    return None
-
-
-def _roofline(evidence: Evidence, footing: _Footing) -> Iterator[Problem]:
+def _roofline(evidence: Evidence, footing: Footing) -> Iterator[Problem]:
     for record in evidence.answered:
         tokens = record.completion_tokens or 0
         floor_s = physics.tokens_s(
@@ -146,7 +68,7 @@ def _roofline(evidence: Evidence, footing: _Footing) -> Iterator[Problem]:
 
 
 def _too_fast(
-    subject: str, tokens: int, took_s: float, floor_s: float, footing: _Footing
+    subject: str, tokens: int, took_s: float, floor_s: float, footing: Footing
 ) -> Iterator[Problem]:
     if took_s < floor_s * (1 - DATASHEET_RATIO):
         yield fail(
@@ -174,7 +96,7 @@ def _in_flight(records: Sequence[Record]) -> tuple[int, float]:
     return most, busy_s + ROUNDING_S * len(records)
 
 
-def _prefill(evidence: Evidence, footing: _Footing) -> Iterator[Problem]:
+def _prefill(evidence: Evidence, footing: Footing) -> Iterator[Problem]:
     for record in evidence.answered:
         first_s = next((at_s for at_s, tokens in record.chunks or () if tokens > 0), None)
         if first_s is None or record.prompt_tokens is None:
@@ -187,14 +109,14 @@ def _prefill(evidence: Evidence, footing: _Footing) -> Iterator[Problem]:
             yield fail(subject_of(record), observed, expected)
 
 
-def _streams(evidence: Evidence, footing: _Footing) -> Iterator[Problem]:
+def _streams(evidence: Evidence, footing: Footing) -> Iterator[Problem]:
     for record in evidence.answered:
         if record.chunks:
             yield from _early(record, footing)
             yield from _bursts(record, footing)
 
 
-def _early(record: Record, footing: _Footing) -> Iterator[Problem]:
+def _early(record: Record, footing: Footing) -> Iterator[Problem]:
     """Hold each chunk's arrival against the steps of all tokens so far: delays never make it fail.
 
     Several tokens in a chunk count as several.
@@ -214,7 +136,7 @@ def _early(record: Record, footing: _Footing) -> Iterator[Problem]:
             return
 
 
-def _bursts(record: Record, footing: _Footing) -> Iterator[Problem]:
+def _bursts(record: Record, footing: Footing) -> Iterator[Problem]:
     """Look at gaps until enough are long: of an honest stream at one in ten, or a few more."""
     step_s = physics.step_s(footing.shape, footing.ceiling) * (1 - DATASHEET_RATIO)
     chunks = record.chunks or ()
@@ -230,7 +152,7 @@ def _bursts(record: Record, footing: _Footing) -> Iterator[Problem]:
         yield fail(subject_of(record), observed, f"{step_s * 1000:.3f} ms or more a token")
 
 
-def _power(evidence: Evidence, footing: _Footing) -> Iterator[Problem]:
+def _power(evidence: Evidence, footing: Footing) -> Iterator[Problem]:
     readings = by_gpu(while_measured(evidence))
     mean_w = {
         index: sum(told) / len(told)
@@ -239,7 +161,7 @@ def _power(evidence: Evidence, footing: _Footing) -> Iterator[Problem]:
     }
     yield from _over_limit(evidence, mean_w)
     yield from _energy(evidence, footing, mean_w)
-    busy = [index for index, ones in readings.items() if not _was_idle(ones)]
+    busy = [index for index, ones in readings.items() if not was_idle(ones)]
     ranks = footing.engine.tensor_parallel_size
     if readings and len(busy) < ranks:
         observed = f"{len(busy)} GPUs did anything in the measured passes"
@@ -255,7 +177,7 @@ def _over_limit(evidence: Evidence, mean_w: dict[int, float]) -> Iterator[Proble
                 yield fail(f"GPU {gpu.index}", observed, f"at most {allowed_w:.1f} W")
 
 
-def _energy(evidence: Evidence, footing: _Footing, mean_w: dict[int, float]) -> Iterator[Problem]:
+def _energy(evidence: Evidence, footing: Footing, mean_w: dict[int, float]) -> Iterator[Problem]:
     """Hold the energy per token against what the memory alone takes; all GPUs' power counts."""
     measured = [record for record in evidence.answered if record.phase is Phase.MEASURED]
     tokens = sum(record.completion_tokens or 0 for record in measured)
@@ -270,53 +192,13 @@ def _energy(evidence: Evidence, footing: _Footing, mean_w: dict[int, float]) -> 
         yield fail(TELEMETRY, observed, f"{floor_j:.4f} J or more, to read its weights")
 
 
-def _was_idle(readings: Sequence[Reading]) -> bool:
-    """Tell whether a GPU says of every moment that it had nothing to do."""
-    return len(readings) >= FEWEST_READINGS and all(
-        one.utilization_percent == 0 or ClockReason.GPU_IDLE in (one.clock_reasons or ())
-        for one in readings
-    )
-
-
-def _memory_clock(footing: _Footing) -> Iterator[Problem]:
+def _memory_clock(footing: Footing) -> Iterator[Problem]:
     ratio = footing.memory_clock_ratio
     observed = f"memory at {ratio:.2f} times the clock of its datasheet"
     if ratio > physics.MEMORY_HEADROOM:
         yield fail(TELEMETRY, observed, f"at most {physics.MEMORY_HEADROOM:.2f} times")
     elif ratio > 1 + DATASHEET_RATIO:
         yield warn(TELEMETRY, observed, "1, or less")
-
-
-def _memory_clock_ratio(told: Telemetry, table: Mapping[str, Gpu]) -> float:
-    """Return the highest over all samples, since not only measured passes have a limit.
-
-    It is 1 where none is told.
-    """
-    known = {
-        gpu.index: table[gpu.name].memory_clock_mhz
-        for gpu in told.header.inventory.gpus
-        if gpu.name in table
-    }
-    ratios = (
-        one.memory_clock_mhz / known[one.index]
-        for sample in told.samples
-        for one in sample.gpus
-        if one.memory_clock_mhz is not None and one.index in known
-    )
-    return max(ratios, default=1.0)
-
-
-def _fastest_ratio(evidence: Evidence, clock_ratio: float) -> float:
-    """Return what the memory's bandwidth may be, of its datasheet's: with its clock it falls.
-
-    Of the clocks that were told of enough moments, the highest counts, and a little is added.
-    """
-    if clock_ratio >= 1:
-        return clock_ratio
-    readings = by_gpu(while_measured(evidence)).values()
-    told = [one.memory_clock_mhz for ones in readings for one in ones]
-    is_told = len(told) >= FEWEST_READINGS and None not in told and clock_ratio > 0
-    return min(1.0, clock_ratio * SEEN_CLOCK_RATIO) if is_told else 1.0
 
 
 def _facts(evidence: Evidence) -> tuple[GpuFacts, ...]:

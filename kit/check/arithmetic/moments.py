@@ -1,7 +1,7 @@
 """The arithmetic tier's look at moments: what followed what, after how long, by which clock."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from kit import exposition
@@ -11,7 +11,7 @@ from kit.check.codes import Code
 from kit.check.evidence import ROUNDING_S, Evidence, Pass, subject_of
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
-from kit.record import Phase
+from kit.record import Phase, Record
 
 TIMEOUT_TOLERANCE_S = 10.0
 """The client cuts a request at its timeout; on a starved host it comes to do so later."""
@@ -58,10 +58,7 @@ def _idle(evidence: Evidence) -> Iterator[Problem]:
     Only the measured passes make the headline; elsewhere somebody may have stopped the client.
     """
     for one in evidence.passes:
-        idle_s = math.fsum(
-            later.sent_s - earlier.sent_s - earlier.wall_s
-            for earlier, later in pairwise(one.records)
-        )
+        idle_s = math.fsum(_waits_s(one.records))
         span_s = math.fsum(record.wall_s for record in one.records)
         allowed_s = IDLE_S * len(one.records) + IDLE_RATIO * span_s
         if idle_s > allowed_s:
@@ -69,7 +66,7 @@ def _idle(evidence: Evidence) -> Iterator[Problem]:
             observed = f"{idle_s:.3f} s between its responses and the next requests"
             yield problem(one.name, observed, f"{allowed_s:.3f} s at most")
     for one, following in pairwise(evidence.passes):
-        yield from _between(one, following)
+        yield from _between(evidence, one, following)
     yield from _idle_in_all(evidence)
 
 
@@ -79,11 +76,7 @@ def _idle_in_all(evidence: Evidence) -> Iterator[Problem]:
         pair for pair in pairwise(evidence.passes) if Phase.MEASURED in (one.phase for one in pair)
     ]
     measured = [one for one in evidence.passes if one.phase is Phase.MEASURED]
-    waits_s = [
-        later.sent_s - earlier.sent_s - earlier.wall_s
-        for one in measured
-        for earlier, later in pairwise(one.records)
-    ]
+    waits_s = [wait_s for one in measured for wait_s in _waits_s(one.records)]
     waits_s += [_apart_s(*pair) for pair in beside]
     requests = sum(len(one.records) for one in measured)
     allowed_s = HELD_UP_S + WAITING_S * requests + BETWEEN_TWO_S * len(beside)
@@ -97,18 +90,25 @@ def _grave(evidence: Evidence) -> Callable[[str, str, str], Problem]:
     return warn if evidence.document.plan.rehearsal else fail
 
 
-def _between(one: Pass, following: Pass) -> Iterator[Problem]:
+def _between(evidence: Evidence, one: Pass, following: Pass) -> Iterator[Problem]:
     idle_s = _apart_s(one, following)
     if idle_s > BETWEEN_PASSES_S:
-        problem = fail if Phase.MEASURED in (one.phase, following.phase) else warn
+        is_measured = Phase.MEASURED in (one.phase, following.phase)
+        problem = _grave(evidence) if is_measured else warn
         subject = f"{one.name} to {following.name}"
         yield problem(subject, f"{idle_s:.3f} s apart", f"{BETWEEN_PASSES_S:g} s at most")
 
 
 def _apart_s(one: Pass, following: Pass) -> float:
     """Return the seconds from a pass's last response to the next pass's first request."""
-    last, first = one.records[-1], following.records[0]
-    return first.sent_s - last.sent_s - last.wall_s
+    (wait_s,) = _waits_s((one.records[-1], following.records[0]))
+    return wait_s
+
+
+def _waits_s(records: Sequence[Record]) -> Iterator[float]:
+    """Yield the seconds from each response to the next request."""
+    for earlier, later in pairwise(records):
+        yield later.sent_s - earlier.sent_s - earlier.wall_s
 
 
 def _span(evidence: Evidence) -> Iterator[Problem]:

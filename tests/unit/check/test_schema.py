@@ -119,6 +119,14 @@ def test_token_ids_are_counted_over_all_records(monkeypatch: pytest.MonkeyPatch)
     assert "schema-limits" not in _failed(_with_records(one, one))
 
 
+def test_an_array_of_ids_has_the_limit_of_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "ARRAY_LIMIT", 99)
+    one = draft().records[0]
+    for field in ("prompt_token_ids", "token_ids"):
+        (found,) = _only(_with_records(replace(one, **{field: (1,) * 100})), "schema-limits")
+        assert found.observed.startswith("more token ids in one array")
+
+
 def test_records_are_given_up_where_there_are_too_many_chunks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
