@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
@@ -76,6 +76,8 @@ E2E_BOUNDS_S = (
 )  # fmt: skip
 """Upper bounds of the buckets that vLLM 0.17 counts requests in, by their latency from end to end
 (vllm/v1/metrics/loggers.py)."""
+
+_Of = TypeVar("_Of", str, float)
 
 LINES_LIMIT = 1000
 """Lines of the samples asked for; each of a server's engines has one of each."""
@@ -209,7 +211,7 @@ def finished(exposition: bytes) -> Mapping[str, float]:
 
 @kept(entries=64, longest=2048)
 def _by_reason(block: bytes) -> Mapping[str, float]:
-    return {reason.decode(): _count(count) for reason, count in _REASON.findall(block)}
+    return _read((reason.decode(), count) for reason, count in _REASON.findall(block))
 
 
 def latency_counts(exposition: bytes) -> tuple[float, ...]:
@@ -235,15 +237,16 @@ def _buckets(exposition: bytes, name: bytes) -> bytes:
 
 @kept(entries=128, longest=4096)
 def _counts(block: bytes) -> Mapping[float, float]:
-    return {float(bound): _count(count) for bound, count in _BUCKET.findall(block)}
+    return _read((float(bound), count) for bound, count in _BUCKET.findall(block))
 
 
-def _count(told: bytes) -> float:
-    """Read a count, which is spelled `1e+06` from a million on; NaN for none."""
+def _read(counts: Iterable[tuple[_Of, bytes]]) -> Mapping[_Of, float]:
+    """Read counts, which are spelled `1e+06` from a million on; none if one of them is no count."""
     try:
-        return float(told)
+        told = {of: float(count) for of, count in counts}
     except ValueError:
-        return math.nan
+        return {}
+    return told if all(map(math.isfinite, told.values())) else {}
 
 
 @kept(entries=1024, longest=256)

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -128,8 +129,10 @@ def _json(data: bytes) -> None:
 def _exposition(data: bytes) -> None:
     found = exposition.totals(data, exposition.WITNESSES)
     assert all(math.isfinite(value) for value in found.values())
-    assert len(exposition.latency_counts(data)) in (0, len(exposition.E2E_BOUNDS_S))
-    assert all(count >= 0 for count in exposition.finished(data).values())
+    latency_counts = exposition.latency_counts(data)
+    assert len(latency_counts) in (0, len(exposition.E2E_BOUNDS_S))
+    counts = (exposition.finished(data).values(), exposition.gap_counts(data).values())
+    assert all(0 <= count < math.inf for count in chain(latency_counts, *counts))
     for name in (exposition.STARTED, exposition.CACHE_CONFIG):
         assert all(label and '"' not in value for label, value in exposition.labels(data, name))
 

@@ -224,6 +224,20 @@ def test_requests_are_told_by_why_they_ended() -> None:
     assert exposition.finished(ENDED.replace(b"# HELP", 5_000 * b"\n" + b"# HELP")) == {}
 
 
+@pytest.mark.parametrize("count", [b"1.0.0", b"1e", b"1e999", b"1e+0+6"])
+def test_nothing_is_told_where_a_count_is_none(count: bytes) -> None:
+    """A part of a distribution would be a wrong one."""
+    assert exposition.finished(ENDED.replace(b" 10.0", b" " + count)) == {}
+    told = "\n".join(["# TYPE", *e2e_buckets([0.3]), ""]).encode()
+    whole = told + b"vllm:e2e_request_latency_seconds_count{} 1.0\n"
+    gaps = whole.replace(b"e2e_request", b"inter_token")
+    assert exposition.latency_counts(whole)
+    assert exposition.gap_counts(gaps)
+    last = b'le="+Inf",model_name="tiny"} '
+    assert exposition.latency_counts(whole.replace(last + b"1.0", last + count)) == ()
+    assert exposition.gap_counts(gaps.replace(last + b"1.0", last + count)) == {}
+
+
 PROCESS = b"# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %d.0\n"
 
 

@@ -37,10 +37,16 @@ TOLD_RATIO = 0.05
 def problems(evidence: Evidence, log: ServerLog) -> Iterator[Problem]:
     """Yield where the log was written at other times than the records, or tells other rates.
 
-    Nothing is said of a host whose clock was set in mid-run, of which the arithmetic tier tells.
+    Nothing is said of a host whose clock was set in mid-run, of which the arithmetic tier tells,
+    nor where lines may lie a quarter of an hour apart.
     """
+    longest_s = _longest_s(evidence.records)
     if clocks.utc_apart_s(evidence.document.clock) > clocks.TOLERANCE_S:
         yield unchecked(SERVER_LOG, "the host's clock was set in mid-run", "times of this run")
+        return
+    if longest_s > QUARTER_S - 2 * STALL_S:
+        observed = f"{longest_s:.0f} s in which no request began or ended"
+        yield unchecked(SERVER_LOG, observed, "lines that follow each other sooner")
         return
     yield from _throughput(evidence, log.throughput)
     if len(log.completed) == len(evidence.answered):
@@ -86,6 +92,12 @@ def _throughput(evidence: Evidence, told: Sequence[tuple[str, float]]) -> Iterat
             observed = f"{rate:g} tokens/s at {at_s:.0f} s, by the log"
             yield fail(SERVER_LOG, observed, f"none after {end_s:.0f} s, the last response")
             return
+
+
+def _longest_s(records: Sequence[Record]) -> float:
+    """Return the longest time in which no request was sent or done."""
+    moments_s = sorted(at_s for one in records for at_s in (one.sent_s, one.sent_s + one.wall_s))
+    return max((later_s - one_s for one_s, later_s in pairwise(moments_s)), default=0.0)
 
 
 class _Tokens:

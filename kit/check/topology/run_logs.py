@@ -3,6 +3,7 @@
 No GPU was seen: how NCCL spells the processes that write, and vLLM its NCCL, is from their sources.
 """
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -22,8 +23,7 @@ TIME_ZONES = timedelta(minutes=15)
 FARTHEST_ZONE = timedelta(hours=14, minutes=15)
 """Zones differ from UTC by whole quarters of an hour, by 14 hours at most."""
 
-MOST_BEFORE = 10**6
-"""Completions that an engine may have counted before: beyond, it is no count."""
+_AT_WORK = (exposition.E2E_LATENCY_COUNT, exposition.PROMPT_TOKENS, exposition.GENERATION_TOKENS)
 
 QUIET_S, LATE_S = 120, 60
 """A server that answers says so at once, and its throughput every ten seconds."""
@@ -46,28 +46,25 @@ def _of_this_run(evidence: Evidence, log: ServerLog | None) -> Iterator[Problem]
     if not log.completions and why is not None:
         yield unchecked(SERVER_LOG, f"the log tells of no completion: {why}", expected)
         return
-    most = len(evidence.records) + _others(evidence)
-    if not len(evidence.answered) <= log.completions <= most:
+    was_cut, was_asked = evidence.document.status is Status.PARTIAL, _was_asked_before(evidence)
+    most = len(evidence.records) + was_cut  # by the response that was being streamed
+    if not len(evidence.answered) <= log.completions <= (math.inf if was_asked else most):
         yield fail(SERVER_LOG, f"{log.completions} chat completions", expected)
     yield from _ends_with_the_run(evidence, log.last_moment)
-    if evidence.records and evidence.document.status is Status.COMPLETE:
-        if _others(evidence):
-            observed = "it also tells of requests before the first pass"
-            yield unchecked(SERVER_LOG, observed, "times and rates of the records alone")
-        else:
-            yield from log_times.problems(evidence, log)
+    if was_asked:
+        observed = "it also tells of requests before the first pass"
+        yield unchecked(SERVER_LOG, observed, "counts, times and rates of the records alone")
+    elif evidence.records and not was_cut:
+        yield from log_times.problems(evidence, log)
 
 
-def _others(evidence: Evidence) -> int:
-    """Return how many completions the log may tell of that no record does.
+def _was_asked_before(evidence: Evidence) -> bool:
+    """Tell whether the engine had been at work before the first pass, of which protocol warns.
 
-    The one that was being streamed when the run was interrupted, and those that the engine had
-    counted before the first pass, of which the protocol tier warns.
+    Of a request that somebody gave up it counts the tokens, and not the request.
     """
     before = (evidence.passes[0].before if evidence.passes else None) or {}
-    earlier = before.get(exposition.E2E_LATENCY_COUNT, 0.0)
-    was_cut = evidence.document.status is Status.PARTIAL
-    return was_cut + (int(earlier) if 0 <= earlier < MOST_BEFORE else 0)
+    return any(before.get(name) for name in _AT_WORK)
 
 
 def _ends_with_the_run(evidence: Evidence, last_moment: str | None) -> Iterator[Problem]:

@@ -108,6 +108,19 @@ def test_nothing_is_said_of_times_where_the_clock_was_set() -> None:
     assert UNCHECKED in outcomes(made)
 
 
+def test_nothing_is_said_of_times_where_a_response_took_a_quarter_of_an_hour() -> None:
+    """A line's hour is not known, and so not how many quarters of one went by."""
+    made, late_s = long_run(), 885.0
+    last, clock = len(made.records) - 1, made.document.clock
+    change_record(made, last, wall_s=made.records[last].wall_s + late_s)
+    made.document = replace(
+        made.document,
+        clock=replace(clock, end_s=clock.end_s + late_s, end_utc=utc(clock.end_s + late_s)),
+    )
+    assert UNCHECKED in outcomes(made)
+    assert any("no request began or ended" in one.observed for one in found(made))
+
+
 def test_a_long_run_without_throughput_in_its_log_is_not_quoted() -> None:
     made = long_run()
     made.server_log = log_of(made).replace(b"[loggers.py", b"[others.py")

@@ -139,11 +139,15 @@ def test_what_was_being_streamed_when_a_run_was_cut_is_in_no_record() -> None:
     assert outcomes(with_one_more(draft())) == {FAIL}, "a run that went through has all records"
 
 
-def test_what_the_engine_had_counted_before_may_be_in_the_log() -> None:
+@pytest.mark.parametrize(
+    "sample",
+    [exposition.E2E_LATENCY_COUNT, exposition.PROMPT_TOKENS, exposition.GENERATION_TOKENS],
+)
+def test_what_the_engine_had_counted_before_may_be_in_the_log(sample: str) -> None:
+    """Of a request that was given up tokens are counted, and it is in the log."""
     made = with_one_more(draft())
-    sample = exposition.E2E_LATENCY_COUNT.encode()
     for name, text in made.metrics.items():
-        made.metrics[name] = text + sample + b'{engine="1"} 1.0\n'
+        made.metrics[name] = text + sample.encode() + b'{engine="1"} 1.0\n'
     verdict = judge(made.seal())
     found = {one.code: one.outcome for one in verdict.findings}
     assert found["topology-log"] is Outcome.COULD_NOT_CHECK, "its times are not of records alone"
