@@ -29,6 +29,14 @@ ROUNDING_S = 2e-6
 DIGITS = 12
 """Of a label's number: longer ones are no sizes."""
 
+_FROM_ZERO = (
+    exposition.GENERATION_TOKENS,
+    exposition.PROMPT_TOKENS,
+    exposition.PREFIX_CACHE_HITS,
+    exposition.E2E_LATENCY_COUNT,
+)
+"""Counters of vLLM 0.17 that are at 0 in a real engine's metrics from before its first request."""
+
 Counters = Mapping[str, float]
 """Sample name to value, as `kit.exposition.totals` gives them."""
 
@@ -227,6 +235,15 @@ def counted_alone(evidence: Evidence, one: Pass) -> bool:
         return False
     prompts = sum(record.prompt_tokens or 0 for record in one.records)
     return evidence.is_own_engine or one.moved(exposition.PROMPT_TOKENS) == prompts
+
+
+def counted_before(evidence: Evidence) -> dict[str, float]:
+    """Return what the server had counted before the first pass; nothing where it does not tell.
+
+    Of a request that somebody gave up vLLM counts the tokens, and not the request.
+    """
+    before = (evidence.passes[0].before if evidence.passes else None) or {}
+    return {name: before[name] for name in _FROM_ZERO if name in before}
 
 
 def of_measured_passes(evidence: Evidence) -> tuple[Record, ...]:

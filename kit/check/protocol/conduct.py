@@ -5,7 +5,14 @@ from collections.abc import Iterator, Sequence
 from kit import exposition
 from kit.bundle import Document, Runtime, Status
 from kit.check.codes import Code
-from kit.check.evidence import Evidence, MetricsKey, Pass, block_tokens, subject_of
+from kit.check.evidence import (
+    Evidence,
+    MetricsKey,
+    Pass,
+    block_tokens,
+    counted_before,
+    subject_of,
+)
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unchecked, warn
 from kit.plan import CachePolicy, Dialect, Plan
@@ -15,14 +22,6 @@ from kit.spec import Device
 
 LARGEST_BLOCK_TOKENS = 128
 """vLLM 0.17's block of the prefix cache on CPU; a GPU's blocks are smaller."""
-
-_COUNTED = (
-    exposition.GENERATION_TOKENS,
-    exposition.PROMPT_TOKENS,
-    exposition.PREFIX_CACHE_HITS,
-    exposition.E2E_LATENCY_COUNT,
-)
-"""Counters of vLLM 0.17 that are at 0 in a real engine's metrics from before its first request."""
 
 _MAY_BE_ABSENT = ("telemetry", "nccl_log")
 """On CPU there is neither. Without them the topology tier says what it cannot check, and figures of
@@ -203,9 +202,7 @@ def _used_before(evidence: Evidence) -> Iterator[Problem]:
     expected = "counters at 0"
     if not evidence.passes:
         return
-    first = evidence.passes[0]
-    before = first.before or {}
-    told = {name: before[name] for name in _COUNTED if name in before}
+    first, told = evidence.passes[0], counted_before(evidence)
     if not told:
         yield unchecked(first.name, "no counters before it", expected)
     for name, value in told.items():

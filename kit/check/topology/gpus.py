@@ -66,16 +66,11 @@ def _slowdowns(evidence: Evidence) -> Iterator[Problem]:
         yield no_telemetry(evidence, expected)
         return
     measured = while_measured(evidence)
-    telling = {
-        one.index for sample in measured for one in sample.gpus if one.clock_reasons is not None
-    }
-    silent = [
-        one.clock_reasons is None
-        for sample in measured
-        for one in sample.gpus
-        if one.index in telling
+    silent_by_gpu = [
+        [one.clock_reasons is None for one in readings] for readings in by_gpu(measured).values()
     ]
-    if not telling:
+    silent = [each for ones in silent_by_gpu if not all(ones) for each in ones]
+    if not silent:
         observed = "no sample of the measured passes tells why clocks are not higher"
         yield unchecked(TELEMETRY, observed, expected)
     elif any(silent):

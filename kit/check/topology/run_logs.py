@@ -8,10 +8,9 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from kit import exposition
 from kit.bundle import NCCL_LOG, SERVER_LOG, Status
 from kit.check.codes import Code
-from kit.check.evidence import Evidence
+from kit.check.evidence import Evidence, counted_before
 from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked
 from kit.check.topology import log_times
@@ -22,8 +21,6 @@ from kit.serverlog import ServerLog
 TIME_ZONES = timedelta(minutes=15)
 FARTHEST_ZONE = timedelta(hours=14, minutes=15)
 """Zones differ from UTC by whole quarters of an hour, by 14 hours at most."""
-
-_AT_WORK = (exposition.E2E_LATENCY_COUNT, exposition.PROMPT_TOKENS, exposition.GENERATION_TOKENS)
 
 QUIET_S, LATE_S = 120, 60
 """A server that answers says so at once, and its throughput every ten seconds."""
@@ -46,7 +43,8 @@ def _of_this_run(evidence: Evidence, log: ServerLog | None) -> Iterator[Problem]
     if not log.completions and why is not None:
         yield unchecked(SERVER_LOG, f"the log tells of no completion: {why}", expected)
         return
-    was_cut, was_asked = evidence.document.status is Status.PARTIAL, _was_asked_before(evidence)
+    was_cut = evidence.document.status is Status.PARTIAL
+    was_asked = any(counted_before(evidence).values())  # of which the protocol tier warns
     most = len(evidence.records) + was_cut  # by the response that was being streamed
     if not len(evidence.answered) <= log.completions <= (math.inf if was_asked else most):
         yield fail(SERVER_LOG, f"{log.completions} chat completions", expected)
@@ -56,15 +54,6 @@ def _of_this_run(evidence: Evidence, log: ServerLog | None) -> Iterator[Problem]
         yield unchecked(SERVER_LOG, observed, "counts, times and rates of the records alone")
     elif evidence.records and not was_cut:
         yield from log_times.problems(evidence, log)
-
-
-def _was_asked_before(evidence: Evidence) -> bool:
-    """Tell whether the engine had been at work before the first pass, of which protocol warns.
-
-    Of a request that somebody gave up it counts the tokens, and not the request.
-    """
-    before = (evidence.passes[0].before if evidence.passes else None) or {}
-    return any(before.get(name) for name in _AT_WORK)
 
 
 def _ends_with_the_run(evidence: Evidence, last_moment: str | None) -> Iterator[Problem]:
