@@ -29,7 +29,7 @@ help:
 	@echo 'make report     HTML and pictures: BUNDLE=DIR or all of results/local, OUT=results/report'
 	@echo 'make test       prove the project; sets up everything it needs'
 	@echo 'make fuzz       look for input that breaks a parser: FUZZ_SECONDS=300 for each'
-	@echo 'make lint       ruff, mypy --strict, yamllint, hadolint, shellcheck'
+	@echo 'make lint       ruff, import-linter, mypy --strict, yamllint, hadolint, shellcheck'
 	@echo 'make pages      render CHECKS.md and tests/cases/README.md again'
 	@echo 'make lock       recompile docker/*.lock from docker/*.in'
 	@echo 'make clean      remove caches and reports; keep bundles and environments'
@@ -100,7 +100,7 @@ fuzz:
 
 pages:
 	@$(SETUP) dev
-	$(DEV)/python -c 'from kit.report import checks; print(checks.page(), end="")' > CHECKS.md
+	$(DEV)/python -m kit.tools.checks_page > CHECKS.md
 	$(DEV)/python -c 'from tests.cases import tampering; print(tampering.page(), end="")' \
 	    > tests/cases/README.md
 
@@ -108,6 +108,7 @@ lint:
 	@$(SETUP) dev
 	$(DEV)/ruff check .
 	$(DEV)/ruff format --check .
+	$(DEV)/lint-imports --no-cache
 	$(DEV)/mypy --strict kit docker/marlin_kernels.py
 	$(DEV)/yamllint --strict compose
 	$(DEV)/hadolint docker/*.Dockerfile

@@ -28,11 +28,12 @@ from typing import Any
 
 import requests
 
-from kit import bundle, exposition
-from kit.edge import checkout
-from kit.exposition import E2E_LATENCY_SUM, GENERATION_TOKENS
-from kit.plan import PUBLISHED_SAMPLING
-from kit.stats import student_t_quantile
+from kit.bundle import bag
+from kit.edge.files import checkout
+from kit.figures.intervals import student_t_quantile
+from kit.parse import vllm_metrics
+from kit.parse.vllm_metrics import E2E_LATENCY_SUM, GENERATION_TOKENS
+from kit.plan.plan import PUBLISHED_SAMPLING
 
 VLLM = checkout.ENGINE / "bin" / "vllm"
 KIT = checkout.STATE / "venv" / "bin" / "kit"
@@ -102,7 +103,7 @@ def _rate(records: Iterable[Mapping[str, Any]], phase: str) -> float:
 
 def _served(metrics: Path, phase: str) -> float:
     before, after = (
-        bundle.inflate((metrics / f"{phase}-1-{moment}.prom.gz").read_bytes())
+        bag.inflate((metrics / f"{phase}-1-{moment}.prom.gz").read_bytes())
         for moment in ("before", "after")
     )
     return _served_between(before, after)
@@ -110,7 +111,7 @@ def _served(metrics: Path, phase: str) -> float:
 
 def _served_between(before: bytes, after: bytes) -> float:
     names = (GENERATION_TOKENS, E2E_LATENCY_SUM)
-    old, new = exposition.totals(before, names), exposition.totals(after, names)
+    old, new = vllm_metrics.totals(before, names), vllm_metrics.totals(after, names)
     return (new[GENERATION_TOKENS] - old[GENERATION_TOKENS]) / (
         new[E2E_LATENCY_SUM] - old[E2E_LATENCY_SUM]
     )

@@ -16,11 +16,11 @@ from pathlib import Path
 from msgspec.structs import replace
 from tokenizers import Tokenizer
 
-from kit.bundle import EngineIdentity, ModelFile
+from kit.bundle.document import EngineIdentity, ModelFile
 from kit.check.arithmetic.text import TOKENIZER
 from kit.check.evidence import Shipped
-from kit.edge import checkout, disk
-from kit.models import WEIGHTS, Model, Twin
+from kit.edge.files import checkout, disk
+from kit.plan.models import WEIGHTS, Model, Twin
 from tests.factory import Draft, Settings, draft
 
 SUITE = "single"

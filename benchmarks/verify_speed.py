@@ -23,7 +23,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.corpus import Size, bundles
-from kit.edge import disk, pool, probes
+from kit.edge import pool
+from kit.edge.files import disk
+from kit.edge.host import probes
 
 POLL_S = 1.0
 SHELL_ROUNDS = 9

@@ -20,19 +20,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from kit import (
-    bundle,
-    canonical,
-    detokenizer,
-    exposition,
-    hardware,
-    physics,
-    plan,
-    schedule,
-    telemetry,
-)
-from kit.bundle import (
-    Beside,
+from kit.bundle import bag, telemetry
+from kit.bundle.bag import Beside
+from kit.bundle.document import (
+    SCHEMA_VERSION,
     Clock,
     Document,
     EngineIdentity,
@@ -43,16 +34,22 @@ from kit.bundle import (
     Runtime,
     Status,
 )
+from kit.bundle.host_facts import BASE_LABEL, Container, DeviceRequest, HostFacts
+from kit.bundle.record import ErrorCode, FinishReason, Record
+from kit.bundle.telemetry import Telemetry
 from kit.check.evidence import Shipped
 from kit.check.finding import Outcome, Verdict
 from kit.check.topology.options import planned_options
 from kit.check.verify import Known, known, verify
-from kit.containers import BASE_LABEL, Container, DeviceRequest, HostFacts
-from kit.models import Twin, parse_models
-from kit.plan import CachePolicy, Choices, Dialect, Engine, Plan, ProtocolName
-from kit.record import ErrorCode, FinishReason, Phase, Record, Request
-from kit.spec import Device, Prompt, Suite, SuiteMode, Transport
-from kit.telemetry import Telemetry
+from kit.format import canonical
+from kit.parse import detokenizer, vllm_metrics
+from kit.plan import plan, schedule
+from kit.plan.models import Twin, parse_models
+from kit.plan.plan import CachePolicy, Choices, Dialect, Engine, Plan, ProtocolName
+from kit.plan.schedule import Phase, Request
+from kit.plan.spec import Device, Prompt, Suite, SuiteMode, Transport
+from kit.roofline import gpus
+from kit.roofline import model as roofline
 from tests.gpu_evidence import (
     MATRIX,
     NCCL_LOGS,
@@ -124,7 +121,7 @@ SHAPES = {
     name: model.config
     for name, model in parse_models((ROOT / "docker/models.toml").read_bytes(), "").items()
 }
-GPUS = hardware.parse_gpus((ROOT / "docker/gpus.toml").read_bytes(), "")
+GPUS = gpus.parse_gpus((ROOT / "docker/gpus.toml").read_bytes(), "")
 
 MODELS = {
     name: dataclasses.replace(TWIN, id=name, config=SHAPES.get(name, {}))
@@ -227,7 +224,7 @@ class Draft:
     def seal(self) -> dict[str, bytes]:
         """Return the bag's files."""
         samples = None if self.telemetry is None else telemetry.write(self.telemetry)
-        payload = bundle.payload(
+        payload = bag.payload(
             self.document,
             tuple(self.records),
             self.metrics,
@@ -238,7 +235,7 @@ class Draft:
                 host_facts=None if self.host_facts is None else canonical.encode(self.host_facts),
             ),
         )
-        return bundle.seal(payload)
+        return bag.seal(payload)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -447,7 +444,7 @@ def _bound(bound_s: float) -> str:
 
 def e2e_buckets(latencies_s: Sequence[float]) -> list[str]:
     """Return the lines of the histogram in which vLLM counts requests by their latency."""
-    bounds_s = exposition.E2E_BOUNDS_S
+    bounds_s = vllm_metrics.E2E_BOUNDS_S
     counts = [sum(each <= bound_s for each in latencies_s) for bound_s in bounds_s]
     labels = [f'engine="0",le="{str(bound).replace("inf", "+Inf")}"' for bound in bounds_s]
     return [
@@ -470,7 +467,7 @@ def draft(settings: Settings | None = None) -> Draft:
     end_s = round(server.now_s + 0.5, 6)
     is_process = settings.runtime is not Runtime.ENDPOINT
     document = Document(
-        schema_version=bundle.SCHEMA_VERSION,
+        schema_version=SCHEMA_VERSION,
         kit_version="0.1.0",
         status=Status.COMPLETE if settings.stop_after is None else Status.PARTIAL,
         failure=None if settings.stop_after is None else Failure(stage="measure", code="timed-out"),
@@ -523,10 +520,10 @@ def _rate(records: Iterable[Record], at_s: float) -> float:
 
 def _held_gib(settings: Settings, kv_tokens: int) -> tuple[float, float] | None:
     """Return a rank's share of the weights and of the cache of a model whose shape is known."""
-    shape = physics.shape_of(settings.shipped.models[settings.model].config)
+    shape = roofline.shape_of(settings.shipped.models[settings.model].config)
     if shape is None:
         return None
-    step = physics.step_bytes(shape, shape.experts)
+    step = roofline.step_bytes(shape, shape.experts)
     whole = step + shape.output_weights * shape.plain_bytes  # the embedding has as many
     each = settings.engine.tensor_parallel_size * 2**30
     return whole / each, kv_tokens * shape.kv_bytes_per_token / each
@@ -535,7 +532,7 @@ def _held_gib(settings: Settings, kv_tokens: int) -> tuple[float, float] | None:
 def _kv_tokens(settings: Settings) -> int:
     """Return the tokens of the KV cache: on CPU what whole blocks of its space hold."""
     engine = settings.engine
-    shape = physics.shape_of(settings.shipped.models[settings.model].config)
+    shape = roofline.shape_of(settings.shipped.models[settings.model].config)
     space_gib = dict(engine.environment).get("VLLM_CPU_KVCACHE_SPACE")
     if shape is None or space_gib is None:
         longest = int(planned_options(engine.command).get("max_model_len") or 0)

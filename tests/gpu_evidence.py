@@ -9,9 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from kit.plan import Engine
-from kit.spec import Device, Transport
-from kit.telemetry import (
+from kit.bundle.telemetry import (
     ClockReason,
     End,
     GpuFacts,
@@ -22,6 +20,8 @@ from kit.telemetry import (
     Source,
     Telemetry,
 )
+from kit.plan.plan import Engine
+from kit.plan.spec import Device, Transport
 
 LOGS = Path(__file__).parent / "logs"
 

@@ -13,19 +13,21 @@ from functools import cache
 
 from msgspec.structs import replace
 
-from kit import plan, reference, schedule
-from kit.bundle import Clock, ModelFile
-from kit.check.claims.witness import Witness, testify
+from kit.bundle.document import Clock, ModelFile
+from kit.bundle.record import FinishReason, Record
+from kit.bundle.telemetry import Telemetry
 from kit.check.evidence import Shipped
 from kit.check.finding import Verdict
 from kit.check.verify import Known, known, verify
-from kit.formula import CellName
-from kit.models import HubFile, HubModel
-from kit.plan import Choices, Plan, ProtocolName
-from kit.record import FinishReason, Phase, Record, Request
-from kit.reference import Reference
-from kit.spec import Prompt, Suite, SuiteMode
-from kit.telemetry import Telemetry
+from kit.claims import reference
+from kit.claims.eligible import Witness, testify
+from kit.claims.formula import CellName
+from kit.claims.reference import Reference
+from kit.plan import plan, schedule
+from kit.plan.models import HubFile, HubModel
+from kit.plan.plan import Choices, Plan, ProtocolName
+from kit.plan.schedule import Phase, Request
+from kit.plan.spec import Prompt, Suite, SuiteMode
 from tests.factory import (
     BASE_IMAGE,
     BLOCK_TOKENS,

@@ -1,6 +1,6 @@
 /* A stand-in for the NVIDIA driver's libnvidia-ml.so.1, for tests: no GPU is behind it.
  *
- * It answers as a host with RTX 3090s of 24 GiB, and only what kit/edge/nvml.py asks. Signatures,
+ * It answers as a host with RTX 3090s of 24 GiB, and only what kit/edge/host/nvml.py asks. Signatures,
  * structures, codes and units are those of nvml.h (driver 570), read from the public header and its
  * Python bindings; what a real card answers was not seen.
  *

@@ -2,18 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
+from kit.bundle.limits import ARRAY_LIMIT, CHUNK_LIMIT, TOKEN_ID_LIMIT
+from kit.bundle.record import SHORTEST_S, Record
 from kit.check.evidence import ROUNDING_S, subject_of
 from kit.check.problem import Problem, fail
-from kit.record import SHORTEST_S, Phase, Record
-
-ARRAY_LIMIT = 1_000_000
-"""Of one array of token ids, as `schemas/record.schema.json` has it."""
-
-TOKEN_ID_LIMIT = 6_000_000
-CHUNK_LIMIT = 1_000_000
-"""Of all records of a bundle. Five prompts, each as long as the longest context that was published,
-come to 4.6 million ids in seven passes and 0.7 million chunks in one. Ten times the chunks would
-take 1.3 GB and 20 s."""
+from kit.plan.schedule import Phase
 
 _USAGE = ("prompt_tokens", "completion_tokens", "finish_reason", "text")
 

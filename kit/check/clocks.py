@@ -3,7 +3,7 @@
 import math
 from datetime import datetime
 
-from kit.bundle import Clock
+from kit.bundle.document import Clock
 
 TOLERANCE_S = 2.0
 TOLERANCE_RATIO = 0.001

@@ -5,20 +5,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict, TypeVar
 
-from kit import bundle, exposition, nccl, serverlog, telemetry
-from kit.bundle import Document, Runtime
-from kit.canonical import NotCanonical
-from kit.containers import HostFacts
-from kit.detokenizer import Detokenizer
-from kit.exposition import Labels, Told
-from kit.hardware import Gpu
-from kit.models import Model
-from kit.nccl import NcclLog
-from kit.plan import Engine
-from kit.record import Moment, Phase, Record
-from kit.serverlog import ServerLog
-from kit.spec import Suite
-from kit.telemetry import Sample, Telemetry
+from kit.bundle import bag, telemetry
+from kit.bundle.document import Document, Runtime
+from kit.bundle.host_facts import HostFacts
+from kit.bundle.record import Moment, Record
+from kit.bundle.telemetry import Sample, Telemetry
+from kit.format.canonical import NotCanonical
+from kit.parse import nccl_log, vllm_log, vllm_metrics
+from kit.parse.detokenizer import Detokenizer
+from kit.parse.nccl_log import NcclLog
+from kit.parse.vllm_log import ServerLog
+from kit.parse.vllm_metrics import Labels, Told
+from kit.plan.models import Model
+from kit.plan.plan import Engine
+from kit.plan.schedule import Phase
+from kit.plan.spec import Suite
+from kit.roofline.gpus import Gpu
 
 T = TypeVar("T")
 
@@ -30,15 +32,15 @@ DIGITS = 12
 """Of a label's number: longer ones are no sizes."""
 
 _FROM_ZERO = (
-    exposition.GENERATION_TOKENS,
-    exposition.PROMPT_TOKENS,
-    exposition.PREFIX_CACHE_HITS,
-    exposition.E2E_LATENCY_COUNT,
+    vllm_metrics.GENERATION_TOKENS,
+    vllm_metrics.PROMPT_TOKENS,
+    vllm_metrics.PREFIX_CACHE_HITS,
+    vllm_metrics.E2E_LATENCY_COUNT,
 )
 """Counters of vLLM 0.17 that are at 0 in a real engine's metrics from before its first request."""
 
 Counters = Mapping[str, float]
-"""Sample name to value, as `kit.exposition.totals` gives them."""
+"""Sample name to value, as `kit.parse.vllm_metrics.totals` gives them."""
 
 MetricsKey = tuple[Phase, int, Moment]
 
@@ -91,8 +93,8 @@ class Observed:
     `telemetry_fault` says what is wrong with telemetry that is there and cannot be read.
     `host_facts` are what the host wrote of a run in containers. The others are of the server's
     metrics: `latency_counts` and `finished` are its requests by latency and by why they ended and
-    `gap_counts` the gaps between its tokens, as functions of these names in `kit.exposition` give
-    them; `served_names` the names that it served
+    `gap_counts` the gaps between its tokens, as functions of these names in
+    `kit.parse.vllm_metrics` give them; `served_names` the names that it served
     under and `cache_configs` the labels of `exposition.CACHE_CONFIG`, each different one once.
     """
 
@@ -170,8 +172,8 @@ def _pass(
 
 
 def _moves(before: Counters, after: Counters) -> Counters:
-    if exposition.HTTP_BY_HANDLER_SUM in after:
-        before = {exposition.HTTP_BY_HANDLER_SUM: 0.0, **before}
+    if vllm_metrics.HTTP_BY_HANDLER_SUM in after:
+        before = {vllm_metrics.HTTP_BY_HANDLER_SUM: 0.0, **before}
     return {
         name: move
         for name, value in after.items()
@@ -191,10 +193,10 @@ class OfLogs(TypedDict, total=False):
 def of_log(name: str, text: bytes) -> OfLogs:
     """Read the text of a bundle's log or telemetry, by its name of `bundle.LOGS`."""
     match name:
-        case bundle.SERVER_LOG:
-            return {"server_log": serverlog.read(text)}
-        case bundle.NCCL_LOG:
-            return {"nccl_log": nccl.read(text)}
+        case bag.SERVER_LOG:
+            return {"server_log": vllm_log.read(text)}
+        case bag.NCCL_LOG:
+            return {"nccl_log": nccl_log.read(text)}
     try:
         return {"telemetry": telemetry.read(text)}
     except NotCanonical as error:
@@ -231,10 +233,10 @@ def counted_alone(evidence: Evidence, one: Pass) -> bool:
 
     As many may have been others', of a replica of an endpoint: these have other prompts.
     """
-    if one.moved(exposition.E2E_LATENCY_COUNT) != len(one.records):
+    if one.moved(vllm_metrics.E2E_LATENCY_COUNT) != len(one.records):
         return False
     prompts = sum(record.prompt_tokens or 0 for record in one.records)
-    return evidence.is_own_engine or one.moved(exposition.PROMPT_TOKENS) == prompts
+    return evidence.is_own_engine or one.moved(vllm_metrics.PROMPT_TOKENS) == prompts
 
 
 def counted_before(evidence: Evidence) -> dict[str, float]:

@@ -12,14 +12,16 @@ from typing import TypeVar
 
 import msgspec
 
-from kit import bundle, exposition
-from kit.bundle import Document
+from kit.bundle import bag
+from kit.bundle.document import Document
+from kit.bundle.record import Moment
 from kit.check.codes import Code
 from kit.check.evidence import Counters, MetricsKey, Observed, observe, of_log
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings
 from kit.check.refusal import Refusal
-from kit.record import Moment, Phase
+from kit.parse import vllm_metrics
+from kit.plan.schedule import Phase
 
 T = TypeVar("T")
 
@@ -33,7 +35,7 @@ INFLATED_TOTAL_LIMIT_BYTES = 256 * 2**20
 _PHASES = tuple(phase.value for phase in Phase)
 
 _MANIFEST_LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^\n]+)")
-_REQUIRED = (bundle.DOCUMENT, bundle.RECORDS, *bundle.TAG_FILES, bundle.TAG_MANIFEST)
+_REQUIRED = (bag.DOCUMENT, bag.RECORDS, *bag.TAG_FILES, bag.TAG_MANIFEST)
 _FETCH = "fetch.txt"
 
 _READERS = (
@@ -61,13 +63,13 @@ class Bag:
 
     @property
     def id(self) -> str:
-        return bundle.identifier(self.manifest)
+        return bag.identifier(self.manifest)
 
 
 def is_bag(files: Mapping[str, bytes], refused: Sequence[Refusal]) -> bool:
     """Tell whether a folder is a bundle, however damaged, rather than something else."""
     names = [*files, *(one.name for one in refused)]
-    return bundle.BAGIT in names or any(name.startswith("data/") for name in names)
+    return bag.BAGIT in names or any(name.startswith("data/") for name in names)
 
 
 def not_a_bag(refused: Sequence[Refusal]) -> tuple[Finding, ...]:
@@ -85,11 +87,11 @@ def not_a_bag(refused: Sequence[Refusal]) -> tuple[Finding, ...]:
 def check(
     files: Mapping[str, bytes],
     refused: Sequence[Refusal],
-    bag: Bag,
+    opened: Bag,
     document: Document | None,
 ) -> Iterator[Finding]:
     """Yield the findings of this tier on a folder that is a bag."""
-    text = files.get(bundle.MANIFEST, b"")
+    text = files.get(bag.MANIFEST, b"")
     listed = _listed(text)
     yield from findings(Code.INTEGRITY_BAG, ())
     for code in _READERS:
@@ -99,11 +101,11 @@ def check(
     yield from findings(Code.INTEGRITY_FETCH, _fetch(files))
     yield from findings(Code.INTEGRITY_UNKNOWN_FILE, _unknown(files))
     yield from findings(Code.INTEGRITY_MISSING_FILE, _missing(files, listed))
-    yield from findings(Code.INTEGRITY_UNLISTED_FILE, _unlisted(bag.digests, listed))
-    yield from findings(Code.INTEGRITY_DIGEST, _changed(bag.digests, listed))
+    yield from findings(Code.INTEGRITY_UNLISTED_FILE, _unlisted(opened.digests, listed))
+    yield from findings(Code.INTEGRITY_DIGEST, _changed(opened.digests, listed))
     yield from findings(Code.INTEGRITY_MANIFEST, _spelling(text, listed))
-    yield from findings(Code.INTEGRITY_TAG_FILE, _tag_files(files, bag.manifest))
-    yield from findings(Code.INTEGRITY_GZIP, bag.problems)
+    yield from findings(Code.INTEGRITY_TAG_FILE, _tag_files(files, opened.manifest))
+    yield from findings(Code.INTEGRITY_GZIP, opened.problems)
     if document is not None:
         yield from findings(Code.INTEGRITY_PLAN_DIGEST, _plan_digest(document))
 
@@ -118,21 +120,20 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
         for name, data in files.items()
         if name.startswith("data/")
     }
-    inflated, reader = _Inflated(files), exposition.Reader()
-    named = filter(None, map(bundle.METRICS.fullmatch, files))
+    inflated, reader = _Inflated(files), vllm_metrics.Reader()
+    named = filter(None, map(bag.METRICS.fullmatch, files))
     metrics = {
         (Phase(name["phase"]), int(name["number"]), Moment(name["moment"])): told
         for name in sorted(named, key=_in_time)
         if (told := inflated.read(name[0], METRICS_LIMIT_BYTES, reader.read)) is not None
     }
     logs = [
-        inflated.read(name, bundle.INFLATED_LIMIT_BYTES, partial(of_log, name))
-        for name in bundle.LOGS
+        inflated.read(name, bag.INFLATED_LIMIT_BYTES, partial(of_log, name)) for name in bag.LOGS
     ]
     return Bag(
         digests=digests,
-        manifest=bundle.manifest_from(
-            {name: digests[name] for name in digests if bundle.is_plain_name(name)}
+        manifest=bag.manifest_from(
+            {name: digests[name] for name in digests if bag.is_plain_name(name)}
         ),
         metrics={key: told.totals for key, told in metrics.items()},
         observed=observe(filter(None, logs), metrics),
@@ -154,11 +155,11 @@ class _Inflated:
             return None
         limit = min(self._left_bytes, limit_bytes)
         try:
-            text = bundle.inflate(self._files[name], limit)
+            text = bag.inflate(self._files[name], limit)
         except ValueError as error:
             expected = f"one gzip member of at most {limit} bytes"
             self.problems.append(fail(name, clip(error), expected))
-            self._spend(limit if isinstance(error, bundle.Oversized) else 0)
+            self._spend(limit if isinstance(error, bag.Oversized) else 0)
             return None
         self._spend(len(text))
         return reader(text)
@@ -180,7 +181,7 @@ def _refused(refused: Sequence[Refusal], code: Code) -> Iterator[Problem]:
 
 def _unsafe(names: Sequence[str]) -> Iterator[Problem]:
     for name in dict.fromkeys(names):
-        if not bundle.is_plain_name(name):
+        if not bag.is_plain_name(name):
             yield fail(clip(name), "a name that is not a plain relative path", "a path in the bag")
 
 
@@ -190,9 +191,9 @@ def _fetch(files: Mapping[str, bytes]) -> Iterator[Problem]:
 
 
 def _unknown(files: Mapping[str, bytes]) -> Iterator[Problem]:
-    known = {*bundle.TAG_FILES, bundle.TAG_MANIFEST, _FETCH}
+    known = {*bag.TAG_FILES, bag.TAG_MANIFEST, _FETCH}
     for name in files:
-        if name not in known and not bundle.is_payload_name(name):
+        if name not in known and not bag.is_payload_name(name):
             yield fail(clip(name), "an unknown file", "a file of the bundle's layout")
 
 
@@ -217,21 +218,21 @@ def _changed(digests: Mapping[str, str], listed: Mapping[str, str]) -> Iterator[
 
 def _spelling(text: bytes, listed: Mapping[str, str]) -> Iterator[Problem]:
     """Hold the manifest against its re-serialisation; its digests are looked at elsewhere."""
-    if text != bundle.manifest_from(listed):
-        yield fail(bundle.MANIFEST, "another spelling", "sorted lines of `<digest>  <path>`")
+    if text != bag.manifest_from(listed):
+        yield fail(bag.MANIFEST, "another spelling", "sorted lines of `<digest>  <path>`")
     for name in listed:
         if not name.startswith("data/"):
-            yield fail(bundle.MANIFEST, f"lists {clip(name)}", "payload files only")
+            yield fail(bag.MANIFEST, f"lists {clip(name)}", "payload files only")
 
 
 def _tag_files(files: Mapping[str, bytes], manifest: bytes) -> Iterator[Problem]:
-    tags = {name: files[name] for name in bundle.TAG_FILES if name in files}
-    expected = {bundle.BAGIT: bundle.BAGIT_TEXT, bundle.TAG_MANIFEST: bundle.manifest_of(tags)}
+    tags = {name: files[name] for name in bag.TAG_FILES if name in files}
+    expected = {bag.BAGIT: bag.BAGIT_TEXT, bag.TAG_MANIFEST: bag.manifest_of(tags)}
     try:
-        expected[bundle.BAG_INFO] = bundle.bag_info(files, manifest)
+        expected[bag.BAG_INFO] = bag.bag_info(files, manifest)
     except (KeyError, ValueError, msgspec.MsgspecError, RecursionError):
         # The document cannot be read, and the tiers that read it have said so.
-        expected.pop(bundle.BAG_INFO, None)
+        expected.pop(bag.BAG_INFO, None)
     for name, data in expected.items():
         if name in files and files[name] != data:
             yield fail(name, clip(_first_difference(files[name], data)), "what the payload implies")
@@ -249,7 +250,7 @@ def _first_difference(data: bytes, expected: bytes) -> str:
 def _plan_digest(document: Document) -> Iterator[Problem]:
     digest = document.plan.digest()
     if document.plan_digest != digest:
-        yield fail(bundle.DOCUMENT, clip(document.plan_digest), digest)
+        yield fail(bag.DOCUMENT, clip(document.plan_digest), digest)
 
 
 def _listed(manifest: bytes) -> dict[str, str]:

@@ -7,10 +7,10 @@ look at.
 
 from collections.abc import Iterator, Sequence
 
-from kit.bundle import Document
+from kit.bundle.document import Document
 from kit.check.codes import Code
 from kit.check.finding import Finding, Outcome
-from kit.spec import Device, Transport
+from kit.plan.spec import Device, Transport
 
 KNOWN_PARTS = (
     Code.TOPOLOGY_ENGINE_VERSION,

@@ -14,24 +14,26 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from kit import bundle, canonical
-from kit.bundle import Document
+from kit.bundle import bag
+from kit.bundle.document import SCHEMA_VERSION, Document
+from kit.bundle.host_facts import HostFacts
+from kit.bundle.limits import (
+    DOCUMENT_LIMIT_BYTES,
+    LINE_LIMIT_BYTES,
+    RECORD_LIMIT,
+    RECORDS_LIMIT_BYTES,
+)
+from kit.bundle.record import Record, decode_records
 from kit.check import answers
 from kit.check.answers import Sizes
 from kit.check.codes import Code
 from kit.check.finding import Finding, Tier
 from kit.check.problem import SHOWN, Problem, clip, fail, findings
-from kit.containers import HostFacts
-from kit.plan import Plan
-from kit.record import Record, decode_records
+from kit.format import canonical
+from kit.plan.plan import Plan
 
 T = TypeVar("T")
 
-DOCUMENT_LIMIT_BYTES = 4 * 2**20
-RECORD_LIMIT = 100_000
-RECORDS_LIMIT_BYTES = 64 * 2**20
-LINE_LIMIT_BYTES = 8 * 2**20
-"""A streamed response of 131,072 tokens, the longest context published, takes about 5 MiB."""
 
 LARGE_FIELDS = ("prompt_token_ids", "token_ids", "text", "chunks")
 """Fields of a record that JSON Schema describes and code checks."""
@@ -108,15 +110,15 @@ _CODES = tuple(code for code in Code if code.tier is Tier.SCHEMA)
 def read(files: Mapping[str, bytes], validators: Validators) -> Reading:
     """Read `bundle.json` and `records.jsonl`; a missing file is the next tier's."""
     problems: Problems = defaultdict(list)
-    data = files.get(bundle.DOCUMENT)
+    data = files.get(bag.DOCUMENT)
     version_problem = _version(data)
     if version_problem is not None:
         found = tuple(findings(Code.SCHEMA_VERSION, [version_problem]))
         return Reading(document=None, records=None, host_facts=None, findings=found)
     document = None if data is None else _document(data, validators, problems)
-    lines = files.get(bundle.RECORDS)
+    lines = files.get(bag.RECORDS)
     records = None if lines is None else _records(lines, validators, problems)
-    facts = _host_facts(files.get(bundle.HOST_FACTS), problems)
+    facts = _host_facts(files.get(bag.HOST_FACTS), problems)
     return Reading(
         document=document,
         records=records,
@@ -141,15 +143,15 @@ def _version(data: bytes | None) -> Problem | None:
         found = _VERSIONED.decode(data or b"")
     except canonical.UNREADABLE:
         return None
-    if found.schema_version == bundle.SCHEMA_VERSION:
+    if found.schema_version == SCHEMA_VERSION:
         return None
     made_by = clip(found.kit_version)[:40]
-    newer = found.schema_version > bundle.SCHEMA_VERSION
+    newer = found.schema_version > SCHEMA_VERSION
     advice = f"use kit {made_by} or newer" if newer else f"use kit {made_by}, which made the bundle"
     return fail(
-        bundle.DOCUMENT,
+        bag.DOCUMENT,
         f"schema version {clip(found.schema_version)} ({'newer' if newer else 'older'})",
-        f"schema version {bundle.SCHEMA_VERSION}",
+        f"schema version {SCHEMA_VERSION}",
         advice,
     )
 
@@ -157,16 +159,16 @@ def _version(data: bytes | None) -> Problem | None:
 def _document(data: bytes, validators: Validators, problems: Problems) -> Document | None:
     if len(data) > DOCUMENT_LIMIT_BYTES:
         problems[Code.SCHEMA_LIMITS].append(
-            fail(bundle.DOCUMENT, f"{len(data)} bytes", f"at most {DOCUMENT_LIMIT_BYTES} bytes")
+            fail(bag.DOCUMENT, f"{len(data)} bytes", f"at most {DOCUMENT_LIMIT_BYTES} bytes")
         )
         return None
-    document = _decoded(bundle.DOCUMENT, data, _DOCUMENT, lambda: validators.document, problems)
+    document = _decoded(bag.DOCUMENT, data, _DOCUMENT, lambda: validators.document, problems)
     if document is None:
         return None
     planned = _planned_requests(document.plan)
     if planned > RECORD_LIMIT:
         problems[Code.SCHEMA_LIMITS].append(
-            fail(bundle.DOCUMENT, f"{planned} requests planned", f"at most {RECORD_LIMIT}")
+            fail(bag.DOCUMENT, f"{planned} requests planned", f"at most {RECORD_LIMIT}")
         )
         return None
     return document
@@ -178,13 +180,13 @@ def _host_facts(data: bytes | None, problems: Problems) -> HostFacts | None:
     if len(data) > DOCUMENT_LIMIT_BYTES:
         observed = f"{len(data)} bytes"
         expected = f"at most {DOCUMENT_LIMIT_BYTES} bytes"
-        problems[Code.SCHEMA_LIMITS].append(fail(bundle.HOST_FACTS, observed, expected))
+        problems[Code.SCHEMA_LIMITS].append(fail(bag.HOST_FACTS, observed, expected))
         return None
     try:
         return canonical.decode(data, HostFacts)
     except canonical.NotCanonical as error:
         expected = "the host's facts, spelled canonically"
-        problems[Code.SCHEMA_SHAPE].append(fail(bundle.HOST_FACTS, clip(error), expected))
+        problems[Code.SCHEMA_SHAPE].append(fail(bag.HOST_FACTS, clip(error), expected))
         return None
 
 
@@ -196,18 +198,18 @@ def _planned_requests(plan: Plan) -> int:
 def _records(data: bytes, validators: Validators, problems: Problems) -> tuple[Record, ...] | None:
     if len(data) > RECORDS_LIMIT_BYTES:
         problems[Code.SCHEMA_LIMITS].append(
-            fail(bundle.RECORDS, f"{len(data)} bytes", f"at most {RECORDS_LIMIT_BYTES} bytes")
+            fail(bag.RECORDS, f"{len(data)} bytes", f"at most {RECORDS_LIMIT_BYTES} bytes")
         )
         return None
     count = canonical.line_count(data)
     if count > RECORD_LIMIT:
         problems[Code.SCHEMA_LIMITS].append(
-            fail(bundle.RECORDS, f"{count} records", f"at most {RECORD_LIMIT}")
+            fail(bag.RECORDS, f"{count} records", f"at most {RECORD_LIMIT}")
         )
         return None
     if data and not data.endswith(b"\n"):
         problems[Code.SCHEMA_CANONICAL].append(
-            fail(bundle.RECORDS, "the last line has no newline", "a newline after each record")
+            fail(bag.RECORDS, "the last line has no newline", "a newline after each record")
         )
     records, sizes = [], Sizes()
     for record in _each(data, validators, problems):
@@ -229,7 +231,7 @@ def _each(data: bytes, validators: Validators, problems: Problems) -> Iterator[R
         return
     lines = data.removesuffix(b"\n").split(b"\n") if data else []
     for number, line in enumerate(lines, start=1):
-        yield _record(f"{bundle.RECORDS}:{number}", line, validators, problems)
+        yield _record(f"{bag.RECORDS}:{number}", line, validators, problems)
 
 
 def _at_once(data: bytes) -> tuple[Record, ...] | None:

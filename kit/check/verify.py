@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kit import bundle
+from kit.bundle.bag import SERVER_LOG
 from kit.check import (
     arithmetic,
-    copies,
+    duplicates,
     integrity,
-    physics,
     protocol,
     reportable,
+    roofline,
     schema,
     topology,
 )
@@ -71,7 +71,9 @@ def verify(
         status=None if document is None else document.status,
         is_rehearsal=document is not None and document.plan.rehearsal,
         not_shown=reportable.not_shown(found, document),
-        fingerprint=copies.fingerprint(document, reading.records or (), bag.digests, bag.metrics),
+        fingerprint=duplicates.fingerprint(
+            document, reading.records or (), bag.digests, bag.metrics
+        ),
         findings=found,
     )
 
@@ -86,7 +88,7 @@ def _gathered(
         reading.records,
         bag.metrics,
         replace(bag.observed, host_facts=reading.host_facts),
-        has_server_log=bundle.SERVER_LOG in files,
+        has_server_log=SERVER_LOG in files,
     )
 
 
@@ -98,7 +100,7 @@ def _upper_tiers(evidence: Evidence | None, known: Known) -> Iterator[Finding]:
     else:
         yield from arithmetic.check(evidence, known.shipped)
         yield from topology.check(evidence, known.shipped)
-        yield from physics.check(evidence, known.shipped)
+        yield from roofline.check(evidence, known.shipped)
         yield from protocol.check(evidence, known.shipped)
     yield from findings(Code.CLAIMS_TIER, [_claims(evidence)])
 

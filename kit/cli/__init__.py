@@ -271,7 +271,7 @@ def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
 )
 def telemetry(output: Path, until: Path, interval_s: float) -> int:
     """Sample clocks, power, temperature and links of the GPUs until told to stop."""
-    from kit.edge import sampler
+    from kit.edge.host import sampler
 
     sampler.sample(output, until, interval_s)
     return ExitCode.DONE

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from kit import canonical
-from kit.audit.audit import audit as hold
-from kit.audit.finding import as_document, exit_code
-from kit.edge import checkout, untrusted
+from kit.claims.audit.audit import audit as hold
+from kit.claims.audit.finding import as_document, exit_code
+from kit.edge.files import checkout, safe_read
 from kit.errors import UsageError
+from kit.format import canonical
 from kit.report.audit import lines
 
 
@@ -33,7 +33,7 @@ def _data_files(folder: Path | None) -> dict[str, bytes]:
             "--raw takes the folder of the author's data files",
             "git clone the reference's source, and name the folder of its data",
         )
-    read = untrusted.read_folder(folder)
+    read = safe_read.read_folder(folder)
     if read.refused:
         raise UsageError(
             f"{len(read.refused)} of the files in {folder} cannot be read",

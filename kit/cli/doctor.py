@@ -6,18 +6,21 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from kit import __version__, canonical, doctor
-from kit.doctor import Lack, MachineFacts, Readiness
-from kit.edge import checkout, machine
+from kit import __version__
+from kit.edge.files import checkout
+from kit.edge.host import machine
 from kit.errors import ExitCode
+from kit.format import canonical
 from kit.report.escape import printable
+from kit.run import readiness
+from kit.run.readiness import Lack, MachineFacts, Readiness
 
 
 def show(*, as_json: bool) -> int:
     """Print the facts and every cell's readiness; 4 where nothing at all can run."""
     facts = machine.look()
     topologies = {path.stem: checkout.topology(path.stem) for path in checkout.compose_files()}
-    cells = doctor.examine(facts, topologies, checkout.models(), __version__, os.environ)
+    cells = readiness.examine(facts, topologies, checkout.models(), __version__, os.environ)
     if as_json:
         document = {"kit_version": __version__, "machine": facts, "cells": cells}
         click.echo(canonical.encode(document), nl=False)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from kit.cli.planning import CellOptions, planned_cells
 from kit.cli.progress import passes_only
-from kit.edge import container
-from kit.edge.cell import Site
-from kit.edge.container import Volumes
+from kit.edge.docker import container
+from kit.edge.docker.container import Volumes
+from kit.edge.session import Site
 from kit.errors import ExitCode
 
 STATE = ".kit"

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 
 import click
 
-from kit import model_image
 from kit.bootstrap.hub import HUB, Hub
-from kit.edge import checkout, pins
+from kit.edge.docker import model_dockerfile
+from kit.edge.files import checkout, model_pins
 from kit.errors import ExitCode, UsageError
-from kit.models import HubModel
+from kit.plan.models import HubModel
 
 
 def lock(names: Iterable[str], *, from_mirror_for_tests: bool) -> int:
@@ -18,14 +18,14 @@ def lock(names: Iterable[str], *, from_mirror_for_tests: bool) -> int:
         endpoint=os.environ.get("HF_ENDPOINT") or HUB, token=os.environ.get("HF_TOKEN") or None
     )
     if not from_mirror_for_tests:
-        pins.require_the_hub_itself(hub)
+        model_pins.require_the_hub_itself(hub)
     for name in names or sorted(checkout.hub_models()):
         model = checkout.choose("model", name, checkout.hub_models(), "kit lock-models")
         click.echo(f"{name}: asking {hub.endpoint} for {model.repository}", err=True)
         former = checkout.former_pin(model)
-        locked = pins.lock(former or model, hub)
+        locked = model_pins.lock(former or model, hub)
         if former is not None:
-            pins.require_same(former, locked)
+            model_pins.require_same(former, locked)
         path = checkout.write_pin(locked)
         size = sum(file.size_bytes for file in locked.files)
         click.echo(
@@ -45,5 +45,5 @@ def dockerfile(name: str) -> int:
             f"valid: {', '.join(sorted(checkout.hub_models()))}",
             "kit model-dockerfile moe",
         )
-    click.echo(model_image.dockerfile(checkout.model_dockerfile(), model), nl=False)
+    click.echo(model_dockerfile.dockerfile(checkout.model_dockerfile(), model), nl=False)
     return ExitCode.DONE

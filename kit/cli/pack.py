@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from kit.check.verify import known, verify
-from kit.cli.judging import bundles_at, read_folder
-from kit.edge import archive, checkout, disk
+from kit.edge.files import archive, checkout, disk
+from kit.edge.verify_paths import bundles_at, read_folder
 from kit.errors import BundleError, ExitCode, UsageError
 from kit.report import verdict_text
 

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import click
 
-from kit import canonical, plan, spec
-from kit.bundle import Runtime
-from kit.check.room import rooms
-from kit.edge import checkout, probes
+from kit.bundle.capacity import rooms
+from kit.bundle.document import Runtime
+from kit.edge.files import checkout
+from kit.edge.host import probes
 from kit.errors import ExitCode, UsageError
-from kit.plan import CachePolicy, Choices, Plan, ProtocolName
-from kit.spec import Device, Service, Topology
+from kit.format import canonical
+from kit.plan import plan, spec
+from kit.plan.plan import CachePolicy, Choices, Plan, ProtocolName
+from kit.plan.spec import Device, Service, Topology
 
 CPU_DEFAULT = "cpu-tp1"
 

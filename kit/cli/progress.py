@@ -5,10 +5,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from kit.bundle import Status
-from kit.edge.cell import Watch
-from kit.plan import Plan
-from kit.record import Phase, Record
+from kit.bundle.document import Status
+from kit.bundle.record import Record
+from kit.edge.session import Watch
+from kit.plan.plan import Plan
+from kit.plan.schedule import Phase
 
 
 def watch_for(*, quiet: bool) -> Watch:

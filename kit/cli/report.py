@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
-from kit.bundle import Bundle
-from kit.check.finding import Verdict, overall
-from kit.cli.judging import judge
-from kit.edge import checkout, disk
+from kit.bundle.bag import Bundle
+from kit.check.finding import Verdict
+from kit.claims.verdict import overall
+from kit.edge.files import checkout, disk
+from kit.edge.verify_paths import judge
 from kit.errors import BundleError, ExitCode, UsageError
+from kit.figures.summary import summarise
 from kit.report import document, markdown, verdict_text
-from kit.report.summary import summarise
 
 
 def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:

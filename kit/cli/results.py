@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from kit import canonical
-from kit.check.finding import VerdictDocument, as_document, overall
-from kit.cli.claims import Against, hear_all
-from kit.edge import checkout, disk
+from kit.claims.verdict import VerdictDocument, as_document, overall
+from kit.edge.files import checkout, disk
+from kit.edge.judge_claims import Against, hear_all
 from kit.errors import ExitCode
+from kit.format import canonical
 from kit.report import verdict_markdown, verdict_page
 
 

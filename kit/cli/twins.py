@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from kit.edge import checkout, twins
+from kit.edge.files import checkout, twin_files
 from kit.errors import ExitCode
-from kit.models import Twin
+from kit.plan.models import Twin
 
 
 def make(models: tuple[str, ...], output: Path) -> int:
@@ -15,5 +15,5 @@ def make(models: tuple[str, ...], output: Path) -> int:
     example = f"kit twins {min(known)} -o {output}"
     for model in models or tuple(known):
         twin = checkout.choose("model", model, known, example)
-        click.echo(twins.ensure_twin(twin, output.absolute()))
+        click.echo(twin_files.ensure_twin(twin, output.absolute()))
     return ExitCode.DONE

@@ -7,12 +7,19 @@ from pathlib import Path
 
 import click
 
-from kit import canonical
-from kit.check.finding import Verdict, VerdictDocument, as_document, gravest, judged_bundle, overall
-from kit.check.judgement import JudgedSet
-from kit.cli.judging import verdicts
-from kit.edge import checkout
+from kit.check.finding import Verdict
+from kit.claims.verdict import (
+    JudgedSet,
+    VerdictDocument,
+    as_document,
+    gravest,
+    judged_bundle,
+    overall,
+)
+from kit.edge.files import checkout
+from kit.edge.verify_paths import verdicts
 from kit.errors import ExitCode, UsageError
+from kit.format import canonical
 from kit.report import verdict_text
 from kit.report import verdict_words as words
 
@@ -68,7 +75,7 @@ def _verdicts(options: VerifyOptions) -> tuple[Verdict, ...]:
 
 
 def _all_together(options: VerifyOptions) -> tuple[tuple[Verdict, ...], tuple[JudgedSet, ...]]:
-    from kit.cli.claims import Against, hear_all
+    from kit.edge.judge_claims import Against, hear_all
 
     against = Against(references=options.references, settings=options.settings)
     return hear_all(options.paths, options.tokenizers, against)

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from kit.audit.finding import AuditFinding, AuditOutcome, exit_code
+from kit.claims.audit.finding import AuditFinding, AuditOutcome, exit_code
 from kit.errors import ExitCode
 from kit.report.escape import printable
 

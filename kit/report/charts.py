@@ -9,12 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from kit.record import Phase
-from kit.report.advantage import Advantage, Ratio
-from kit.report.figures import CellFigures, PassFigures
+from kit.figures.advantage import Advantage, Ratio
+from kit.figures.cell import CellFigures, PassFigures
+from kit.figures.intervals import Interval
+from kit.figures.summary import Summary
+from kit.figures.throughput import Throughput
+from kit.plan.schedule import Phase
 from kit.report.labels import cell_label, drawn
-from kit.report.summary import Summary
-from kit.stats import Interval, Throughput
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 """Okabe and Ito's palette, which colour-blind readers can tell apart (jfly.uni-koeln.de/color)."""

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from kit.check.judgement import ClaimOutcome, JudgedSet, Judgement
+from kit.claims.verdict import ClaimOutcome, JudgedSet, Judgement
 from kit.report import verdict_words as words
 from kit.report.escape import printable
 

@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kit.figures.advantage import Advantage, Ratio
+from kit.figures.cell import CellFigures, Latency, PassFigures, PromptFigures
+from kit.figures.intervals import CONFIDENCE, Interval
+from kit.figures.summary import Summary
+from kit.figures.throughput import Throughput
 from kit.report import wording
-from kit.report.advantage import Advantage, Ratio
-from kit.report.figures import CellFigures, Latency, PassFigures, PromptFigures
-from kit.report.summary import Summary
-from kit.stats import CONFIDENCE, Interval, Throughput
 
 VERSION = 1
 """Format history. 1: first version."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from kit.figures.cell import CellFigures
 from kit.report import wording
-from kit.report.figures import CellFigures
 
 ABSENT = "not known"
 

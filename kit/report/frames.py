@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from kit.figures.cell import CellFigures
+from kit.figures.intervals import Interval
+from kit.figures.summary import Summary
+from kit.figures.throughput import Throughput
 from kit.report.escape import csv_cell
-from kit.report.figures import CellFigures
-from kit.report.summary import Summary
-from kit.stats import Interval, Throughput
 
 COLUMNS = (
     "bundle_id",

@@ -6,8 +6,8 @@ from pathlib import PurePath
 import matplotlib as mpl
 from matplotlib.ft2font import FT2Font
 
+from kit.figures.cell import CellFigures
 from kit.report.escape import shortened
-from kit.report.figures import CellFigures
 
 
 def drawn(text: str, width: int) -> str:

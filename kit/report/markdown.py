@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+from kit.figures.advantage import Advantage
+from kit.figures.cell import CellFigures
+from kit.figures.summary import Summary
 from kit.report import wording
-from kit.report.advantage import Advantage
 from kit.report.escape import markdown_code, markdown_text
-from kit.report.figures import CellFigures
-from kit.report.summary import Summary
 
 
 def render(summary: Summary) -> str:

@@ -8,9 +8,10 @@ from pathlib import PurePath
 
 from kit.check.finding import Finding, Outcome, Verdict
 from kit.errors import ExitCode
+from kit.figures.cell import CellFigures
+from kit.figures.summary import Summary
 from kit.report import prose, wording
 from kit.report.evidence import evidence_facts
-from kit.report.figures import CellFigures
 from kit.report.markup import (
     Markup,
     bullets,
@@ -24,7 +25,6 @@ from kit.report.markup import (
     together,
 )
 from kit.report.pictures import Picture, inline
-from kit.report.summary import Summary
 
 TITLE = "LLM serving benchmark"
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from kit.bundle import Bundle
+from kit.bundle.bag import Bundle
 from kit.check.finding import Verdict
-from kit.physics import Yardsticks
+from kit.figures.summary import NO_YARDSTICKS, summarise
 from kit.report import page, pictures
-from kit.report.summary import NO_YARDSTICKS, summarise
+from kit.roofline.model import Yardsticks
 
 PAGE = "index.html"
 

@@ -14,8 +14,8 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from kit.figures.summary import Summary
 from kit.report import charts, wording
-from kit.report.summary import Summary
 
 FONT = "DejaVu Sans"
 PNG_DPI = 200

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kit.check.finding import BundleFinding, JudgedBundle, Outcome, VerdictDocument
-from kit.check.judgement import ClaimOutcome, JudgedSet
+from kit.check.finding import Outcome
+from kit.claims.verdict import BundleFinding, ClaimOutcome, JudgedBundle, JudgedSet, VerdictDocument
 from kit.errors import ExitCode
 
 STATEMENT = "https://in-toto.io/Statement/v1"

@@ -4,10 +4,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from kit.figures.cell import CellFigures
+from kit.figures.summary import Summary
 from kit.report import wording
 from kit.report.escape import printable, shortened
-from kit.report.figures import CellFigures
-from kit.report.summary import Summary
 
 WIDTH = 100
 MODEL_WIDTH = 11

@@ -2,8 +2,15 @@
 
 from collections.abc import Iterator
 
-from kit.check.finding import BundleFinding, JudgedBundle, Outcome, VerdictDocument
-from kit.check.judgement import ClaimOutcome, JudgedSet, Judgement
+from kit.check.finding import Outcome
+from kit.claims.verdict import (
+    BundleFinding,
+    ClaimOutcome,
+    JudgedBundle,
+    JudgedSet,
+    Judgement,
+    VerdictDocument,
+)
 from kit.report import verdict_words as words
 from kit.report.escape import markdown_code, markdown_text
 from kit.report.markdown import table

@@ -2,8 +2,15 @@
 
 from collections.abc import Iterator
 
-from kit.check.finding import BundleFinding, JudgedBundle, Outcome, VerdictDocument
-from kit.check.judgement import ClaimOutcome, JudgedSet, Judgement
+from kit.check.finding import Outcome
+from kit.claims.verdict import (
+    BundleFinding,
+    ClaimOutcome,
+    JudgedBundle,
+    JudgedSet,
+    Judgement,
+    VerdictDocument,
+)
 from kit.report import verdict_words as words
 from kit.report.markup import Markup, bullets, element, facts, page, section, table, text
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from kit.check.finding import Finding, Outcome, Verdict, judged_bundle
+from kit.check.finding import Finding, Outcome, Verdict
+from kit.claims.verdict import judged_bundle
 from kit.report import verdict_words as words
 from kit.report.escape import printable
 

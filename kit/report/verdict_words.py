@@ -3,8 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from kit.check.finding import Finding, JudgedBundle, Outcome, VerdictDocument
-from kit.check.judgement import ClaimOutcome, JudgedSet, Judgement, Measured, exit_code
+from kit.check.finding import Finding, Outcome
+from kit.claims.verdict import (
+    ClaimOutcome,
+    JudgedBundle,
+    JudgedSet,
+    Judgement,
+    Measured,
+    VerdictDocument,
+    exit_code,
+)
 from kit.errors import ExitCode
 
 ANSWERS = {

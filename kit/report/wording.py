@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from kit import stats
-from kit.report.advantage import Advantage
-from kit.report.figures import CellFigures, Latency
-from kit.report.summary import Summary
-from kit.stats import Interval, Throughput
+from kit.figures import intervals
+from kit.figures.advantage import Advantage
+from kit.figures.cell import CellFigures, Latency
+from kit.figures.intervals import Interval
+from kit.figures.summary import Summary
+from kit.figures.throughput import Throughput
 
 ABSENT = "-"
 
@@ -152,7 +153,7 @@ def caveats(summary: Summary) -> Iterator[str]:
 def _floor(summary: Summary) -> str:
     most = max(cell.starts for cell in summary.cells)
     starts = "One start of the engine" if most == 1 else "Each row is one start of the engine"
-    floor = f"{stats.RESTART_FLOOR * 100:.1f} %"
+    floor = f"{intervals.RESTART_FLOOR * 100:.1f} %"
     return (
         f"{starts}: the half-width of an interval has a floor of {floor}, by which restarts moved "
         "the cells of the article's author. Here they may move them by more."

@@ -4,7 +4,7 @@ Pure. `model.safetensors` is written here byte by byte, because its sha256 is pi
 is free to order or pad its header in another way with its next release. The format is that of
 https://huggingface.co/docs/safetensors/index#format.
 
-Does not know where a twin is kept: that is `kit.edge.twins`.
+Does not know where a twin is kept: that is `kit.edge.files.twin_files`.
 """
 
 import json
@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from kit.errors import SpecError
-from kit.models import Twin
+from kit.plan.models import Twin
 from kit.twins.vocabulary import TEXT_TOKENS, SpecialToken
 from kit.twins.weights import Tensor, contents, dimensions, layout
 
@@ -68,7 +68,7 @@ def _token_ids() -> dict[str, int]:
 
 
 def _generation_config(model: Twin) -> dict[str, object]:
-    """Return the sampling defaults, the same as the kit's plans send (their source: `kit.plan`).
+    """Return the sampling defaults, the same as the kit's plans send (see `kit.plan.plan`).
 
     An engine takes from here what a request leaves out.
     """

@@ -1,6 +1,6 @@
 """The token ids that both twins share: what the shipped tokenizer holds, and which ids mean more.
 
-`kit.twins.train_tokenizer` made `tokenizer.json` to these numbers. Does not know the text of any
+`kit.tools.train_tokenizer` made `tokenizer.json` to these numbers. Does not know the text of any
 ordinary token.
 """
 

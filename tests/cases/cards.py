@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from kit.telemetry import GpuFacts, Sample, Telemetry
+from kit.bundle.telemetry import GpuFacts, Sample, Telemetry
 from tests.cases.physics import faster
 from tests.factory import Draft
 

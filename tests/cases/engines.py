@@ -5,8 +5,8 @@ from itertools import accumulate
 
 from msgspec.structs import replace
 
-from kit.bundle import Runtime
-from kit.record import FinishReason
+from kit.bundle.document import Runtime
+from kit.bundle.record import FinishReason
 from tests.factory import Draft, change_record
 
 

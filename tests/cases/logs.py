@@ -7,8 +7,8 @@ import re
 
 from msgspec.structs import replace
 
-from kit import plan
-from kit.plan import Choices
+from kit.plan import plan
+from kit.plan.plan import Choices
 from tests.cases.topologies import respelled
 from tests.factory import ENGINES, MODELS, SUITE, Draft
 

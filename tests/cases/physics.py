@@ -7,21 +7,21 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
-from kit import exposition
-from kit.record import Phase
-from kit.telemetry import ClockReason, Telemetry
+from kit.bundle.telemetry import ClockReason, Telemetry
+from kit.parse import vllm_metrics
+from kit.plan.schedule import Phase
 from tests.cases.topologies import retold
 from tests.factory import E2E_BUCKET, OVERHEAD_S, Draft, change_record, e2e_buckets, utc
 
 SUMS = (
-    exposition.E2E_LATENCY_SUM,
-    exposition.FIRST_TOKEN_SUM,
-    exposition.BETWEEN_TOKENS_SUM,
-    exposition.DECODE_SUM,
-    exposition.PREFILL_SUM,
-    exposition.INFERENCE_SUM,
-    exposition.HTTP_SUM,
-    exposition.HTTP_BY_HANDLER_SUM,
+    vllm_metrics.E2E_LATENCY_SUM,
+    vllm_metrics.FIRST_TOKEN_SUM,
+    vllm_metrics.BETWEEN_TOKENS_SUM,
+    vllm_metrics.DECODE_SUM,
+    vllm_metrics.PREFILL_SUM,
+    vllm_metrics.INFERENCE_SUM,
+    vllm_metrics.HTTP_SUM,
+    vllm_metrics.HTTP_BY_HANDLER_SUM,
 )
 """What a server adds up in seconds."""
 

@@ -5,9 +5,8 @@ from collections.abc import Callable, Collection
 
 from msgspec.structs import replace
 
-from kit import exposition
-from kit.record import Phase
-from kit.schedule import requests
+from kit.parse import vllm_metrics
+from kit.plan.schedule import Phase, requests
 from tests.cases.physics import SUMS, faster, recount, shorter_sums
 from tests.factory import E2E_BUCKET, Draft, change_plan, change_record, utc
 
@@ -21,35 +20,35 @@ def a_clock_that_was_set_for_an_alibi(made: Draft) -> None:
 
 def faster_without_latency_sums(made: Draft) -> None:
     _faster(made, 10, SUMS)
-    _strike(made, exposition.E2E_LATENCY_SUM)
+    _strike(made, vllm_metrics.E2E_LATENCY_SUM)
 
 
 def faster_without_sums_over_http(made: Draft) -> None:
     _faster(made, 10, SUMS)
-    _strike(made, exposition.HTTP_SUM)
+    _strike(made, vllm_metrics.HTTP_SUM)
 
 
 def faster_in_one_of_the_servers_sums(made: Draft) -> None:
-    _faster(made, 3, {exposition.E2E_LATENCY_SUM})
+    _faster(made, 3, {vllm_metrics.E2E_LATENCY_SUM})
 
 
 def faster_in_all_of_the_servers_sums_but_one(made: Draft) -> None:
     """What the engine counts between tokens would not fit into the requests."""
-    _faster(made, 3, {*SUMS} - {exposition.BETWEEN_TOKENS_SUM})
+    _faster(made, 3, {*SUMS} - {vllm_metrics.BETWEEN_TOKENS_SUM})
 
 
 def faster_in_all_sums_but_those_of_decoding(made: Draft) -> None:
     """What passes from the first token to the last is added up twice."""
-    _faster(made, 3, {*SUMS} - {exposition.DECODE_SUM, exposition.INFERENCE_SUM})
+    _faster(made, 3, {*SUMS} - {vllm_metrics.DECODE_SUM, vllm_metrics.INFERENCE_SUM})
 
 
 def faster_in_all_sums_but_those_by_handler(made: Draft) -> None:
-    _faster(made, 3, {*SUMS} - {exposition.HTTP_BY_HANDLER_SUM})
+    _faster(made, 3, {*SUMS} - {vllm_metrics.HTTP_BY_HANDLER_SUM})
 
 
 def faster_in_all_sums_but_those_of_first_tokens(made: Draft) -> None:
     """First tokens and the steps between tokens would not fit into the requests together."""
-    _faster(made, 1.05, {*SUMS} - {exposition.FIRST_TOKEN_SUM, exposition.PREFILL_SUM})
+    _faster(made, 1.05, {*SUMS} - {vllm_metrics.FIRST_TOKEN_SUM, vllm_metrics.PREFILL_SUM})
 
 
 def requests_counted_as_slower(made: Draft) -> None:
@@ -64,8 +63,8 @@ def requests_counted_in_no_bucket(made: Draft) -> None:
 def requests_over_http_not_counted(made: Draft) -> None:
     for name, text in made.metrics.items():
         lines = text.decode().splitlines(keepends=True)
-        other = [line for line in lines if not line.startswith(exposition.HTTP_COUNT)]
-        made.metrics[name] = ("".join(other) + f"{exposition.HTTP_COUNT} 0.0\n").encode()
+        other = [line for line in lines if not line.startswith(vllm_metrics.HTTP_COUNT)]
+        made.metrics[name] = ("".join(other) + f"{vllm_metrics.HTTP_COUNT} 0.0\n").encode()
 
 
 def first_tokens_sooner_than_the_server_had_them(made: Draft) -> None:
@@ -138,8 +137,8 @@ def measured_passes_that_begin_late(made: Draft) -> None:
 def one_request_more_in_one_counter(made: Draft) -> None:
     """As if somebody had asked something before: but nothing else was counted of it."""
     for name, text in made.metrics.items():
-        told = exposition.totals(text, [exposition.E2E_LATENCY_COUNT])
-        more = b" %.1f\n" % (told[exposition.E2E_LATENCY_COUNT] + 1)
+        told = vllm_metrics.totals(text, [vllm_metrics.E2E_LATENCY_COUNT])
+        more = b" %.1f\n" % (told[vllm_metrics.E2E_LATENCY_COUNT] + 1)
         line = rb"(?m)^(vllm:e2e_request_latency_seconds_count\S*) .*\n"
         made.metrics[name] = re.sub(line, rb"\1" + more, text)
 
@@ -198,7 +197,7 @@ def a_run_of_another_year(made: Draft) -> None:
 
 def first_tokens_sooner_than_their_prefills(made: Draft) -> None:
     made.metrics = {
-        name: shorter_sums(text, 0.5, {exposition.PREFILL_SUM})
+        name: shorter_sums(text, 0.5, {vllm_metrics.PREFILL_SUM})
         for name, text in made.metrics.items()
     }
 
@@ -209,13 +208,13 @@ def metrics_of_a_later_engine(made: Draft) -> None:
 
 def metrics_of_requests_with_another_budget(made: Draft) -> None:
     made.metrics = {
-        name: shorter_sums(text, 0.5, {exposition.BUDGETS_SUM})
+        name: shorter_sums(text, 0.5, {vllm_metrics.BUDGETS_SUM})
         for name, text in made.metrics.items()
     }
 
 
 def _started(text: bytes, moment_s: float) -> bytes:
-    line = rf"(?m)^({exposition.STARTED}\S*) .*$"
+    line = rf"(?m)^({vllm_metrics.STARTED}\S*) .*$"
     return re.sub(line, rf"\1 {moment_s}", text.decode()).encode()
 
 

@@ -12,13 +12,22 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
-from kit import bundle, canonical
-from kit.bundle import EngineIdentity, Failure, Load, ModelFile, Status
+from kit.bundle import bag
+from kit.bundle.document import EngineIdentity, Failure, Load, ModelFile, Runtime, Status
+from kit.bundle.record import ErrorCode, FinishReason
 from kit.check.codes import Code
-from kit.plan import CachePolicy, Choices, Connection, Deviation, Dialect, ProtocolName, plan_engine
-from kit.record import ErrorCode, FinishReason, Phase
-from kit.schedule import requests
-from kit.spec import Prompt
+from kit.format import canonical
+from kit.plan.plan import (
+    CachePolicy,
+    Choices,
+    Connection,
+    Deviation,
+    Dialect,
+    ProtocolName,
+    plan_engine,
+)
+from kit.plan.schedule import Phase, requests
+from kit.plan.spec import Prompt
 from tests.cases import cards as g
 from tests.cases import engines as e
 from tests.cases import logs as o
@@ -73,11 +82,11 @@ def _resealed(files: Files, name: str, data: bytes) -> None:
     """Replace one payload file, and every tag file that follows from it."""
     files[name] = data
     payload = {path: text for path, text in files.items() if path.startswith("data/")}
-    files[bundle.MANIFEST] = bundle.manifest_of(payload)
+    files[bag.MANIFEST] = bag.manifest_of(payload)
     with suppress(msgspec.MsgspecError, RecursionError, ValueError):  # not of a broken document
-        files[bundle.BAG_INFO] = bundle.bag_info(payload, files[bundle.MANIFEST])
-    tags = {path: files[path] for path in bundle.TAG_FILES}
-    files[bundle.TAG_MANIFEST] = bundle.manifest_of(tags)
+        files[bag.BAG_INFO] = bag.bag_info(payload, files[bag.MANIFEST])
+    tags = {path: files[path] for path in bag.TAG_FILES}
+    files[bag.TAG_MANIFEST] = bag.manifest_of(tags)
 
 
 # Records
@@ -519,7 +528,7 @@ def too_many_deviations(made: Draft) -> None:
 
 
 def a_file_changed(files: Files) -> None:
-    files[bundle.RECORDS] = files[bundle.RECORDS].replace(b"warmup", b"warmuq", 1)
+    files[bag.RECORDS] = files[bag.RECORDS].replace(b"warmup", b"warmuq", 1)
 
 
 def a_payload_file_removed(files: Files) -> None:
@@ -527,15 +536,15 @@ def a_payload_file_removed(files: Files) -> None:
 
 
 def the_document_removed(files: Files) -> None:
-    del files[bundle.DOCUMENT]
+    del files[bag.DOCUMENT]
 
 
 def a_tag_file_removed(files: Files) -> None:
-    del files[bundle.BAG_INFO]
+    del files[bag.BAG_INFO]
 
 
 def a_file_added(files: Files) -> None:
-    files["data/metrics/stream-2-after.prom.gz"] = bundle.compress(b"")
+    files["data/metrics/stream-2-after.prom.gz"] = bag.compress(b"")
 
 
 def an_unknown_file_added(files: Files) -> None:
@@ -555,7 +564,7 @@ def a_name_that_climbs(files: Files) -> None:
 
 
 def a_name_in_the_manifest_that_climbs(files: Files) -> None:
-    files[bundle.MANIFEST] += b"0" * 64 + b"  data/../../../etc/passwd\n"
+    files[bag.MANIFEST] += b"0" * 64 + b"  data/../../../etc/passwd\n"
 
 
 def an_absolute_name(files: Files) -> None:
@@ -571,29 +580,29 @@ def a_name_with_an_escape(files: Files) -> None:
 
 
 def a_manifest_in_another_order(files: Files) -> None:
-    lines = files[bundle.MANIFEST].splitlines(keepends=True)
-    files[bundle.MANIFEST] = b"".join(reversed(lines))
+    lines = files[bag.MANIFEST].splitlines(keepends=True)
+    files[bag.MANIFEST] = b"".join(reversed(lines))
 
 
 def a_manifest_with_a_line_twice(files: Files) -> None:
-    lines = files[bundle.MANIFEST].splitlines(keepends=True)
-    files[bundle.MANIFEST] = b"".join([lines[0], *lines])
+    lines = files[bag.MANIFEST].splitlines(keepends=True)
+    files[bag.MANIFEST] = b"".join([lines[0], *lines])
 
 
 def a_manifest_in_capitals(files: Files) -> None:
-    files[bundle.MANIFEST] = files[bundle.MANIFEST].upper()
+    files[bag.MANIFEST] = files[bag.MANIFEST].upper()
 
 
 def another_bagit_version(files: Files) -> None:
-    files[bundle.BAGIT] = files[bundle.BAGIT].replace(b"1.0", b"0.9")
+    files[bag.BAGIT] = files[bag.BAGIT].replace(b"1.0", b"0.9")
 
 
 def another_bagging_date(files: Files) -> None:
-    files[bundle.BAG_INFO] = files[bundle.BAG_INFO].replace(b"2026", b"2025")
+    files[bag.BAG_INFO] = files[bag.BAG_INFO].replace(b"2026", b"2025")
 
 
 def another_tag_manifest(files: Files) -> None:
-    files[bundle.TAG_MANIFEST] = files[bundle.TAG_MANIFEST].replace(b"  ", b" *")
+    files[bag.TAG_MANIFEST] = files[bag.TAG_MANIFEST].replace(b"  ", b" *")
 
 
 def metrics_that_are_not_gzip(files: Files) -> None:
@@ -602,31 +611,31 @@ def metrics_that_are_not_gzip(files: Files) -> None:
 
 def two_gzip_members(files: Files) -> None:
     name = "data/metrics/warmup-0-before.prom.gz"
-    _resealed(files, name, files[name] + bundle.compress(b"more"))
+    _resealed(files, name, files[name] + bag.compress(b"more"))
 
 
 def a_gzip_bomb(files: Files) -> None:
-    bomb = bundle.compress(bytes(17 * 2**20))
+    bomb = bag.compress(bytes(17 * 2**20))
     _resealed(files, "data/metrics/warmup-0-before.prom.gz", bomb)
 
 
 def a_log_cut_off(files: Files) -> None:
-    _resealed(files, bundle.SERVER_LOG, files[bundle.SERVER_LOG][:-3])
+    _resealed(files, bag.SERVER_LOG, files[bag.SERVER_LOG][:-3])
 
 
 # Spelling
 
 
 def not_json(files: Files) -> None:
-    _resealed(files, bundle.DOCUMENT, b"{")
+    _resealed(files, bag.DOCUMENT, b"{")
 
 
 def json_of_another_kind(files: Files) -> None:
-    _resealed(files, bundle.DOCUMENT, b"[]\n")
+    _resealed(files, bag.DOCUMENT, b"[]\n")
 
 
 def deeply_nested(files: Files) -> None:
-    _resealed(files, bundle.DOCUMENT, b"[" * 100_000 + b"]" * 100_000)
+    _resealed(files, bag.DOCUMENT, b"[" * 100_000 + b"]" * 100_000)
 
 
 def a_newer_version(files: Files) -> None:
@@ -678,50 +687,50 @@ def a_huge_exponent(files: Files) -> None:
 
 
 def an_unknown_field_in_a_record(files: Files) -> None:
-    _respelled(files, b'{"completion_tokens"', b'{"a":1,"completion_tokens"', bundle.RECORDS)
+    _respelled(files, b'{"completion_tokens"', b'{"a":1,"completion_tokens"', bag.RECORDS)
 
 
 def a_record_that_is_not_json(files: Files) -> None:
-    _respelled(files, b'{"completion_tokens"', b'"completion_tokens"', bundle.RECORDS)
+    _respelled(files, b'{"completion_tokens"', b'"completion_tokens"', bag.RECORDS)
 
 
 def an_empty_line(files: Files) -> None:
-    _resealed(files, bundle.RECORDS, files[bundle.RECORDS] + b"\n")
+    _resealed(files, bag.RECORDS, files[bag.RECORDS] + b"\n")
 
 
 def no_last_newline(files: Files) -> None:
-    _resealed(files, bundle.RECORDS, files[bundle.RECORDS][:-1])
+    _resealed(files, bag.RECORDS, files[bag.RECORDS][:-1])
 
 
 def carriage_returns(files: Files) -> None:
-    _resealed(files, bundle.RECORDS, files[bundle.RECORDS].replace(b"\n", b"\r\n"))
+    _resealed(files, bag.RECORDS, files[bag.RECORDS].replace(b"\n", b"\r\n"))
 
 
 def a_float_among_token_ids(files: Files) -> None:
-    _respelled(files, b'"prompt_token_ids":[5,', b'"prompt_token_ids":[5.5,', bundle.RECORDS)
+    _respelled(files, b'"prompt_token_ids":[5,', b'"prompt_token_ids":[5.5,', bag.RECORDS)
 
 
 def a_text_that_is_a_number(files: Files) -> None:
     record = canonical.encode({"text": 1}).strip(b"{}\n")
-    lines = files[bundle.RECORDS].split(b"\n")
+    lines = files[bag.RECORDS].split(b"\n")
     start, end = lines[0].index(b'"text"'), lines[0].index(b',"token_ids"')
     lines[0] = lines[0][:start] + record + lines[0][end:]
-    _resealed(files, bundle.RECORDS, b"\n".join(lines))
+    _resealed(files, bag.RECORDS, b"\n".join(lines))
 
 
 def no_records_at_all(files: Files) -> None:
-    _resealed(files, bundle.RECORDS, b"")
+    _resealed(files, bag.RECORDS, b"")
 
 
 def too_many_records(files: Files) -> None:
-    _resealed(files, bundle.RECORDS, b"\n" * 100_001)
+    _resealed(files, bag.RECORDS, b"\n" * 100_001)
 
 
 def too_large_a_document(files: Files) -> None:
-    _resealed(files, bundle.DOCUMENT, files[bundle.DOCUMENT] + b" " * (4 * 2**20))
+    _resealed(files, bag.DOCUMENT, files[bag.DOCUMENT] + b" " * (4 * 2**20))
 
 
-def _respelled(files: Files, old: bytes, new: bytes, name: str = bundle.DOCUMENT) -> None:
+def _respelled(files: Files, old: bytes, new: bytes, name: str = bag.DOCUMENT) -> None:
     assert old in files[name]
     _resealed(files, name, files[name].replace(old, new, 1))
 
@@ -804,13 +813,13 @@ def digits_without_end(files: Files) -> None:
     """A value that took a regular expression quadratic time to refuse."""
     name = "data/metrics/measured-1-before.prom.gz"
     line = b"vllm:generation_tokens_total " + b"1" * 10**6 + b"x\n"
-    _resealed(files, name, bundle.compress(line + bundle.inflate(files[name])))
+    _resealed(files, name, bag.compress(line + bag.inflate(files[name])))
 
 
 def metrics_of_newlines(files: Files) -> None:
     for name in files:
         if name.endswith(".prom.gz"):
-            _resealed(files, name, bundle.compress(b"\n" * 2**21))
+            _resealed(files, name, bag.compress(b"\n" * 2**21))
 
 
 def metrics_of_one_line(files: Files) -> None:
@@ -818,18 +827,18 @@ def metrics_of_one_line(files: Files) -> None:
     for name in files:
         if name.endswith(".prom.gz"):
             line = b"vllm:generation_tokens_total{" * 2**16
-            _resealed(files, name, bundle.compress(line + b"\n" + bundle.inflate(files[name])))
+            _resealed(files, name, bag.compress(line + b"\n" + bag.inflate(files[name])))
 
 
 def metrics_of_too_many_bytes(files: Files) -> None:
     name = "data/metrics/measured-1-before.prom.gz"
-    _resealed(files, name, bundle.compress(bundle.inflate(files[name]).ljust(2**21 + 1, b"\n")))
+    _resealed(files, name, bag.compress(bag.inflate(files[name]).ljust(2**21 + 1, b"\n")))
 
 
 COLD = Settings(cache=CachePolicy.COLD)
 ARTICLE = Settings(protocol=ProtocolName.ARTICLE)
-ENDPOINT = Settings(runtime=bundle.Runtime.ENDPOINT)
-OPENAI = Settings(runtime=bundle.Runtime.ENDPOINT, dialect=Dialect.OPENAI, has_metrics=False)
+ENDPOINT = Settings(runtime=Runtime.ENDPOINT)
+OPENAI = Settings(runtime=Runtime.ENDPOINT, dialect=Dialect.OPENAI, has_metrics=False)
 PARTIAL = Settings(stop_after=5)
 
 GPU_ONE = Settings(topology="tp1", model="moe")
@@ -840,8 +849,8 @@ DENSE = Settings(topology="tp2-pcie", model="dense")
 DENSE_ON_ONE = Settings(topology="tp1", model="dense")
 COLD_ON_GPUS = Settings(topology="tp2-nvlink", model="moe", cache=CachePolicy.COLD)
 CPU_TWO = Settings(topology="cpu-tp2")
-IN_CONTAINERS = Settings(runtime=bundle.Runtime.DOCKER, topology="tp2-pcie", model="moe")
-CPU_IN_CONTAINERS = Settings(runtime=bundle.Runtime.DOCKER)
+IN_CONTAINERS = Settings(runtime=Runtime.DOCKER, topology="tp2-pcie", model="moe")
+CPU_IN_CONTAINERS = Settings(runtime=Runtime.DOCKER)
 
 CASES = (
     _forgery(Code.ARITHMETIC_TIME_WITNESS, faster_by_ten),

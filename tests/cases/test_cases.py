@@ -2,11 +2,11 @@
 
 import pytest
 
-from kit.bundle import Runtime
+from kit.bundle.document import Runtime
 from kit.check.codes import Code
 from kit.check.finding import Outcome
 from kit.errors import ExitCode
-from kit.plan import CachePolicy, Dialect, ProtocolName
+from kit.plan.plan import CachePolicy, Dialect, ProtocolName
 from tests.cases.server_times import a_slow_pass_called_the_warm_up
 from tests.cases.tampering import CASES, Case, page
 from tests.factory import ROOT, TRANSPORTS, Settings, draft, judge

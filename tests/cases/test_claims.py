@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 import pytest
 from msgspec.structs import replace
 
-from kit.bundle import Runtime, Status
-from kit.check.claims.comparable import COMPARABILITY
-from kit.check.claims.judge import judge
-from kit.check.claims.witness import Witness
-from kit.check.claims.witness import testify as heard_of
+from kit.bundle.document import Runtime, Status
 from kit.check.finding import Verdict
-from kit.check.judgement import ClaimOutcome, JudgedSet, Judgement, exit_code
 from kit.check.verify import known
-from kit.claim import Relation
+from kit.claims.claim import Relation
+from kit.claims.comparable import COMPARABILITY
+from kit.claims.eligible import Witness
+from kit.claims.eligible import testify as heard_of
+from kit.claims.judge import judge
+from kit.claims.reference import all_claims, noise_of
+from kit.claims.verdict import ClaimOutcome, JudgedSet, Judgement, exit_code
 from kit.errors import ExitCode
-from kit.plan import ProtocolName
-from kit.reference import all_claims, noise_of
+from kit.plan.plan import ProtocolName
 from tests import factory, six_cells
 from tests.factory import Draft, Settings, draft
 from tests.six_cells import CELLS, TASKS, Shape, heard, made, six, witness

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from kit.check.claims.judge import judge
-from kit.check.claims.witness import Witness
 from kit.check.finding import Verdict
-from kit.check.judgement import ClaimOutcome, JudgedSet
-from kit.reference import noise_of
+from kit.claims.eligible import Witness
+from kit.claims.judge import judge
+from kit.claims.reference import noise_of
+from kit.claims.verdict import ClaimOutcome, JudgedSet
 from tests.factory import Draft, change_record
 from tests.six_cells import CELLS, Shape, heard, made, references, six, witness
 

@@ -3,7 +3,7 @@
 As `tampering.py`.
 """
 
-from kit.record import FinishReason
+from kit.bundle.record import FinishReason
 from tests.factory import END_OF_TURN, TOKENIZER, Draft, change_record
 
 

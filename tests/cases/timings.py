@@ -5,7 +5,8 @@ Where a forger would, sending times are moved along, so that nothing overlaps.
 
 from msgspec.structs import replace
 
-from kit.record import Phase, Record
+from kit.bundle.record import Record
+from kit.plan.schedule import Phase
 from tests.factory import Draft, change_record, utc
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from kit import spec
-from kit.edge import checkout
+from kit.edge.files import checkout
+from kit.plan import spec
 
 pytestmark = pytest.mark.e2e
 

@@ -16,13 +16,16 @@ from typing import Any
 
 import pytest
 
-from kit import __version__, bundle, canonical, spec
-from kit.bundle import Document, Runtime, Status
+from kit import __version__
+from kit.bundle import bag
+from kit.bundle.document import Document, Runtime, Status
+from kit.bundle.host_facts import HostFacts
 from kit.check.finding import Outcome
 from kit.check.verify import known, verify
-from kit.containers import HostFacts
-from kit.edge import checkout, untrusted
-from kit.spec import Device, Topology
+from kit.edge.files import checkout, safe_read
+from kit.format import canonical
+from kit.plan import spec
+from kit.plan.spec import Device, Topology
 from tests.e2e.engine_room import BASE, docker, require
 
 pytestmark = pytest.mark.docker
@@ -68,8 +71,8 @@ def bench(results: Path, *options: str, **environment: str) -> subprocess.Comple
 
 
 def only_bag(results: Path) -> Path:
-    (bag,) = (path for path in results.iterdir() if not path.name.startswith("."))
-    return bag
+    (folder,) = (path for path in results.iterdir() if not path.name.startswith("."))
+    return folder
 
 
 def left_running() -> str:
@@ -189,16 +192,16 @@ def test_a_cell_in_containers_gives_a_valid_bundle(tmp_path: Path) -> None:
     done = bench(tmp_path / "r", "--protocol", "article")
     assert done.returncode == 0, done.stderr
     assert "  measured pass 1" in done.stderr
-    bag = only_bag(tmp_path / "r")
-    files = untrusted.read_folder(bag).files
-    document = canonical.decode(files[bundle.DOCUMENT], Document)
+    folder = only_bag(tmp_path / "r")
+    files = safe_read.read_folder(folder).files
+    document = canonical.decode(files[bag.DOCUMENT], Document)
     assert (document.runtime, document.status) == (Runtime.DOCKER, Status.COMPLETE)
-    facts = canonical.decode(files[bundle.HOST_FACTS], HostFacts)
+    facts = canonical.decode(files[bag.HOST_FACTS], HostFacts)
     assert {one.service: one.image for one in facts.containers} == {
         "moe-mini": CPU,
         "client-moe-mini": CLIENT,
     }
-    assert b"non-default args" in gzip.decompress(files[bundle.SERVER_LOG])
+    assert b"non-default args" in gzip.decompress(files[bag.SERVER_LOG])
     verdict = verify("case", files, (), known(checkout.schemas(), checkout.shipped()))
     assert [one for one in verdict.findings if one.outcome is Outcome.FAIL] == []
     outcomes = {one.code: one.outcome for one in verdict.findings}
@@ -212,9 +215,9 @@ def test_an_engine_that_cannot_start_leaves_a_partial_bundle(tmp_path: Path) -> 
     require(CLIENT, CPU)
     done = bench(tmp_path / "r", KIT_ENGINE_MEMORY="64m")
     assert done.returncode == 5, done.stderr
-    bag = only_bag(tmp_path / "r")
-    assert bag.name.endswith("-partial")
-    document = canonical.decode(untrusted.read_folder(bag).files[bundle.DOCUMENT], Document)
+    folder = only_bag(tmp_path / "r")
+    assert folder.name.endswith("-partial")
+    document = canonical.decode(safe_read.read_folder(folder).files[bag.DOCUMENT], Document)
     assert (document.status, document.runtime) == (Status.PARTIAL, Runtime.DOCKER)
     assert left_running() == ""
 
@@ -258,8 +261,8 @@ def test_an_engine_that_is_killed_in_mid_run_leaves_what_was_recorded(tmp_path: 
     )
     assert code == 5, rest
     assert "next: kit verify" in rest
-    files = untrusted.read_folder(only_bag(tmp_path / "r")).files
-    document = canonical.decode(files[bundle.DOCUMENT], Document)
+    files = safe_read.read_folder(only_bag(tmp_path / "r")).files
+    document = canonical.decode(files[bag.DOCUMENT], Document)
     assert document.status is Status.PARTIAL
     assert document.failure is not None
     assert document.failure.stage == "measure"
@@ -273,8 +276,8 @@ def test_an_interrupted_run_is_sealed_by_the_client_and_leaves_no_container(tmp_
     require(CLIENT, CPU)
     code, rest = bench_and(subprocess.Popen.terminate, tmp_path / "r", once="engine is ready")
     assert code == 130, rest
-    bag = only_bag(tmp_path / "r")
-    document = canonical.decode(untrusted.read_folder(bag).files[bundle.DOCUMENT], Document)
+    folder = only_bag(tmp_path / "r")
+    document = canonical.decode(safe_read.read_folder(folder).files[bag.DOCUMENT], Document)
     assert document.failure is not None
     assert (document.failure.stage, document.failure.code) == ("measure", "interrupted")
     assert left_running() == ""

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from kit import model_image
 from kit.bootstrap.hub import Hub
-from kit.edge import pins
-from kit.edge.twins import ensure_twin
-from kit.models import HubModel, render_pin
+from kit.edge.docker import model_dockerfile
+from kit.edge.files import model_pins
+from kit.edge.files.twin_files import ensure_twin
+from kit.plan.models import HubModel, render_pin
 from tests.e2e.engine_room import BASE, docker, require
 from tests.factory import ROOT
 from tests.stand_in_hub import REPOSITORY, REVISION, Fault, StandInHub
-from tests.unit.edge.test_twins import TWIN
+from tests.unit.edge.files.test_twin_files import TWIN
 
 pytestmark = pytest.mark.docker
 
@@ -61,7 +61,7 @@ def served(files: Mapping[str, bytes]) -> Iterator[StandInHub]:
 @pytest.fixture
 def model(served: StandInHub) -> HubModel:
     unpinned = HubModel(id="stand-in", repository=REPOSITORY, licence="Apache-2.0")
-    return pins.lock(unpinned, Hub(endpoint=served.endpoint))
+    return model_pins.lock(unpinned, Hub(endpoint=served.endpoint))
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def build(
 
 
 def dockerfile_of(model: HubModel) -> str:
-    return model_image.dockerfile((ROOT / "docker" / "model.Dockerfile").read_text(), model)
+    return model_dockerfile.dockerfile((ROOT / "docker" / "model.Dockerfile").read_text(), model)
 
 
 def in_image(image: str) -> dict[str, tuple[str, str]]:

@@ -15,16 +15,21 @@ from pathlib import Path
 
 import pytest
 
-from kit import bundle, plan, spec
-from kit.bundle import EngineIdentity, Status
+from kit.bundle import bag
+from kit.bundle.document import EngineIdentity, Status
+from kit.bundle.record import Record
 from kit.check.finding import Outcome, Verdict
 from kit.check.verify import known, verify
-from kit.edge import cell, checkout, disk, probes, process, twins, untrusted
-from kit.edge.cell import OwnEngine, Site
-from kit.exposition import GENERATION_TOKENS, totals
-from kit.models import Twin
-from kit.plan import Choices, Plan
-from kit.record import Phase, Record
+from kit.edge import session
+from kit.edge.engine import process
+from kit.edge.files import checkout, disk, safe_read, twin_files
+from kit.edge.host import probes
+from kit.edge.session import OwnEngine, Site
+from kit.parse.vllm_metrics import GENERATION_TOKENS, totals
+from kit.plan import plan, spec
+from kit.plan.models import Twin
+from kit.plan.plan import Choices, Plan
+from kit.plan.schedule import Phase
 from kit.twins.checkpoint import weight_chunks
 
 pytestmark = pytest.mark.e2e
@@ -86,14 +91,14 @@ class Silent:
 def twin() -> Twin:
     digest = hashlib.sha256(b"".join(weight_chunks(UNPINNED))).hexdigest()
     fields = {name: getattr(UNPINNED, name) for name in ("id", "twin_of", "seed", "max_tokens")}
-    made = twins.small_files_of(UNPINNED)
+    made = twin_files.small_files_of(UNPINNED)
     files = {name: hashlib.sha256(data).hexdigest() for name, data in made.items()}
     return Twin(**fields, sha256=digest, config=UNPINNED.config, files=files)
 
 
 @pytest.fixture(scope="module")
 def engine(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> OwnEngine:
-    folder = twins.ensure_twin(twin, tmp_path_factory.mktemp("models"))
+    folder = twin_files.ensure_twin(twin, tmp_path_factory.mktemp("models"))
     cores, port = process.cores(1), process.free_port(None)
     variables = process.variables(
         models=folder.parent,
@@ -129,7 +134,7 @@ def test_own_engine_gives_a_valid_bundle_and_leaves_nothing_running(
     suite = checkout.suite("single")
     planned = plan.plan_engine(twin, described, TOPOLOGY, suite, Choices(passes=3))
 
-    path = cell.run_own_engine(
+    path = session.run_own_engine(
         planned, engine, Site(results=tmp_path / "results", state=tmp_path / "state", watch=watch)
     )
 
@@ -138,7 +143,7 @@ def test_own_engine_gives_a_valid_bundle_and_leaves_nothing_running(
     assert _failures(verdict) == []
     assert verdict.exit_code == 0
     subprocess.run(["sha256sum", "--quiet", "-c", "manifest-sha256.txt"], cwd=path, check=True)
-    read = bundle.read(untrusted.read_folder(path).files)
+    read = bag.read(safe_read.read_folder(path).files)
     assert read.document.engine.version == "0.17.0"
     phases = Counter(record.phase for record in read.records)
     assert phases == {Phase.WARMUP: 5, Phase.MEASURED: 15, Phase.STREAM: 5}
@@ -151,10 +156,10 @@ def test_server_counter_agrees_with_the_records_of_an_endpoint_run(
 ) -> None:
     path = _bench(running, tmp_path, "--passes", "3")
 
-    files = untrusted.read_folder(path).files
-    records = bundle.read(files).records
+    files = safe_read.read_folder(path).files
+    records = bag.read(files).records
     before, after = (
-        totals(bundle.inflate(files[f"data/metrics/{name}.prom.gz"]), [GENERATION_TOKENS])
+        totals(bag.inflate(files[f"data/metrics/{name}.prom.gz"]), [GENERATION_TOKENS])
         for name in ("warmup-0-before", "stream-1-after")
     )
     counted = after[GENERATION_TOKENS] - before[GENERATION_TOKENS]
@@ -163,8 +168,8 @@ def test_server_counter_agrees_with_the_records_of_an_endpoint_run(
 
 
 def test_equal_seeds_give_equal_tokens_and_passes_differ(running: str, tmp_path: Path) -> None:
-    one = bundle.read(untrusted.read_folder(_bench(running, tmp_path / "one")).files).records
-    other = bundle.read(untrusted.read_folder(_bench(running, tmp_path / "other")).files).records
+    one = bag.read(safe_read.read_folder(_bench(running, tmp_path / "one")).files).records
+    other = bag.read(safe_read.read_folder(_bench(running, tmp_path / "other")).files).records
 
     assert [record.token_ids for record in one] == [record.token_ids for record in other]
     by_prompt = {
@@ -178,8 +183,7 @@ def test_cold_cache_really_is_cold(running: str, tmp_path: Path) -> None:
     path = _bench(running, tmp_path, "--cache", "cold")
 
     assert all(
-        not record.cached_tokens
-        for record in bundle.read(untrusted.read_folder(path).files).records
+        not record.cached_tokens for record in bag.read(safe_read.read_folder(path).files).records
     )
 
 
@@ -200,7 +204,7 @@ def _bench(url: str, folder: Path, *options: str) -> Path:
 
 
 def _verdict(path: Path, models: dict[str, Twin]) -> Verdict:
-    folder = untrusted.read_folder(path)
+    folder = safe_read.read_folder(path)
     held_against = known(checkout.schemas(), replace(checkout.shipped(), models=models))
     return verify(str(path), folder.files, folder.refused, held_against)
 

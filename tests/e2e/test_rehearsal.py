@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from kit import __version__, bundle, canonical
-from kit.bundle import Document, Runtime, Status
+from kit import __version__
+from kit.bundle import bag
+from kit.bundle.document import Document, Runtime, Status
+from kit.bundle.host_facts import HostFacts
 from kit.check.finding import Outcome, Verdict
 from kit.check.verify import known, verify
-from kit.containers import HostFacts
-from kit.edge import checkout, untrusted
+from kit.edge.files import checkout, safe_read
 from kit.errors import ExitCode
+from kit.format import canonical
 from tests.e2e.engine_room import docker, require
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e]
@@ -73,16 +75,16 @@ def rehearse(topology: str, model: str, results: Path) -> subprocess.CompletedPr
     )
 
 
-def figures(bag: Path) -> str:
+def figures(folder: Path) -> str:
     """Return the table of figures, of which a rehearsal has none."""
-    command = [sys.executable, "-m", "kit", "report", str(bag), "--format", "csv"]
+    command = [sys.executable, "-m", "kit", "report", str(folder), "--format", "csv"]
     done = subprocess.run(command, cwd=checkout.ROOT, capture_output=True, text=True, check=False)
     assert "none of 1 path(s) holds a bundle to report on" in done.stderr
     return done.stdout
 
 
-def judged(bag: Path) -> Verdict:
-    read = untrusted.read_folder(bag)
+def judged(folder: Path) -> Verdict:
+    read = safe_read.read_folder(folder)
     return verify("case", read.files, read.refused, known(checkout.schemas(), checkout.shipped()))
 
 
@@ -105,26 +107,26 @@ def test_a_gpu_topology_is_walked_from_end_to_end(
     done = rehearse(topology, model, tmp_path / "r")
     assert done.returncode == 0, done.stderr
     assert "REHEARSAL" in done.stderr
-    (bag,) = (path for path in (tmp_path / "r").iterdir() if not path.name.startswith("."))
-    verdict = judged(bag)
+    (folder,) = (path for path in (tmp_path / "r").iterdir() if not path.name.startswith("."))
+    verdict = judged(folder)
     assert [one for one in verdict.findings if one.outcome is Outcome.FAIL] == []
     short = {one.code for one in verdict.findings if one.outcome is not Outcome.PASS}
     assert short - OF_THE_HOST == EXPECTED[topology, model]
     assert verdict.exit_code is ExitCode.NOTHING_TO_JUDGE
-    assert figures(bag) == ""
-    _look_at(bag, topology, model)
+    assert figures(folder) == ""
+    _look_at(folder, topology, model)
     assert docker("ps", "--all", "--quiet", "--filter", f"name=kit-{topology}").stdout == ""
 
 
-def _look_at(bag: Path, topology: str, model: str) -> None:
+def _look_at(folder: Path, topology: str, model: str) -> None:
     """Hold what a GPU run would hold too: its own plan, three containers, cards that were asked."""
-    files = untrusted.read_folder(bag).files
-    document = canonical.decode(files[bundle.DOCUMENT], Document)
+    files = safe_read.read_folder(folder).files
+    document = canonical.decode(files[bag.DOCUMENT], Document)
     assert (document.runtime, document.status) == (Runtime.DOCKER, Status.COMPLETE)
     assert document.plan.rehearsal
     assert document.plan.sampling.max_tokens == 4096
     ranks = checkout.topology(topology).tensor_parallel_size
-    facts = canonical.decode(files[bundle.HOST_FACTS], HostFacts)
+    facts = canonical.decode(files[bag.HOST_FACTS], HostFacts)
     images = {one.service: one.image for one in facts.containers}
     assert images == {model: REHEARSAL, f"client-{model}": CLIENT, f"telemetry-{model}": CLIENT}
     assert facts.gpu_processes is not None
@@ -132,7 +134,7 @@ def _look_at(bag: Path, topology: str, model: str) -> None:
     for service in (model, f"telemetry-{model}"):
         (request,) = asked[service]
         assert request.device_ids == tuple(map(str, range(ranks)))
-    told = bundle.inflate(files[bundle.TELEMETRY])
+    told = bag.inflate(files[bag.TELEMETRY])
     assert told.count(b'"index"') >= ranks
     assert b"NVIDIA GeForce RTX 3090" in told
 

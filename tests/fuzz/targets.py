@@ -16,34 +16,26 @@ from pathlib import Path
 import msgspec
 from backports import zstd
 
-from kit import (
-    bundle,
-    canonical,
-    chat,
-    detokenizer,
-    exposition,
-    formula,
-    nccl,
-    reference,
-    serverlog,
-    telemetry,
-)
-from kit.audit.audit import audit
-from kit.audit.data import check as check_files
-from kit.audit.raw import COLUMNS
-from kit.bundle import Document, Runtime
-from kit.canonical import NotCanonical
+from kit.bundle import bag, telemetry
+from kit.bundle.document import Document, Runtime
+from kit.bundle.host_facts import HostFacts
+from kit.bundle.record import Record
 from kit.check.finding import Verdict
 from kit.check.verify import verify
-from kit.containers import HostFacts
-from kit.edge import archive, checkout, untrusted
+from kit.claims import formula, reference
+from kit.claims.audit.audit import audit
+from kit.claims.audit.data import check as check_files
+from kit.claims.audit.raw import COLUMNS
+from kit.claims.formula import BadFormula
+from kit.edge.files import archive, checkout, safe_read
 from kit.errors import SpecError
-from kit.formula import BadFormula
-from kit.plan import Dialect
-from kit.record import Record
+from kit.format import canonical
+from kit.format.canonical import NotCanonical
+from kit.parse import chat, detokenizer, nccl_log, vllm_log, vllm_metrics
+from kit.parse.sse import EventParser, EventTooLarge
+from kit.plan.plan import Dialect
 from kit.report.escape import printable
-from kit.sse import EventParser, EventTooLarge
-from tests.archives import FILES, GOOD, HOSTILE, LARGE, bag, gzip_of
+from tests.archives import FILES, GOOD, HOSTILE, LARGE, bag_of, gzip_of
 from tests.factory import KNOWN, ROOT, Settings, draft
 from tests.mutations import changed
 
@@ -52,9 +44,9 @@ GPU_FILES = draft(
     Settings(passes=1, topology="tp2-pcie", model="moe", runtime=Runtime.DOCKER)
 ).seal()
 NAMES = sorted(GPU_FILES)
-JSON_FILES = (bundle.DOCUMENT, bundle.RECORDS, bundle.TELEMETRY, bundle.HOST_FACTS)
+JSON_FILES = (bag.DOCUMENT, bag.RECORDS, bag.TELEMETRY, bag.HOST_FACTS)
 LINES = {
-    name: (bundle.inflate(text) if name.endswith(".gz") else text).splitlines()
+    name: (bag.inflate(text) if name.endswith(".gz") else text).splitlines()
     for name, text in GPU_FILES.items()
     if name in JSON_FILES
 }
@@ -85,14 +77,14 @@ def _files(data: bytes) -> None:
     """One file of a bundle is something else, and sealed so that every hash fits."""
     name, content = NAMES[data[0] % len(NAMES) if data else 0], data[1:]
     if name.endswith(".gz"):
-        content = bundle.compress(content)
+        content = bag.compress(content)
     payload = {key: text for key, text in GPU_FILES.items() if key.startswith("data/")}
     if name in payload:
         payload[name] = content
-    files = {**GPU_FILES, **payload, bundle.MANIFEST: bundle.manifest_of(payload)}
+    files = {**GPU_FILES, **payload, bag.MANIFEST: bag.manifest_of(payload)}
     if name not in payload:
         files[name] = content
-    _judge(untrusted.Folder(files=files, refused=()))
+    _judge(safe_read.Folder(files=files, refused=()))
 
 
 def _fields(data: bytes) -> None:
@@ -104,14 +96,14 @@ def _fields(data: bytes) -> None:
         lines[line % len(lines)] = changed(lines[line % len(lines)], where, how[0] if how else 0)
     content = canonical.encode_lines(lines)
     payload = {key: text for key, text in GPU_FILES.items() if key.startswith("data/")}
-    payload[name] = bundle.compress(content) if name.endswith(".gz") else content
-    files = {**GPU_FILES, **payload, bundle.MANIFEST: bundle.manifest_of(payload)}
-    _judge(untrusted.Folder(files=files, refused=()))
+    payload[name] = bag.compress(content) if name.endswith(".gz") else content
+    files = {**GPU_FILES, **payload, bag.MANIFEST: bag.manifest_of(payload)}
+    _judge(safe_read.Folder(files=files, refused=()))
 
 
-def _judge(folder: untrusted.Folder) -> None:
+def _judge(folder: safe_read.Folder) -> None:
     for name in folder.files:
-        assert bundle.is_plain_name(name), name
+        assert bag.is_plain_name(name), name
     found = verify("case", folder.files, folder.refused, KNOWN)
     assert not folder.refused or int(found.exit_code) == 6
     assert canonical.decode(canonical.encode(found), Verdict) == found
@@ -127,23 +119,23 @@ def _json(data: bytes) -> None:
 
 
 def _exposition(data: bytes) -> None:
-    found = exposition.totals(data, exposition.WITNESSES)
+    found = vllm_metrics.totals(data, vllm_metrics.WITNESSES)
     assert all(math.isfinite(value) for value in found.values())
-    latency_counts = exposition.latency_counts(data)
-    assert len(latency_counts) in (0, len(exposition.E2E_BOUNDS_S))
-    counts = (exposition.finished(data).values(), exposition.gap_counts(data).values())
+    latency_counts = vllm_metrics.latency_counts(data)
+    assert len(latency_counts) in (0, len(vllm_metrics.E2E_BOUNDS_S))
+    counts = (vllm_metrics.finished(data).values(), vllm_metrics.gap_counts(data).values())
     assert all(0 <= count < math.inf for count in chain(latency_counts, *counts))
-    for name in (exposition.STARTED, exposition.CACHE_CONFIG):
-        assert all(label and '"' not in value for label, value in exposition.labels(data, name))
+    for name in (vllm_metrics.STARTED, vllm_metrics.CACHE_CONFIG):
+        assert all(label and '"' not in value for label, value in vllm_metrics.labels(data, name))
 
 
 def _server_log(data: bytes) -> None:
-    found = serverlog.read(data)
-    assert len(found.arguments) <= serverlog.DISTINCT_LIMIT
+    found = vllm_log.read(data)
+    assert len(found.arguments) <= vllm_log.DISTINCT_LIMIT
 
 
 def _nccl_log(data: bytes) -> None:
-    assert len(nccl.read(data).channels) <= nccl.DISTINCT_LIMIT
+    assert len(nccl_log.read(data).channels) <= nccl_log.DISTINCT_LIMIT
 
 
 def _telemetry(data: bytes) -> None:
@@ -238,12 +230,12 @@ def _tokenizers() -> Iterable[bytes]:
 def _good_files() -> Iterable[bytes]:
     for number, name in enumerate(NAMES):
         text = GPU_FILES[name]
-        yield bytes([number]) + (bundle.inflate(text) if name.endswith(".gz") else text)
+        yield bytes([number]) + (bag.inflate(text) if name.endswith(".gz") else text)
 
 
 def _lines(name: str) -> Iterable[bytes]:
     text = GPU_FILES[name]
-    yield bundle.inflate(text) if name.endswith(".gz") else text
+    yield bag.inflate(text) if name.endswith(".gz") else text
 
 
 def _metrics() -> Iterable[bytes]:
@@ -263,12 +255,14 @@ def _chat_seeds() -> Iterable[bytes]:
 
 
 def _small_archives() -> Iterable[bytes]:
-    yield from (GOOD, gzip_of(bag()))
+    yield from (GOOD, gzip_of(bag_of()))
     yield from (one.make() for one in HOSTILE if one.name not in LARGE)
 
 
 def _small_tars() -> Iterable[bytes]:
-    yield bag({name: data for name, data in FILES.items() if len(data) < SMALL_BYTES}) + bytes(1024)
+    yield bag_of({name: data for name, data in FILES.items() if len(data) < SMALL_BYTES}) + bytes(
+        1024
+    )
     for data in _small_archives():
         with suppress(zstd.ZstdError):
             yield zstd.decompress(data)
@@ -279,7 +273,7 @@ TARGETS = {
     "tar": Target(feed=_tar, seeds=_small_tars),
     "files": Target(feed=_files, seeds=_good_files),
     "fields": Target(feed=_fields, seeds=lambda: [bytes(range(n, n + 20)) for n in range(8)]),
-    "json": Target(feed=_json, seeds=lambda: [*_lines(bundle.DOCUMENT), *_lines(bundle.RECORDS)]),
+    "json": Target(feed=_json, seeds=lambda: [*_lines(bag.DOCUMENT), *_lines(bag.RECORDS)]),
     "exposition": Target(feed=_exposition, seeds=_metrics),
     "server-log": Target(
         feed=_server_log, seeds=lambda: [path.read_bytes() for path in LOGS.glob("server-*.log")]
@@ -287,7 +281,7 @@ TARGETS = {
     "nccl-log": Target(
         feed=_nccl_log, seeds=lambda: [path.read_bytes() for path in LOGS.glob("nccl-*.log")]
     ),
-    "telemetry": Target(feed=_telemetry, seeds=lambda: _lines(bundle.TELEMETRY)),
+    "telemetry": Target(feed=_telemetry, seeds=lambda: _lines(bag.TELEMETRY)),
     "events": Target(feed=_events, seeds=lambda: [b"\2: x\r\ndata: a\ndata:b\n\nid: 1\n\n"]),
     "formula": Target(feed=_formula, seeds=_formulas),
     "reference": Target(feed=_reference, seeds=_references),

@@ -3,10 +3,10 @@
 import pytest
 
 from benchmarks.corpus import Size, bundles
-from kit import bundle
+from kit.bundle import bag
 from kit.check.finding import Outcome
 from kit.check.verify import known, verify
-from kit.edge import checkout
+from kit.edge.files import checkout
 from kit.errors import ExitCode
 
 
@@ -18,9 +18,9 @@ def test_bundles_of_the_corpus_are_valid_and_as_large_as_real_ones(size: Size, t
         verdict = verify("case", files, (), held_against)
         assert [found for found in verdict.findings if found.outcome is Outcome.FAIL] == []
         assert verdict.exit_code is ExitCode.DONE
-    assert one[bundle.RECORDS] != other[bundle.RECORDS]
-    records = bundle.read(one).records
+    assert one[bag.RECORDS] != other[bag.RECORDS]
+    records = bag.read(one).records
     assert {record.completion_tokens for record in records} == {tokens}
     assert len(records) == 7 * 5
-    metrics = bundle.inflate(one["data/metrics/measured-1-after.prom.gz"])
+    metrics = bag.inflate(one["data/metrics/measured-1-after.prom.gz"])
     assert 40_000 < len(metrics) < 60_000

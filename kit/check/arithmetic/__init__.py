@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kit.check.arithmetic import chance, counts, moments, server_times, stream_times, text
+from kit.check.arithmetic import counts, ordering, server_times, stream_times, text, timestamps
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped
 from kit.check.finding import Finding
@@ -13,8 +13,8 @@ def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
     """Yield the findings of this tier."""
     yield from findings(Code.ARITHMETIC_TIER, ())
     yield from counts.check(evidence)
-    yield from moments.check(evidence)
+    yield from ordering.check(evidence)
     yield from server_times.check(evidence)
     yield from stream_times.check(evidence)
-    yield from chance.check(evidence)
+    yield from timestamps.check(evidence)
     yield from text.check(evidence, shipped)

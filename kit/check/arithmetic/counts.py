@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from operator import itemgetter
 
-from kit import exposition
+from kit.bundle.record import FinishReason, Moment
 from kit.check.codes import Code
 from kit.check.evidence import Counters, Evidence, Pass, counted_alone, subject_of, went_through
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unchecked, warn
-from kit.record import FinishReason, Moment
+from kit.parse import vllm_metrics
 
 _TOKENS = itemgetter(1)
 """Of a chunk."""
@@ -101,9 +101,9 @@ def _alike(evidence: Evidence, one: Pass) -> Iterator[Problem]:
     for moment, counters in zip(Moment, (one.before, one.after), strict=True):
         key = (one.phase, one.number, moment)
         counts = {
-            exposition.E2E_LATENCY_COUNT: (counters or {}).get(exposition.E2E_LATENCY_COUNT),
+            vllm_metrics.E2E_LATENCY_COUNT: (counters or {}).get(vllm_metrics.E2E_LATENCY_COUNT),
             "its buckets": max(observed.latency_counts[key], default=None),
-            exposition.FINISHED: sum(observed.finished[key].values()),
+            vllm_metrics.FINISHED: sum(observed.finished[key].values()),
         }
         if len(set(counts.values())) > 1:
             told = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -118,7 +118,7 @@ def _finished(evidence: Evidence, one: Pass) -> Iterator[Problem]:
     for reason in (FinishReason.STOP, FinishReason.LENGTH):
         moved = after.get(reason.value, math.nan) - before.get(reason.value, math.nan)
         if moved != ended.count(reason):
-            observed = f"{exposition.FINISHED} of `{reason.value}` moved by {moved:g}"
+            observed = f"{vllm_metrics.FINISHED} of `{reason.value}` moved by {moved:g}"
             yield fail(one.name, observed, f"{ended.count(reason)}, by the pass's records")
 
 
@@ -147,16 +147,16 @@ def _sums(evidence: Evidence, one: Pass) -> dict[str, int]:
     generated = sum(record.completion_tokens or 0 for record in one.records)
     read = sum(record.prompt_tokens or 0 for record in one.records)
     sums = {
-        exposition.GENERATION_TOKENS: generated,
-        exposition.PROMPT_TOKENS: read,
-        exposition.E2E_LATENCY_COUNT: len(one.records),
+        vllm_metrics.GENERATION_TOKENS: generated,
+        vllm_metrics.PROMPT_TOKENS: read,
+        vllm_metrics.E2E_LATENCY_COUNT: len(one.records),
     }
     if evidence.is_own_engine:
-        sums[exposition.FINISHED_GENERATION_TOKENS] = generated
-        sums[exposition.FINISHED_PROMPT_TOKENS] = read
-        sums[exposition.BETWEEN_TOKENS_COUNT] = generated - len(one.records)
+        sums[vllm_metrics.FINISHED_GENERATION_TOKENS] = generated
+        sums[vllm_metrics.FINISHED_PROMPT_TOKENS] = read
+        sums[vllm_metrics.BETWEEN_TOKENS_COUNT] = generated - len(one.records)
         budget = evidence.document.plan.sampling.max_tokens
-        sums[exposition.BUDGETS_SUM] = budget * len(one.records)
+        sums[vllm_metrics.BUDGETS_SUM] = budget * len(one.records)
     return sums
 
 
@@ -171,7 +171,7 @@ def _counter_gaps(evidence: Evidence) -> Iterator[Problem]:
 def _gap(
     evidence: Evidence, one: Pass, following: Pass, after: Counters, before: Counters
 ) -> Iterator[Problem]:
-    for counter in exposition.STEADY:
+    for counter in vllm_metrics.STEADY:
         if after.get(counter) != before.get(counter):
             problem = fail if evidence.is_own_engine else unchecked
             yield problem(

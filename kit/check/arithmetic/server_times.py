@@ -11,13 +11,14 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from kit import exposition
+from kit.bundle.record import Moment
 from kit.check import clocks
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Pass, counted_alone, went_through
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, fail, findings, unchecked, warn
-from kit.record import Moment, Phase
+from kit.parse import vllm_metrics
+from kit.plan.schedule import Phase
 
 SHAVED_RATIO = 0.001
 SHAVED_S = 0.001
@@ -35,22 +36,22 @@ HTTP_RATIO = 0.005
 stop a server between its last byte and its clock."""
 
 _SUMS = (
-    exposition.E2E_LATENCY_SUM,
-    exposition.BETWEEN_TOKENS_SUM,
-    exposition.FIRST_TOKEN_SUM,
-    exposition.DECODE_SUM,
-    exposition.PREFILL_SUM,
-    exposition.INFERENCE_SUM,
-    exposition.HTTP_SUM,
-    exposition.HTTP_BY_HANDLER_SUM,
+    vllm_metrics.E2E_LATENCY_SUM,
+    vllm_metrics.BETWEEN_TOKENS_SUM,
+    vllm_metrics.FIRST_TOKEN_SUM,
+    vllm_metrics.DECODE_SUM,
+    vllm_metrics.PREFILL_SUM,
+    vllm_metrics.INFERENCE_SUM,
+    vllm_metrics.HTTP_SUM,
+    vllm_metrics.HTTP_BY_HANDLER_SUM,
 )
 
-_UP_TO_LAST_TOKENS = (exposition.FIRST_TOKEN_SUM, exposition.BETWEEN_TOKENS_SUM)
+_UP_TO_LAST_TOKENS = (vllm_metrics.FIRST_TOKEN_SUM, vllm_metrics.BETWEEN_TOKENS_SUM)
 
 _EQUAL = {
-    exposition.DECODE_SUM: (exposition.BETWEEN_TOKENS_SUM,),
-    exposition.INFERENCE_SUM: (exposition.PREFILL_SUM, exposition.DECODE_SUM),
-    exposition.HTTP_BY_HANDLER_SUM: (exposition.HTTP_SUM,),
+    vllm_metrics.DECODE_SUM: (vllm_metrics.BETWEEN_TOKENS_SUM,),
+    vllm_metrics.INFERENCE_SUM: (vllm_metrics.PREFILL_SUM, vllm_metrics.DECODE_SUM),
+    vllm_metrics.HTTP_BY_HANDLER_SUM: (vllm_metrics.HTTP_SUM,),
 }
 """Sums that vLLM 0.17 makes of the same moments: from the first token to the last, from when a
 request was scheduled (vllm/v1/metrics/stats.py), and each of its web server's requests twice."""
@@ -105,14 +106,14 @@ def _together(evidence: Evidence, utc_apart_s: float) -> Iterator[Problem]:
 
 def _e2e_s(evidence: Evidence, one: Pass) -> float | None:
     """Return the server's seconds for this pass's requests alone; None where it does not tell."""
-    return one.moved(exposition.E2E_LATENCY_SUM) if counted_alone(evidence, one) else None
+    return one.moved(vllm_metrics.E2E_LATENCY_SUM) if counted_alone(evidence, one) else None
 
 
 def _http_s(evidence: Evidence, one: Pass) -> float | None:
     """Return its web server's seconds, as above."""
     is_alone = counted_alone(evidence, one)
-    is_counted = is_alone and one.moved(exposition.HTTP_COUNT) == len(one.records)
-    return one.moved(exposition.HTTP_SUM) if is_counted else None
+    is_counted = is_alone and one.moved(vllm_metrics.HTTP_COUNT) == len(one.records)
+    return one.moved(vllm_metrics.HTTP_SUM) if is_counted else None
 
 
 def _missing(evidence: Evidence, one: Pass) -> Iterator[Problem]:
@@ -122,11 +123,11 @@ def _missing(evidence: Evidence, one: Pass) -> Iterator[Problem]:
     for name in _SUMS:
         if one.moved(name) is None:
             yield fail(one.name, f"no {name}", "each sum of seconds that this release keeps")
-    counted = one.moved(exposition.HTTP_COUNT) or 0
+    counted = one.moved(vllm_metrics.HTTP_COUNT) or 0
     if abs(counted - len(one.records)) > 1:
         # Somebody may look at the server meanwhile; nobody takes a request back.
         problem = warn if counted > len(one.records) else fail
-        observed = f"{exposition.HTTP_COUNT} moved by {counted:g}"
+        observed = f"{vllm_metrics.HTTP_COUNT} moved by {counted:g}"
         yield problem(one.name, observed, f"{len(one.records)}, or one that is counted late")
 
 
@@ -139,17 +140,17 @@ def _unequal(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Prob
     yield from _prefills(one, utc_apart_s)
     # A busy host may hold up its front end, which tells when a request arrived and was done.
     allowed_s = OVERHEAD_S * len(one.records) + utc_apart_s
-    yield from _twice(one, exposition.E2E_LATENCY_SUM, _UP_TO_LAST_TOKENS, HTTP_RATIO, allowed_s)
+    yield from _twice(one, vllm_metrics.E2E_LATENCY_SUM, _UP_TO_LAST_TOKENS, HTTP_RATIO, allowed_s)
 
 
 def _prefills(one: Pass, utc_apart_s: float) -> Iterator[Problem]:
     """Hold that no first token came before its prompt was read."""
-    first_s, prefill_s = map(one.moved, (exposition.FIRST_TOKEN_SUM, exposition.PREFILL_SUM))
+    first_s, prefill_s = map(one.moved, (vllm_metrics.FIRST_TOKEN_SUM, vllm_metrics.PREFILL_SUM))
     if first_s is None or prefill_s is None:
         return  # which has been said
     if first_s < prefill_s * (1 - SHAVED_RATIO) - SHAVED_S * len(one.records) - utc_apart_s:
-        observed = f"{exposition.FIRST_TOKEN_SUM} moved by {first_s:.6f} s"
-        yield fail(one.name, observed, f"{prefill_s:.6f} s or more, as {exposition.PREFILL_SUM}")
+        observed = f"{vllm_metrics.FIRST_TOKEN_SUM} moved by {first_s:.6f} s"
+        yield fail(one.name, observed, f"{prefill_s:.6f} s or more, as {vllm_metrics.PREFILL_SUM}")
 
 
 def _twice(
@@ -219,7 +220,7 @@ def _buckets(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Prob
         observed = f"{max(counts, default=0):g} requests in buckets by their latency"
         yield fail(one.name, observed, f"{len(one.records)}")
         return
-    bounds_s = (0.0, *exposition.E2E_BOUNDS_S)
+    bounds_s = (0.0, *vllm_metrics.E2E_BOUNDS_S)
     more_s = max(OVERHEAD_RATIO * _wall_s(one), OVERHEAD_S * len(one.records)) + utc_apart_s
     for number, wall_s in enumerate(sorted(record.wall_s for record in one.records), start=1):
         place = bisect_left(counts, number)
@@ -261,8 +262,8 @@ def _engine(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Probl
     wall_s = _wall_s(one)
     held_up_s = OVERHEAD_S * len(one.records)
     for what, names, uncertain_s in (
-        ("between tokens", (exposition.BETWEEN_TOKENS_SUM,), 0.0),
-        ("once they were scheduled", (exposition.INFERENCE_SUM,), 0.0),
+        ("between tokens", (vllm_metrics.BETWEEN_TOKENS_SUM,), 0.0),
+        ("once they were scheduled", (vllm_metrics.INFERENCE_SUM,), 0.0),
         ("up to last tokens", _UP_TO_LAST_TOKENS, held_up_s + utc_apart_s),
     ):
         engine_s = _moved_s(one, names)

@@ -9,15 +9,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise, repeat
 from operator import itemgetter, sub
 
-from kit import exposition
+from kit.bundle.limits import TOKEN_ID_LIMIT
+from kit.bundle.record import Moment, Record
 from kit.check import clocks
-from kit.check.answers import TOKEN_ID_LIMIT
 from kit.check.arithmetic.server_times import OVERHEAD_S, SHAVED_RATIO, SHAVED_S
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Pass, counted_alone, went_through
 from kit.check.finding import Finding
 from kit.check.problem import Problem, fail, findings, unchecked, warn
-from kit.record import Moment, Phase, Record
+from kit.parse import vllm_metrics
+from kit.plan.schedule import Phase
 
 STREAM_RATIO = 0.3
 """A chunk that the client reads late seems near to the next: at most the first of a response to all
@@ -53,7 +54,7 @@ def _pass(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Problem
     arrivals_s = [_first_and_last_s(record) for record in one.records]
     told_s = [pair for pair in arrivals_s if pair is not None]
     first_token_s, between_s = map(
-        one.moved, (exposition.FIRST_TOKEN_SUM, exposition.BETWEEN_TOKENS_SUM)
+        one.moved, (vllm_metrics.FIRST_TOKEN_SUM, vllm_metrics.BETWEEN_TOKENS_SUM)
     )
     is_alone = counted_alone(evidence, one)
     if not is_alone or first_token_s is None or between_s is None or len(told_s) < len(one.records):
@@ -66,9 +67,9 @@ def _pass(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Problem
     first_s, last_s = (math.fsum(each) for each in zip(*told_s, strict=True))
     for which, heard_s, made_s, uncertain_s in (
         ("first", first_s, first_token_s, utc_apart_s),
-        ("first", first_s, one.moved(exposition.PREFILL_SUM), 0.0),
+        ("first", first_s, one.moved(vllm_metrics.PREFILL_SUM), 0.0),
         ("last", last_s, first_token_s + between_s, utc_apart_s),
-        ("last", last_s, one.moved(exposition.INFERENCE_SUM), 0.0),
+        ("last", last_s, one.moved(vllm_metrics.INFERENCE_SUM), 0.0),
     ):
         if made_s is None:
             continue  # a server of somebody else's, which does not tell it

@@ -7,14 +7,14 @@ model's tokenizer is at hand. So is who asks for something else, or counts what 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
+from kit.bundle.record import FinishReason, Record
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, subject_of
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
-from kit.detokenizer import Detokenizer
-from kit.kept import kept
-from kit.models import HubModel, Model, Twin
-from kit.record import FinishReason, Record
+from kit.format.bounded_cache import kept
+from kit.parse.detokenizer import Detokenizer
+from kit.plan.models import HubModel, Model, Twin
 
 TOKENIZER = "tokenizer.json"
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from kit import exposition
-from kit.bundle import Document, Runtime, Status
+from kit.bundle.document import Document, Runtime, Status
+from kit.bundle.record import FinishReason, Moment, Record
 from kit.check.codes import Code
 from kit.check.evidence import (
     Evidence,
@@ -15,10 +15,10 @@ from kit.check.evidence import (
 )
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unchecked, warn
-from kit.plan import CachePolicy, Dialect, Plan
-from kit.record import FinishReason, Moment, Phase, Record
-from kit.schedule import passes
-from kit.spec import Device
+from kit.parse import vllm_metrics
+from kit.plan.plan import CachePolicy, Dialect, Plan
+from kit.plan.schedule import Phase, passes
+from kit.plan.spec import Device
 
 LARGEST_BLOCK_TOKENS = 128
 """vLLM 0.17's block of the prefix cache on CPU; a GPU's blocks are smaller."""
@@ -132,13 +132,13 @@ def _whole_blocks(evidence: Evidence) -> Iterator[Problem]:
     """Hold that the cache keeps whole blocks, and nothing from before the engine's start."""
     block = block_tokens(evidence)
     if block is None:
-        yield unchecked(BUNDLE, "no metrics tell the cache's blocks", exposition.CACHE_CONFIG)
+        yield unchecked(BUNDLE, "no metrics tell the cache's blocks", vllm_metrics.CACHE_CONFIG)
     for record in evidence.answered:
         if block is not None and (record.cached_tokens or 0) % block:
             observed = f"{shown(record.cached_tokens or 0)} prompt tokens cached"
             yield fail(subject_of(record), observed, f"whole blocks of {block}")
     before = evidence.passes[0].before if evidence.passes else None
-    is_fresh = before is not None and before.get(exposition.PROMPT_TOKENS) == 0
+    is_fresh = before is not None and before.get(vllm_metrics.PROMPT_TOKENS) == 0
     for record in evidence.records[:1] if is_fresh else ():
         if record.cached_tokens:
             observed = f"{shown(record.cached_tokens)} prompt tokens cached"
@@ -152,7 +152,7 @@ def _cold(evidence: Evidence) -> Iterator[Problem]:
         if record.cached_tokens:
             yield fail(subject_of(record), f"{record.cached_tokens} prompt tokens cached", "none")
     for one in evidence.passes:
-        hits = one.moved(exposition.PREFIX_CACHE_HITS)
+        hits = one.moved(vllm_metrics.PREFIX_CACHE_HITS)
         if hits is None:
             yield from _unwitnessed(evidence, one)
         elif hits != 0:
@@ -168,7 +168,7 @@ def _warm(evidence: Evidence) -> Iterator[Problem]:
     told = any(record.cached_tokens is not None for record in evidence.answered)
     tells = told or evidence.is_own_engine
     for one in evidence.passes:
-        hits = one.moved(exposition.PREFIX_CACHE_HITS)
+        hits = one.moved(vllm_metrics.PREFIX_CACHE_HITS)
         cached = sum(record.cached_tokens or 0 for record in one.records)
         if hits is None:
             yield from _unwitnessed(evidence, one)
@@ -176,7 +176,7 @@ def _warm(evidence: Evidence) -> Iterator[Problem]:
             yield unchecked(one.name, "no response tells its cached tokens", f"{hits:.0f} in all")
         elif hits != cached:
             problem = fail if evidence.is_own_engine else unchecked
-            observed = f"{exposition.PREFIX_CACHE_HITS} moved by {hits:.0f}"
+            observed = f"{vllm_metrics.PREFIX_CACHE_HITS} moved by {hits:.0f}"
             yield problem(one.name, observed, f"{cached}, the sum of cached_tokens")
         elif hits == 0 and evidence.is_own_engine and _must_hit(one):
             yield fail(one.name, "nothing came from the cache", "hits: all were sent before")
@@ -190,7 +190,7 @@ def _must_hit(one: Pass) -> bool:
 
 def _unwitnessed(evidence: Evidence, one: Pass) -> Iterator[Problem]:
     if evidence.document.status is Status.COMPLETE:
-        yield unchecked(one.name, "no count of cache hits", exposition.PREFIX_CACHE_HITS)
+        yield unchecked(one.name, "no count of cache hits", vllm_metrics.PREFIX_CACHE_HITS)
 
 
 def _used_before(evidence: Evidence) -> Iterator[Problem]:

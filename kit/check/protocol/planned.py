@@ -7,15 +7,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kit.bundle import HOST_FACTS, Document, ModelFile, Runtime, Status
+from kit.bundle.bag import HOST_FACTS
+from kit.bundle.document import Document, ModelFile, Runtime, Status
+from kit.bundle.host_facts import BASE_LABEL
+from kit.bundle.record import Record
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped, subject_of
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unchecked, warn
-from kit.containers import BASE_LABEL
 from kit.errors import UsageError
-from kit.models import WEIGHTS, HubModel, Model, Twin
-from kit.plan import (
+from kit.plan.models import WEIGHTS, HubModel, Model, Twin
+from kit.plan.plan import (
     PUBLISHED_MAX_TOKENS,
     PUBLISHED_SAMPLING,
     Choices,
@@ -28,9 +30,8 @@ from kit.plan import (
     plan_engine,
     twin_of,
 )
-from kit.record import Phase, Record, Request
-from kit.schedule import requests
-from kit.spec import Device, Suite
+from kit.plan.schedule import Phase, Request, requests
+from kit.plan.spec import Device, Suite
 
 ENDPOINT_TOPOLOGY = "endpoint"
 

@@ -6,12 +6,12 @@ They never make a bundle invalid; each says what to do about it.
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from kit import stats
-from kit.bundle import Host, Load
+from kit.bundle.document import Host, Load
 from kit.check.codes import Code
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, findings, unchecked, warn
+from kit.figures import intervals, throughput
 
 SLOW_FIRST_PASS_RATIO = 0.03
 """More than twice the 1.3 % by which the author's repeats of a cell differ."""
@@ -30,7 +30,7 @@ PERFORMANCE = "performance"
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     """Yield the warnings of the protocol tier."""
-    rates = [rate.tokens_per_s for _, rate in sorted(stats.by_pass(evidence.records).items())]
+    rates = [rate.tokens_per_s for _, rate in sorted(throughput.by_pass(evidence.records).items())]
     host = evidence.document.host
     yield from findings(Code.PROTOCOL_PASSES, _few_passes(rates))
     yield from findings(Code.PROTOCOL_FIRST_PASS, _slow_first_pass(rates))
@@ -40,13 +40,13 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _few_passes(rates: Sequence[float]) -> Iterator[Problem]:
-    if len(rates) < stats.FEWEST_PASSES:
-        wanted = f"{stats.FEWEST_PASSES} or more, for an interval"
+    if len(rates) < intervals.FEWEST_PASSES:
+        wanted = f"{intervals.FEWEST_PASSES} or more, for an interval"
         yield warn(BUNDLE, f"{len(rates)} measured passes", wanted)
 
 
 def _slow_first_pass(rates: Sequence[float]) -> Iterator[Problem]:
-    if len(rates) < stats.FEWEST_PASSES:
+    if len(rates) < intervals.FEWEST_PASSES:
         yield unchecked(BUNDLE, f"{len(rates)} measured passes", "three or more")
         return
     rest = fmean(rates[1:])
@@ -56,10 +56,10 @@ def _slow_first_pass(rates: Sequence[float]) -> Iterator[Problem]:
 
 
 def _spread(rates: Sequence[float]) -> Iterator[Problem]:
-    if len(rates) < stats.FEWEST_PASSES:
+    if len(rates) < intervals.FEWEST_PASSES:
         yield unchecked(BUNDLE, f"{len(rates)} measured passes", "three or more")
         return
-    spread = stats.coefficient_of_variation(rates)
+    spread = intervals.coefficient_of_variation(rates)
     if spread > SPREAD_RATIO:
         observed = f"a coefficient of variation of {spread:.1%} over passes"
         yield warn(BUNDLE, observed, f"at most {SPREAD_RATIO:.0%}")

@@ -10,8 +10,8 @@ from kit.check.codes import Code
 from kit.check.evidence import Evidence, Shipped
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, findings, unchecked
-from kit.check.topology import containers, gpus, run_logs, served, startup, transport
-from kit.spec import Device
+from kit.check.topology import containers, gpus, model, run_logs, settings, transport
+from kit.plan.spec import Device
 
 
 def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
@@ -23,8 +23,8 @@ def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
         return
     yield from findings(Code.TOPOLOGY_TIER, ())
     yield from transport.check(evidence, engine)
-    yield from startup.check(evidence, engine)
-    yield from served.check(evidence, engine, shipped)
+    yield from settings.check(evidence, engine)
+    yield from model.check(evidence, engine, shipped)
     yield from run_logs.check(evidence)
     yield from containers.check(evidence, engine)
     if engine.device is Device.GPU:

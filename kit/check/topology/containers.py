@@ -6,15 +6,16 @@ held against ids, and telemetry's cards only counted.
 
 from collections.abc import Iterator, Sequence
 
-from kit.bundle import HOST_FACTS, TELEMETRY, Runtime
+from kit.bundle.bag import HOST_FACTS, TELEMETRY
+from kit.bundle.document import Runtime
+from kit.bundle.host_facts import Container, HostFacts
 from kit.check.codes import Code
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked, warn
-from kit.check.topology.startup import PINNED_VLLM
-from kit.containers import Container, HostFacts
-from kit.plan import Engine
-from kit.spec import Device
+from kit.check.topology.settings import PINNED_VLLM
+from kit.plan.plan import Engine
+from kit.plan.spec import Device
 
 _DRIVER = "nvidia"
 _CAPABILITY = "gpu"

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from kit.bundle import TELEMETRY
+from kit.bundle.bag import TELEMETRY
+from kit.bundle.telemetry import ClockReason, GpuFacts, Reading, Sample, by_gpu
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, while_measured
 from kit.check.finding import Finding
@@ -11,9 +12,8 @@ from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unch
 from kit.check.topology import links, samples
 from kit.check.topology.links import gpu_name, gpus_of
 from kit.check.topology.samples import no_telemetry
-from kit.hardware import Gpu
-from kit.plan import Engine
-from kit.telemetry import ClockReason, GpuFacts, Reading, Sample, by_gpu
+from kit.plan.plan import Engine
+from kit.roofline.gpus import Gpu
 
 SLOWDOWNS = (
     ClockReason.HW_SLOWDOWN,

@@ -6,14 +6,14 @@ What telemetry says of NVLink is the driver's; what NCCL says of it is in its lo
 import re
 from collections.abc import Iterator, Sequence
 
-from kit.bundle import HOST_FACTS, NCCL_LOG
+from kit.bundle.bag import HOST_FACTS, NCCL_LOG
+from kit.bundle.host_facts import connections
+from kit.bundle.telemetry import GpuFacts, Reading, by_gpu
 from kit.check.evidence import Evidence, while_measured, while_serving
 from kit.check.problem import Problem, clip, fail, unchecked, warn
 from kit.check.topology.samples import no_telemetry
-from kit.containers import connections
-from kit.plan import Engine
-from kit.spec import Transport
-from kit.telemetry import GpuFacts, Reading, by_gpu
+from kit.plan.plan import Engine
+from kit.plan.spec import Transport
 
 LEAST_OF_A_LINK = 0.7
 """What NCCL takes a link for, of what its driver says: in GB/s 12.0 of 14.06 on compute capability

@@ -8,12 +8,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 
-from kit.bundle import SERVER_LOG
+from kit.bundle.bag import SERVER_LOG
+from kit.bundle.record import Record
 from kit.check import clocks
 from kit.check.evidence import Evidence, span_s, subject_of
 from kit.check.problem import Problem, fail, unchecked
-from kit.record import Phase, Record
-from kit.serverlog import ServerLog
+from kit.parse.vllm_log import ServerLog
+from kit.plan.schedule import Phase
 
 QUARTER_S = 900
 

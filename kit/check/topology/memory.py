@@ -7,17 +7,17 @@ GPU writes follow the sources of vLLM 0.17.0; no GPU was seen.
 import re
 from collections.abc import Iterator, Sequence
 
-from kit import physics
-from kit.bundle import SERVER_LOG, TELEMETRY
+from kit.bundle.bag import SERVER_LOG, TELEMETRY
+from kit.bundle.telemetry import Reading, by_gpu
 from kit.check.evidence import Evidence, while_measured
 from kit.check.problem import Problem, clip, fail, unchecked
 from kit.check.topology.options import planned_options
-from kit.models import Model
-from kit.physics import Shape
-from kit.plan import Engine
-from kit.serverlog import ServerLog
-from kit.spec import Device
-from kit.telemetry import Reading, by_gpu
+from kit.parse.vllm_log import ServerLog
+from kit.plan.models import Model
+from kit.plan.plan import Engine
+from kit.plan.spec import Device
+from kit.roofline import model as roofline
+from kit.roofline.model import Shape
 
 _CPU_BLOCK_TOKENS = 128
 """Tokens in a block of the KV cache on CPU, unless told (vllm/platforms/cpu.py)."""
@@ -52,7 +52,7 @@ _DIGITS = 12
 
 def check(evidence: Evidence, engine: Engine, model: Model, log: ServerLog) -> Iterator[Problem]:
     """Yield what the model's shape does not allow; nothing of a shape that is not known."""
-    shape = physics.shape_of(model.config)
+    shape = roofline.shape_of(model.config)
     if shape is None or evidence.document.plan.rehearsal:
         return
     if not log.kv_cache_tokens:
@@ -184,7 +184,7 @@ def _loaded(engine: Engine, shape: Shape, log: ServerLog) -> Iterator[Problem]:
     """
     if log.kv_cache_tokens and not log.model_gib:  # which comes after it
         yield unchecked(SERVER_LOG, "the log tells of no weights loaded", "the model's, on GPUs")
-    model_bytes = physics.step_bytes(shape, shape.experts)
+    model_bytes = roofline.step_bytes(shape, shape.experts)
     model_bytes += shape.output_weights * shape.plain_bytes  # the embedding has as many
     each_gib = model_bytes / engine.tensor_parallel_size / 2**30
     for gib in log.model_gib:

@@ -8,15 +8,16 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from kit.bundle import NCCL_LOG, SERVER_LOG, Status
+from kit.bundle.bag import NCCL_LOG, SERVER_LOG
+from kit.bundle.document import Status
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, counted_before
 from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked
 from kit.check.topology import log_times
-from kit.check.topology.startup import unread
-from kit.nccl import NcclLog
-from kit.serverlog import ServerLog
+from kit.check.topology.settings import unread
+from kit.parse.nccl_log import NcclLog
+from kit.parse.vllm_log import ServerLog
 
 TIME_ZONES = timedelta(minutes=15)
 FARTHEST_ZONE = timedelta(hours=14, minutes=15)

@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from kit.bundle import TELEMETRY, Clock, Status
+from kit.bundle.bag import TELEMETRY
+from kit.bundle.document import Clock, Status
+from kit.bundle.telemetry import GpuFacts, Reading, Telemetry, by_gpu
 from kit.check import clocks
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, of_measured_passes, span_s, while_measured
 from kit.check.problem import Problem, clip, fail, unchecked, warn
-from kit.hardware import Gpu
-from kit.plan import Engine
-from kit.telemetry import GpuFacts, Reading, Telemetry, by_gpu
+from kit.plan.plan import Engine
+from kit.roofline.gpus import Gpu
 
 SHORTEST_INTERVAL_S, LONGEST_INTERVAL_S = 0.1, 60.0
 """What `kit telemetry --interval` takes."""

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from kit import bundle
+from kit.bundle import bag
 from kit.check.codes import Code
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked
-from kit.check.topology.startup import unread
-from kit.nccl import NcclLog, Via
-from kit.plan import Engine
-from kit.serverlog import ServerLog
-from kit.spec import Device, Transport
+from kit.check.topology.settings import unread
+from kit.parse.nccl_log import NcclLog, Via
+from kit.parse.vllm_log import ServerLog
+from kit.plan.plan import Engine
+from kit.plan.spec import Device, Transport
 
 _VIA = {
     Transport.NVLINK: (Via.P2P, "peer to peer (P2P/CUMEM or P2P/IPC)"),
@@ -53,7 +53,7 @@ def _channels(engine: Engine, log: NcclLog | None) -> Iterator[Problem]:
     via, expected = _VIA[engine.transport]
     if log is None or not log.channels:
         observed = "no NCCL log" if log is None else "no channel in NCCL's log"
-        yield unchecked(bundle.NCCL_LOG, observed, expected)
+        yield unchecked(bag.NCCL_LOG, observed, expected)
         return
     for one in log.channels:
         subject = f"channel {one.number}, rank {one.source_rank} to {one.target_rank}"
@@ -64,9 +64,9 @@ def _channels(engine: Engine, log: NcclLog | None) -> Iterator[Problem]:
     heard = {one.source_rank for one in log.channels} & {one.target_rank for one in log.channels}
     if len(heard) < engine.tensor_parallel_size:
         observed = f"{len(heard)} of {engine.tensor_parallel_size} ranks have channels both ways"
-        yield unchecked(bundle.NCCL_LOG, observed, expected)
+        yield unchecked(bag.NCCL_LOG, observed, expected)
     if log.is_cut:
-        yield unchecked(bundle.NCCL_LOG, "more lines than are looked at", expected)
+        yield unchecked(bag.NCCL_LOG, "more lines than are looked at", expected)
 
 
 def _no_channels(log: NcclLog | None) -> Iterator[Problem]:
@@ -78,19 +78,19 @@ def _world(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
     """Hold the number of ranks, by the server's log, against the topology's."""
     expected = f"{engine.tensor_parallel_size} ranks"
     if (reason := unread(log)) is not None or log is None:
-        yield unchecked(bundle.SERVER_LOG, reason or "no server log", expected)
+        yield unchecked(bag.SERVER_LOG, reason or "no server log", expected)
         return
     if not log.worlds:
-        yield unchecked(bundle.SERVER_LOG, "the log does not tell the number of ranks", expected)
+        yield unchecked(bag.SERVER_LOG, "the log does not tell the number of ranks", expected)
     for world in log.worlds:
         if world.size != engine.tensor_parallel_size:
-            yield fail(bundle.SERVER_LOG, f"{world.size} ranks", expected)
+            yield fail(bag.SERVER_LOG, f"{world.size} ranks", expected)
 
 
 def _backend(log: ServerLog | None, expected: str) -> Iterator[Problem]:
     for world in () if log is None or unread(log) is not None else log.worlds:
         if world.backend != expected:
-            yield fail(bundle.SERVER_LOG, f"backend {clip(world.backend)}", f"backend {expected}")
+            yield fail(bag.SERVER_LOG, f"backend {clip(world.backend)}", f"backend {expected}")
 
 
 def _gloo(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
@@ -100,11 +100,11 @@ def _gloo(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
     yield from _backend(log, "gloo")
     if not log.cpu_shm_disabled:
         observed = "the log does not say that the way through shared memory is disabled"
-        yield unchecked(bundle.SERVER_LOG, observed, "Gloo alone")
+        yield unchecked(bag.SERVER_LOG, observed, "Gloo alone")
     peers = engine.tensor_parallel_size - 1
     if log.gloo_peers and peers not in log.gloo_peers:
         observed = f"Gloo connected {max(log.gloo_peers)} peers"
-        yield fail(bundle.SERVER_LOG, observed, f"{peers}, all other ranks")
+        yield fail(bag.SERVER_LOG, observed, f"{peers}, all other ranks")
 
 
 def _environment(engine: Engine, log: NcclLog | None) -> Iterator[Problem]:
@@ -112,7 +112,7 @@ def _environment(engine: Engine, log: NcclLog | None) -> Iterator[Problem]:
     planned = {name: value for name, value in engine.environment if name.startswith("NCCL_")}
     if log is None:
         if engine.tensor_parallel_size > 1:
-            yield unchecked(bundle.NCCL_LOG, "no NCCL log", Code.TOPOLOGY_NCCL_ENVIRONMENT.holds)
+            yield unchecked(bag.NCCL_LOG, "no NCCL log", Code.TOPOLOGY_NCCL_ENVIRONMENT.holds)
         return
     for name, value in log.environment:
         if value != planned.get(name):
@@ -125,4 +125,4 @@ def _environment(engine: Engine, log: NcclLog | None) -> Iterator[Problem]:
             yield unchecked(name, observed, clip(f"`{planned[name]}`"))
     if log.is_cut:
         observed = "more lines than are looked at"
-        yield unchecked(bundle.NCCL_LOG, observed, Code.TOPOLOGY_NCCL_ENVIRONMENT.holds)
+        yield unchecked(bag.NCCL_LOG, observed, Code.TOPOLOGY_NCCL_ENVIRONMENT.holds)

@@ -24,7 +24,7 @@ from kit.bootstrap.fetch_model import Places, fetch
 from kit.bootstrap.hub import ATTEMPTS, Hub
 from kit.bootstrap.pins import File, Pin, read_pin
 from kit.errors import ExitCode, KitError, MachineError, SpecError, UsageError
-from kit.models import HubFile, HubModel, parse_pin, render_pin
+from kit.plan.models import HubFile, HubModel, parse_pin, render_pin
 from tests.stand_in_hub import REPOSITORY, REVISION, Fault, StandInHub, corrupted, is_large, other
 
 ROOT = Path(__file__).parents[3]

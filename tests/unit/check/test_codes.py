@@ -2,11 +2,11 @@
 
 import re
 
-from kit.bundle import Runtime
+from kit.bundle.document import Runtime
 from kit.check.codes import Code
 from kit.check.finding import Outcome, Tier
 from kit.check.problem import SHOWN, TEXT_LIMIT, fail, findings, unchecked, warn
-from kit.report import checks
+from kit.tools import checks_page
 from tests.factory import ROOT, Settings, draft, judge
 
 
@@ -30,7 +30,7 @@ def test_texts_fit_into_a_finding_and_a_table() -> None:
 
 def test_the_page_is_the_rendered_table() -> None:
     page = (ROOT / "CHECKS.md").read_text(encoding="utf-8")
-    assert page == checks.page(), "make pages"
+    assert page == checks_page.page(), "make pages"
 
 
 def shown(settings: Settings) -> set[str]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit import bundle
+from kit.bundle import bag
 from kit.check.finding import Outcome, Verdict
 from kit.check.refusal import Refusal
 from kit.check.verify import verify
@@ -17,7 +17,7 @@ from tests.factory import KNOWN, Settings, draft, judge
 GOOD = draft(Settings(passes=1)).seal()
 GPU = Settings(passes=1, topology="tp2-pcie", model="moe")
 NAMES = sorted(GOOD)
-PARSED = (bundle.DOCUMENT, bundle.RECORDS)
+PARSED = (bag.DOCUMENT, bag.RECORDS)
 
 places = st.tuples(st.sampled_from(NAMES), st.floats(0, 1, exclude_max=True))
 json_values = st.recursive(
@@ -74,13 +74,13 @@ def test_any_json_in_a_file_never_raises(name: str, value: object) -> None:
 @settings(max_examples=200, deadline=None)
 def test_any_json_in_a_field_never_raises(data: st.DataObject, value: object) -> None:
     """The hashes fit: what is looked at is how far a hostile value gets."""
-    document = json.loads(GOOD[bundle.DOCUMENT])
+    document = json.loads(GOOD[bag.DOCUMENT])
     holder = data.draw(st.sampled_from([document, document["plan"], document["clock"]]))
     holder[data.draw(st.sampled_from(sorted(holder)))] = value
     payload = {name: text for name, text in GOOD.items() if name.startswith("data/")}
-    payload[bundle.DOCUMENT] = json.dumps(document, sort_keys=True).encode()
-    manifest = bundle.manifest_of(payload)
-    assert judge({**GOOD, **payload, bundle.MANIFEST: manifest}).id == bundle.identifier(manifest)
+    payload[bag.DOCUMENT] = json.dumps(document, sort_keys=True).encode()
+    manifest = bag.manifest_of(payload)
+    assert judge({**GOOD, **payload, bag.MANIFEST: manifest}).id == bag.identifier(manifest)
 
 
 @given(text=st.text())
@@ -105,8 +105,8 @@ def test_any_log_never_raises(log: str, text: bytes) -> None:
 def test_any_telemetry_never_raises(text: bytes) -> None:
     files = draft(GPU).seal()
     payload = {name: data for name, data in files.items() if name.startswith("data/")}
-    payload[bundle.TELEMETRY] = bundle.compress(text)
-    failed = judge(bundle.seal(payload)).findings
+    payload[bag.TELEMETRY] = bag.compress(text)
+    failed = judge(bag.seal(payload)).findings
     assert [one.code for one in failed if one.outcome is Outcome.FAIL] == ["topology-telemetry"]
 
 
@@ -119,13 +119,13 @@ def test_any_value_in_telemetry_never_raises(place: bytes, value: object) -> Non
     made = draft(GPU)
     assert made.telemetry is not None
     files = made.seal()
-    text = bundle.inflate(files[bundle.TELEMETRY])
+    text = bag.inflate(files[bag.TELEMETRY])
     assert place in text
     name = place.partition(b":")[0]
     changed = text.replace(place, name + b":" + json.dumps(value).encode(), 1)
     payload = {name: data for name, data in files.items() if name.startswith("data/")}
-    payload[bundle.TELEMETRY] = bundle.compress(changed)
-    assert judge(bundle.seal(payload)).id is not None
+    payload[bag.TELEMETRY] = bag.compress(changed)
+    assert judge(bag.seal(payload)).id is not None
 
 
 @pytest.mark.parametrize("value", ["1e308", "-1e308", "NaN", "+Inf", "x", "", "1_0", "0x1p3"])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kit import bundle
-from kit.bundle import Beside
+from kit.bundle import bag
+from kit.bundle.bag import Beside
 from kit.check.codes import Code
 from kit.check.finding import Finding, Outcome, Verdict
 from kit.check.refusal import Refusal
@@ -52,35 +52,35 @@ def test_a_bag_of_links_only_is_a_damaged_bundle() -> None:
 
 def test_the_id_is_that_of_the_manifest_and_follows_the_payload() -> None:
     files = draft().seal()
-    assert judge(files).id == bundle.identifier(files[bundle.MANIFEST])
-    changed = {**files, bundle.RECORDS: b""}
+    assert judge(files).id == bag.identifier(files[bag.MANIFEST])
+    changed = {**files, bag.RECORDS: b""}
     assert judge(changed).id != judge(files).id
-    assert judge({**files, bundle.MANIFEST: b""}).id == judge(files).id
+    assert judge({**files, bag.MANIFEST: b""}).id == judge(files).id
 
 
 def test_a_changed_file_is_named_with_both_digests() -> None:
     files = draft().seal()
-    files[bundle.SERVER_LOG] = bundle.compress(b"another log")
+    files[bag.SERVER_LOG] = bag.compress(b"another log")
     (finding,) = _only(judge(files), "integrity-digest")
-    assert finding.subject == bundle.SERVER_LOG
-    assert finding.expected in files[bundle.MANIFEST].decode()
+    assert finding.subject == bag.SERVER_LOG
+    assert finding.expected in files[bag.MANIFEST].decode()
 
 
 def test_another_level_of_compression_is_no_fault() -> None:
     """The releases of zlib differ in what they write; all of them read it."""
     made = draft()
-    payload = bundle.payload(
+    payload = bag.payload(
         made.document, tuple(made.records), made.metrics, Beside(server_log=made.server_log)
     )
     stored = bytes.fromhex("1f8b080000000000000301") + (5).to_bytes(2, "little")
     stored += (5 ^ 0xFFFF).to_bytes(2, "little") + b"hello" + bytes.fromhex("86a6103605000000")
-    payload[bundle.SERVER_LOG] = stored
-    assert judge(bundle.seal(payload)).exit_code is ExitCode.DONE
+    payload[bag.SERVER_LOG] = stored
+    assert judge(bag.seal(payload)).exit_code is ExitCode.DONE
 
 
 def test_small_files_that_inflate_hugely_share_one_budget() -> None:
     files = draft().seal()
-    bomb = bundle.compress(bytes(15 * 2**20))
+    bomb = bag.compress(bytes(15 * 2**20))
     bombs = {f"data/metrics/measured-{number}-after.prom.gz": bomb for number in range(1, 40)}
     found = _only(judge({**files, **bombs}), "integrity-gzip")
     assert found[0].outcome is Outcome.FAIL
@@ -89,7 +89,7 @@ def test_small_files_that_inflate_hugely_share_one_budget() -> None:
 
 def test_a_missing_manifest_leaves_every_file_unlisted() -> None:
     files = draft().seal()
-    del files[bundle.MANIFEST]
+    del files[bag.MANIFEST]
     verdict = judge(files)
     assert _only(verdict, "integrity-unlisted-file")[0].outcome is Outcome.FAIL
-    assert bundle.MANIFEST in [found.subject for found in _only(verdict, "integrity-missing-file")]
+    assert bag.MANIFEST in [found.subject for found in _only(verdict, "integrity-missing-file")]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from kit.bundle import Runtime
+from kit.bundle.document import Runtime
+from kit.bundle.host_facts import BASE_LABEL
 from kit.check.finding import Outcome, Verdict
 from kit.check.verify import Known, verify
-from kit.containers import BASE_LABEL
 from kit.errors import ExitCode
 from tests.factory import BASE_IMAGE, KNOWN, TRANSPORTS, Draft, Settings, draft, judge
 

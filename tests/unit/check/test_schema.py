@@ -7,11 +7,14 @@ import tracemalloc
 import pytest
 from msgspec.structs import replace
 
-from kit import bundle, canonical
+from kit.bundle import bag
+from kit.bundle.limits import LINE_LIMIT_BYTES
+from kit.bundle.record import Record
 from kit.check import answers, schema
 from kit.check.finding import Finding, Outcome, Verdict
 from kit.check.problem import SHOWN
-from kit.record import Phase, Record
+from kit.format import canonical
+from kit.plan.schedule import Phase
 from tests.factory import ROOT, draft, judge
 
 
@@ -30,8 +33,8 @@ def test_another_version_is_told_with_the_kit_to_use(
     version: bytes, observed: str, hint: str
 ) -> None:
     files = draft().seal()
-    old = files[bundle.DOCUMENT]
-    files[bundle.DOCUMENT] = old.replace(b'"schema_version":1', b'"schema_version":' + version)
+    old = files[bag.DOCUMENT]
+    files[bag.DOCUMENT] = old.replace(b'"schema_version":1', b'"schema_version":' + version)
     verdict = judge(files)
     (finding,) = _only(verdict, "schema-version")
     assert (finding.observed, finding.hint) == (observed, hint)
@@ -41,9 +44,9 @@ def test_another_version_is_told_with_the_kit_to_use(
 
 def test_a_bad_line_is_named_by_its_number() -> None:
     files = draft().seal()
-    lines = files[bundle.RECORDS].split(b"\n")
+    lines = files[bag.RECORDS].split(b"\n")
     lines[2] = b"{"
-    files[bundle.RECORDS] = b"\n".join(lines)
+    files[bag.RECORDS] = b"\n".join(lines)
     verdict = judge(files)
     assert [found.subject for found in _only(verdict, "schema-json")] == ["data/records.jsonl:3"]
     assert _only(verdict, "arithmetic-tier")[0].outcome is Outcome.COULD_NOT_CHECK
@@ -52,13 +55,13 @@ def test_a_bad_line_is_named_by_its_number() -> None:
 
 def test_one_bad_line_does_not_stop_the_rest() -> None:
     files = draft().seal()
-    files[bundle.RECORDS] = b"{\n" * 50
+    files[bag.RECORDS] = b"{\n" * 50
     assert len(_only(judge(files), "schema-json")) == SHOWN + 1
 
 
 def test_records_are_read_although_the_document_is_not() -> None:
     files = draft().seal()
-    files[bundle.DOCUMENT] = b"{}\n"
+    files[bag.DOCUMENT] = b"{}\n"
     verdict = judge(files)
     assert verdict.status is None
     assert "required property" in _only(verdict, "schema-shape")[0].observed
@@ -68,7 +71,7 @@ def test_records_are_read_although_the_document_is_not() -> None:
 def test_a_long_hostile_value_is_cut() -> None:
     files = draft().seal()
     huge = b'"status":"' + b"x" * 10_000 + b'"'
-    files[bundle.DOCUMENT] = files[bundle.DOCUMENT].replace(b'"status":"complete"', huge)
+    files[bag.DOCUMENT] = files[bag.DOCUMENT].replace(b'"status":"complete"', huge)
     assert all(len(found.observed) <= 200 for found in judge(files).findings)
 
 
@@ -83,13 +86,13 @@ def test_importing_the_checks_does_not_import_json_schema() -> None:
 
 def test_a_record_longer_than_any_response_is_not_decoded() -> None:
     files = draft().seal()
-    files[bundle.RECORDS] += b'{"text":"' + b"x" * schema.LINE_LIMIT_BYTES + b'"}\n'
+    files[bag.RECORDS] += b'{"text":"' + b"x" * LINE_LIMIT_BYTES + b'"}\n'
     found = [one.code for one in judge(files).findings if one.outcome is Outcome.FAIL]
     assert "schema-limits" in found
 
 
 def _with_records(*records: Record) -> Verdict:
-    return judge({**draft().seal(), bundle.RECORDS: canonical.encode_lines(records)})
+    return judge({**draft().seal(), bag.RECORDS: canonical.encode_lines(records)})
 
 
 def _failed(verdict: Verdict) -> set[str]:
@@ -134,7 +137,7 @@ def test_records_are_given_up_where_there_are_too_many_chunks(
     monkeypatch.setattr(schema, "LINE_LIMIT_BYTES", 2**20)
     monkeypatch.setattr(answers, "CHUNK_LIMIT", 100_000)
     one = replace(STREAMED, chunks=((0.0, 1),) * 50_000)
-    files = {**draft().seal(), bundle.RECORDS: canonical.encode_lines([one] * 100)}
+    files = {**draft().seal(), bag.RECORDS: canonical.encode_lines([one] * 100)}
     tracemalloc.start()
     try:
         verdict = judge(files)
@@ -142,4 +145,4 @@ def test_records_are_given_up_where_there_are_too_many_chunks(
     finally:
         tracemalloc.stop()
     assert "schema-limits" in _failed(verdict)
-    assert peak_bytes < 3 * 50_000 * 130 + 2 * len(files[bundle.RECORDS])
+    assert peak_bytes < 3 * 50_000 * 130 + 2 * len(files[bag.RECORDS])

@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from kit import bundle
-from kit.bundle import Runtime
+from kit.bundle import bag
+from kit.bundle.document import Runtime
 from kit.check import schema
 from kit.check.codes import Code
 from kit.check.finding import Outcome
 from kit.check.schema import LARGE_FIELDS, Validators
-from kit.plan import CachePolicy
+from kit.plan.plan import CachePolicy
 from tests.factory import Settings, draft, schemas
 from tests.mutations import changed
 
@@ -34,17 +34,17 @@ def _documents() -> list[dict[str, Any]]:
         Settings(stop_after=2, cache=CachePolicy.COLD),
         Settings(topology="tp2-pcie", model="moe"),
     )
-    return [msgspec.json.decode(draft(kind).seal()[bundle.DOCUMENT]) for kind in kinds]
+    return [msgspec.json.decode(draft(kind).seal()[bag.DOCUMENT]) for kind in kinds]
 
 
 def _records() -> list[dict[str, Any]]:
-    lines = draft(Settings(passes=1, stop_after=5)).seal()[bundle.RECORDS].splitlines()
+    lines = draft(Settings(passes=1, stop_after=5)).seal()[bag.RECORDS].splitlines()
     return [msgspec.json.decode(line) for line in lines]
 
 
 def _refused_by_schema(value: dict[str, Any], name: str) -> bool:
-    validator = VALIDATORS.document if name == bundle.DOCUMENT else VALIDATORS.record
-    if name == bundle.RECORDS:
+    validator = VALIDATORS.document if name == bag.DOCUMENT else VALIDATORS.record
+    if name == bag.RECORDS:
         value = {key: inner for key, inner in value.items() if key not in LARGE_FIELDS}
     return next(iter(validator.iter_errors(value)), None) is not None
 
@@ -54,10 +54,10 @@ def _failed(name: str, text: bytes) -> set[str]:
     return {one.code for one in reading.findings if one.outcome is Outcome.FAIL}
 
 
-@pytest.mark.parametrize("name", [bundle.DOCUMENT, bundle.RECORDS])
+@pytest.mark.parametrize("name", [bag.DOCUMENT, bag.RECORDS])
 def test_what_the_schema_refuses_is_refused_with_its_code(name: str) -> None:
     noise = random.Random(SEED)
-    good = _documents() if name == bundle.DOCUMENT else _records()
+    good = _documents() if name == bag.DOCUMENT else _records()
     refused = 0
     for _ in range(MUTATIONS):
         value = changed(noise.choice(good), noise.randrange(2**16), noise.randrange(2**8))
@@ -68,9 +68,9 @@ def test_what_the_schema_refuses_is_refused_with_its_code(name: str) -> None:
     assert MUTATIONS // 3 < refused < MUTATIONS
 
 
-@pytest.mark.parametrize("name", [bundle.DOCUMENT, bundle.RECORDS])
+@pytest.mark.parametrize("name", [bag.DOCUMENT, bag.RECORDS])
 def test_good_ones_are_read_without_the_schema(name: str) -> None:
-    good = _documents() if name == bundle.DOCUMENT else _records()
+    good = _documents() if name == bag.DOCUMENT else _records()
     fresh = Validators({})  # would raise KeyError if it were asked
     for value in good:
         text = msgspec.json.encode(value, order="sorted") + b"\n"
@@ -81,6 +81,6 @@ def test_good_ones_are_read_without_the_schema(name: str) -> None:
 def test_null_for_absent_is_told_as_the_schema_tells_it() -> None:
     """It decodes, and is spelled otherwise: so the schema is asked, and says which field."""
     record = {**_records()[0], "error": None}
-    reading = schema.read({bundle.RECORDS: msgspec.json.encode(record) + b"\n"}, VALIDATORS)
+    reading = schema.read({bag.RECORDS: msgspec.json.encode(record) + b"\n"}, VALIDATORS)
     told = [one.observed for one in reading.findings if one.outcome is Outcome.FAIL]
     assert any("$.error" in observed for observed in told)

@@ -9,14 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from kit import canonical
-from kit.audit.finding import AuditDocument
-from kit.bundle import Document, Status
-from kit.check.finding import Finding, Outcome, Tier, Verdict, VerdictDocument, as_document
+from kit.bundle.document import Document, Status
+from kit.bundle.record import ErrorCode, FinishReason, Record
+from kit.bundle.telemetry import End, Header, Sample
+from kit.check.finding import Finding, Outcome, Tier, Verdict
 from kit.check.schema import LARGE_FIELDS
-from kit.record import ErrorCode, FinishReason, Phase, Record
-from kit.reference import Reference
-from kit.telemetry import End, Header, Sample
+from kit.claims.audit.finding import AuditDocument
+from kit.claims.reference import Reference
+from kit.claims.verdict import VerdictDocument, as_document
+from kit.format import canonical
+from kit.plan.schedule import Phase
 from tests.factory import Settings, draft, judge, schemas
 
 SCHEMAS = schemas()

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from kit.bundle import Runtime
+from kit.bundle.document import Runtime
 from kit.cli import failure
-from kit.edge import disk, process, untrusted
+from kit.edge.engine import process
+from kit.edge.files import disk, safe_read
 from kit.errors import KitError
-from kit.spec import HealthCheck, Service
+from kit.plan.spec import HealthCheck, Service
 from tests.factory import ROOT, Settings, change_record, draft
 
 KIT = (sys.executable, "-c", "from kit.cli import main; main()")
@@ -223,7 +224,7 @@ def test_an_interrupted_run_keeps_what_was_recorded(number: signal.Signals, tmp_
 
 
 def test_verify_good_changed_and_not_a_bundle(good_bundle: Path, tmp_path: Path) -> None:
-    changed = disk.write_folder(tmp_path / "changed", untrusted.read_folder(good_bundle).files)
+    changed = disk.write_folder(tmp_path / "changed", safe_read.read_folder(good_bundle).files)
     log = changed / "data" / "records.jsonl"
     log.write_bytes(log.read_bytes().replace(b"1", b"2", 1))
     (tmp_path / "empty").mkdir()
@@ -241,7 +242,7 @@ def test_verify_good_changed_and_not_a_bundle(good_bundle: Path, tmp_path: Path)
 
 def test_a_folder_of_bundles_stands_for_all_of_them(good_bundle: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        disk.write_folder(tmp_path / name, untrusted.read_folder(good_bundle).files)
+        disk.write_folder(tmp_path / name, safe_read.read_folder(good_bundle).files)
     (tmp_path / "notes.txt").write_text("not a bundle")
 
     done = kit("verify", str(tmp_path))
@@ -426,7 +427,7 @@ def _stand_in(folder: Path, *arguments: str) -> Iterator[str]:
 
 
 def test_an_archive_is_of_one_bundle_and_outside_of_it(good_bundle: Path, tmp_path: Path) -> None:
-    disk.write_folder(tmp_path / "several" / "one", untrusted.read_folder(good_bundle).files)
+    disk.write_folder(tmp_path / "several" / "one", safe_read.read_folder(good_bundle).files)
     many = kit("pack", str(tmp_path / "several"), "-o", str(tmp_path / "x.tar.zst"))
     assert many.returncode == 2
     assert f"next: kit pack {tmp_path / 'several' / 'one'} -o" in many.stderr

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from kit.bundle import Runtime
+from kit.bundle.document import Runtime
 from kit.cli.results import results
-from kit.edge import checkout, disk
+from kit.edge.files import checkout, disk
 from tests.factory import Settings, draft
 
 RENDERED = ("README.md", "index.html", "verdict.json")

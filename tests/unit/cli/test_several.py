@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from kit import bundle
-from kit.cli.judging import judge, verdicts
-from kit.edge import disk
+from kit.bundle import bag
+from kit.bundle.document import Runtime
+from kit.edge.files import disk
+from kit.edge.verify_paths import judge, verdicts
 from kit.errors import ExitCode
 from tests.factory import Draft, Settings, draft
 
@@ -28,11 +29,11 @@ def answers(folder: Path) -> list[tuple[str, ExitCode]]:
 
 
 def endpoint(seed: int) -> Draft:
-    return draft(Settings(runtime=bundle.Runtime.ENDPOINT, seed=seed))
+    return draft(Settings(runtime=Runtime.ENDPOINT, seed=seed))
 
 
 def without_bagit(path: Path) -> None:
-    (path / bundle.BAGIT).unlink()
+    (path / bag.BAGIT).unlink()
 
 
 def without_data(path: Path) -> None:

@@ -10,9 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from kit.edge import process
-from kit.plan import CachePolicy, Cell, Connection, Dialect, Engine, Plan, ProtocolName, Sampling
-from kit.spec import Device, HealthCheck, Prompt, Service, Transport
+from kit.edge.engine import process
+from kit.plan.plan import (
+    CachePolicy,
+    Cell,
+    Connection,
+    Dialect,
+    Engine,
+    Plan,
+    ProtocolName,
+    Sampling,
+)
+from kit.plan.spec import Device, HealthCheck, Prompt, Service, Transport
 
 STAND_IN = Path(__file__).parents[2] / "stand_in_engine.py"
 MAX_TOKENS = 12
@@ -135,7 +144,7 @@ def as_nobody(code: str, path: Path) -> str:
     """Run code as a user who owns nothing; from root, no file is withheld."""
     leave = "os.setgroups([]); os.setgid(65534); os.setuid(65534)"
     lines = (
-        "import os, sys; from pathlib import Path; from kit.edge import disk, untrusted",
+        "import os, sys; from pathlib import Path; from kit.edge.files import disk, safe_read",
         "from kit.errors import BundleError, MachineError",
         leave if os.geteuid() == 0 else "",
         "path = Path(sys.argv[1])",

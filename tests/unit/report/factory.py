@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from kit.bundle import Bundle, Clock, Document, EngineIdentity, Failure, Host, Runtime, Status
-from kit.canonical import digest
-from kit.plan import (
+from kit.bundle.bag import Bundle
+from kit.bundle.document import Clock, Document, EngineIdentity, Failure, Host, Runtime, Status
+from kit.bundle.record import FinishReason, Record
+from kit.format.canonical import digest
+from kit.plan.plan import (
     CachePolicy,
     Cell,
     Connection,
@@ -20,9 +22,8 @@ from kit.plan import (
     ProtocolName,
     Sampling,
 )
-from kit.record import FinishReason, Phase, Record
-from kit.schedule import passes
-from kit.spec import Device, Prompt, Transport
+from kit.plan.schedule import Phase, passes
+from kit.plan.spec import Device, Prompt, Transport
 
 PROMPTS = ("impl", "debug", "test", "refactor", "design")
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.bundle import Bundle
+from kit.bundle.bag import Bundle
 from kit.check.finding import Finding, Outcome, Tier, Verdict
+from kit.figures.summary import LONGEST_S, MOST_TOKENS, SHORTEST_S, summarise
 from kit.report import page, pages, pictures
-from kit.report.summary import LONGEST_S, MOST_TOKENS, SHORTEST_S, summarise
 from tests.unit.report.factory import DENSE, MOE, make
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.bundle import Bundle
+from kit.bundle.bag import Bundle
+from kit.figures.intervals import RESTART_FLOOR
+from kit.figures.summary import Summary, summarise
 from kit.report import document, frames, markdown, prose, terminal
-from kit.report.summary import Summary, summarise
-from kit.stats import RESTART_FLOOR
 from tests.unit.report.factory import DENSE, MOE, Shape, make
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -192,7 +192,7 @@ def test_csv_has_a_row_a_figure_unrounded() -> None:
 
 def test_a_summary_needs_neither_pandas_nor_matplotlib() -> None:
     program = (
-        "import sys, kit.report.summary, kit.report.terminal, kit.report.markdown, "
+        "import sys, kit.figures.summary, kit.report.terminal, kit.report.markdown, "
         "kit.report.document; sys.exit(bool({'pandas', 'matplotlib'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)

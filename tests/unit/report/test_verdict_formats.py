@@ -8,12 +8,11 @@ from html.parser import HTMLParser
 import pytest
 from msgspec.structs import replace
 
-from kit import reference
-from kit.bundle import Status
-from kit.check.claims import witness
-from kit.check.claims.judge import judge as judge_claims
-from kit.check.finding import Finding, Outcome, Tier, Verdict, VerdictDocument, as_document
-from kit.check.judgement import ClaimOutcome
+from kit.bundle.document import Status
+from kit.check.finding import Finding, Outcome, Tier, Verdict
+from kit.claims import eligible, reference
+from kit.claims.judge import judge as judge_claims
+from kit.claims.verdict import ClaimOutcome, VerdictDocument, as_document
 from kit.report import statement, verdict_markdown, verdict_page
 from tests.factory import Settings, draft, judge
 from tests.six_cells import references, six
@@ -27,7 +26,7 @@ def with_claims() -> VerdictDocument:
     heard, shipped = six(), references()
     part = shipped["article-part-1"]
     noise = reference.noise_of(shipped.values(), part.author)
-    verdicts = [one.verdict if isinstance(one, witness.Witness) else one for one in heard]
+    verdicts = [one.verdict if isinstance(one, eligible.Witness) else one for one in heard]
     return as_document(verdicts, judge_claims(part, noise, {}, heard))
 
 

@@ -11,7 +11,7 @@ import pytest
 from safetensors import safe_open
 
 from kit.errors import SpecError
-from kit.models import Twin, parse_models
+from kit.plan.models import Twin, parse_models
 from kit.twins.checkpoint import small_files, weight_chunks
 from kit.twins.vocabulary import SpecialToken
 from kit.twins.weights import layout

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
-from kit.twins.train_tokenizer import standard_library, train
+from kit.tools.train_tokenizer import standard_library, train
 from kit.twins.vocabulary import TEXT_TOKENS, SpecialToken
 
 TWINS = Path(__file__).parents[3] / "kit" / "twins"

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from kit import exposition
-from kit.bundle import Runtime
+from kit.bundle.document import Runtime
 from kit.check.arithmetic import server_times
 from kit.check.finding import Outcome
-from kit.plan import Dialect, ProtocolName
+from kit.parse import vllm_metrics
+from kit.plan.plan import Dialect, ProtocolName
 from tests.factory import Draft, Settings, change_record, draft, judge, utc
 
 ENDPOINT = Settings(runtime=Runtime.ENDPOINT)
@@ -105,11 +105,11 @@ def test_as_many_requests_of_others_are_not_taken_for_ours() -> None:
     for name in ("measured-2-after", *(key for key in made.metrics if key > "measured-3")):
         text = made.metrics[name]
         for sample, by in (
-            (exposition.GENERATION_TOKENS, -3),
-            (exposition.PROMPT_TOKENS, -40),
-            (exposition.E2E_LATENCY_SUM, 4.0),
+            (vllm_metrics.GENERATION_TOKENS, -3),
+            (vllm_metrics.PROMPT_TOKENS, -40),
+            (vllm_metrics.E2E_LATENCY_SUM, 4.0),
         ):
-            told = exposition.totals(text, [sample])[sample]
+            told = vllm_metrics.totals(text, [sample])[sample]
             text = text.replace(f"{told}\n".encode(), f"{told + by}\n".encode(), 1)
         made.metrics[name] = text
     found = judge(made.seal()).findings

@@ -3,10 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
-from kit import exposition
-from kit.bundle import Runtime
+from kit.bundle.document import Runtime
 from kit.check.finding import Outcome
-from kit.record import Phase
+from kit.parse import vllm_metrics
+from kit.plan.schedule import Phase
 from tests import six_cells
 from tests.factory import Draft, Settings, change_record, draft, judge, utc
 from tests.six_cells import Shape
@@ -59,7 +59,7 @@ def test_a_clock_that_is_set_in_mid_run_accuses_nobody(step_s: float) -> None:
     _set_clock(made, step_s)
     for name, text in made.metrics.items():
         if name not in ("warmup-0-before", "warmup-0-after", "measured-1-before"):
-            made.metrics[name] = _moved(text, exposition.E2E_LATENCY_SUM, step_s)
+            made.metrics[name] = _moved(text, vllm_metrics.E2E_LATENCY_SUM, step_s)
     assert _outcome(made) in (PASS, WARN)
     assert FAIL not in {one.outcome for one in judge(made.seal()).findings}
 
@@ -78,7 +78,7 @@ def test_the_clock_of_a_server_elsewhere_may_be_set_once(
         for name, text in made.metrics.items():
             is_later |= name == f"{moved}-after"
             if is_later:
-                made.metrics[name] = _moved(text, exposition.E2E_LATENCY_SUM, 900.0)
+                made.metrics[name] = _moved(text, vllm_metrics.E2E_LATENCY_SUM, 900.0)
     assert _outcome(made) is expected
 
 
@@ -86,7 +86,7 @@ def test_a_clock_set_elsewhere_needs_a_witness() -> None:
     made = draft(ENDPOINT)
     for name, text in made.metrics.items():
         if name != "warmup-0-before":
-            made.metrics[name] = _moved(text, exposition.E2E_LATENCY_SUM, 900.0)
+            made.metrics[name] = _moved(text, vllm_metrics.E2E_LATENCY_SUM, 900.0)
     assert _outcome(made) is WARN
     for name, text in made.metrics.items():
         made.metrics[name] = text.replace(b"http_request", b"other_request")
@@ -101,11 +101,11 @@ def test_what_the_utc_clock_was_set_by_excuses_that_much_once(is_asked_by_others
     later_s = 0.0
     for name, text in made.metrics.items():
         later_s += name.endswith("-after")
-        made.metrics[name] = _moved(text, exposition.E2E_LATENCY_SUM, later_s)
+        made.metrics[name] = _moved(text, vllm_metrics.E2E_LATENCY_SUM, later_s)
     if is_asked_by_others:
         for name, text in made.metrics.items():
             if name != "warmup-0-before":
-                made.metrics[name] = _moved(text, exposition.HTTP_COUNT, 2)
+                made.metrics[name] = _moved(text, vllm_metrics.HTTP_COUNT, 2)
     found = [one for one in judge(made.seal()).findings if one.code == "arithmetic-time-witness"]
     assert ("bundle", FAIL) in {(one.subject, one.outcome) for one in found}
     assert any(one.outcome is WARN for one in found) or not is_asked_by_others
@@ -114,11 +114,11 @@ def test_what_the_utc_clock_was_set_by_excuses_that_much_once(is_asked_by_others
 def test_a_request_may_be_counted_late_by_the_web_server() -> None:
     made = draft()
     earlier = made.metrics["measured-1-before"]
-    counted = _value(earlier, exposition.HTTP_COUNT) + len(made.document.plan.prompts) - 1
+    counted = _value(earlier, vllm_metrics.HTTP_COUNT) + len(made.document.plan.prompts) - 1
     after = made.metrics["measured-1-after"]
-    missing = counted - _value(after, exposition.HTTP_COUNT)
-    after = _moved(after, exposition.HTTP_COUNT, missing)
-    for name in (exposition.HTTP_SUM, exposition.HTTP_BY_HANDLER_SUM):
+    missing = counted - _value(after, vllm_metrics.HTTP_COUNT)
+    after = _moved(after, vllm_metrics.HTTP_COUNT, missing)
+    for name in (vllm_metrics.HTTP_SUM, vllm_metrics.HTTP_BY_HANDLER_SUM):
         after = _moved(after, name, -0.01)
     made.metrics["measured-1-after"] = after
     assert _outcome(made) is PASS
@@ -139,12 +139,12 @@ def test_a_front_end_held_up_at_a_first_token_makes_nobody_wait_longer() -> None
     made = draft()
     for name, text in made.metrics.items():
         if name != "warmup-0-before":
-            made.metrics[name] = _moved(text, exposition.FIRST_TOKEN_SUM, 0.05)
+            made.metrics[name] = _moved(text, vllm_metrics.FIRST_TOKEN_SUM, 0.05)
     assert _outcome(made) is PASS
 
 
 def _value(text: bytes, sample: str) -> float:
-    return exposition.totals(text, [sample])[sample]
+    return vllm_metrics.totals(text, [sample])[sample]
 
 
 def _moved(text: bytes, sample: str, by: float) -> bytes:

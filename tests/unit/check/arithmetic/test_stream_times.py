@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+from kit.bundle.record import Chunk
 from kit.check.finding import Outcome
-from kit.record import Chunk, Phase
+from kit.plan.schedule import Phase
 from tests import six_cells
 from tests.factory import Draft, Settings, change_record, draft, outcomes_of
 from tests.six_cells import Shape

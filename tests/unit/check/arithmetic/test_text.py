@@ -5,16 +5,16 @@ import dataclasses
 import pytest
 from msgspec.structs import replace
 
-from kit import detokenizer
-from kit.bundle import Runtime
+from kit.bundle.document import Runtime
+from kit.bundle.record import FinishReason
 from kit.check.arithmetic import text
 from kit.check.evidence import Shipped
 from kit.check.finding import Finding, Outcome
 from kit.check.verify import verify
-from kit.edge import checkout
-from kit.models import HubModel, Model
-from kit.plan import Dialect
-from kit.record import FinishReason
+from kit.edge.files import checkout
+from kit.parse import detokenizer
+from kit.plan.models import HubModel, Model
+from kit.plan.plan import Dialect
 from tests.factory import (
     END_OF_TEXT,
     END_OF_TURN,

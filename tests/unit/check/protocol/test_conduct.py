@@ -7,10 +7,11 @@ import re
 
 import pytest
 
-from kit import bundle, exposition
-from kit.bundle import Runtime
+from kit.bundle import bag
+from kit.bundle.document import Runtime
 from kit.check.finding import Outcome
 from kit.errors import ExitCode
+from kit.parse import vllm_metrics
 from tests.cases.engines import whole_prompts_from_the_cache
 from tests.factory import ROOT, Draft, Settings, change_record, draft, judge, outcomes_of
 
@@ -80,14 +81,14 @@ def test_what_was_counted_before_is_not_known_without_counters() -> None:
 def test_a_real_engine_counts_from_0() -> None:
     """As measured: its start-up goes through no counter of requests."""
     told = [
-        exposition.totals(bundle.inflate(path.read_bytes()), exposition.WITNESSES)
+        vllm_metrics.totals(bag.inflate(path.read_bytes()), vllm_metrics.WITNESSES)
         for path in (ROOT / "results" / "community").glob("*/data/metrics/warmup-0-before.prom.gz")
     ]
     assert told
-    at_once = {*exposition.WITNESSES} - {exposition.HTTP_BY_HANDLER_SUM}
+    at_once = {*vllm_metrics.WITNESSES} - {vllm_metrics.HTTP_BY_HANDLER_SUM}
     assert all(set(one) == at_once for one in told)
     counted = {name: value for one in told for name, value in one.items()}
-    assert counted.pop(exposition.STARTED) > 1.7e9
+    assert counted.pop(vllm_metrics.STARTED) > 1.7e9
     assert set(counted.values()) == {0.0}
 
 

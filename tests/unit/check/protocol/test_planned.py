@@ -3,15 +3,15 @@
 import pytest
 from msgspec.structs import replace
 
-from kit import plan
-from kit.bundle import ModelFile, Runtime
+from kit.bundle.document import ModelFile, Runtime
+from kit.bundle.record import FinishReason
 from kit.check.evidence import Shipped
 from kit.check.finding import Finding, Outcome
 from kit.check.verify import Known, verify
 from kit.errors import ExitCode
-from kit.models import HubFile, HubModel
-from kit.plan import CachePolicy, Choices, Dialect
-from kit.record import FinishReason
+from kit.plan import plan
+from kit.plan.models import HubFile, HubModel
+from kit.plan.plan import CachePolicy, Choices, Dialect
 from tests.factory import (
     ENGINE,
     KNOWN,

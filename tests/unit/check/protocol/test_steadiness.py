@@ -3,11 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
-from kit.bundle import Host, Load, Runtime
+from kit.bundle.document import Host, Load, Runtime
 from kit.check.finding import Outcome
 from kit.errors import ExitCode
-from kit.plan import Dialect
-from kit.record import Phase
+from kit.plan.plan import Dialect
+from kit.plan.schedule import Phase
 from tests.factory import Draft, Settings, draft, judge, utc
 
 OPENAI = Settings(runtime=Runtime.ENDPOINT, dialect=Dialect.OPENAI, has_metrics=False, passes=5)

@@ -3,9 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from kit.bundle import Runtime
+from kit.bundle.document import Runtime
+from kit.bundle.host_facts import BASE_LABEL, Container
 from kit.check.finding import Outcome
-from kit.containers import BASE_LABEL, Container
 from tests.factory import BASE_IMAGE, Draft, Settings, draft, outcomes_of
 
 PASS, FAIL, UNCHECKED, WARN = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK, Outcome.WARN

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 from msgspec.structs import replace
 
-from kit.bundle import Runtime, Status
+from kit.bundle.document import Runtime, Status
+from kit.bundle.telemetry import ClockReason, GpuProcesses, Sample
 from kit.check.evidence import Observed, gather, observe, of_log
 from kit.check.finding import Outcome
 from kit.check.topology import gpus
 from kit.errors import ExitCode
-from kit.record import Phase
-from kit.telemetry import ClockReason, GpuProcesses, Sample
+from kit.plan.schedule import Phase
 from tests.cases.cards import each_card, each_sample
 from tests.cases.topologies import no_nvlink_link_up, retold
 from tests.factory import GPUS, Draft, Settings, draft, judge, outcomes_of

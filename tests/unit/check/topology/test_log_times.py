@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from kit import bundle, serverlog
+from kit.bundle import bag
 from kit.check.finding import Finding, Outcome
-from kit.record import Phase
+from kit.parse import vllm_log
+from kit.plan.schedule import Phase
 from tests import six_cells
 from tests.cases.physics import faster
 from tests.factory import ROOT, START, Draft, Settings, change_record, draft, judge, utc
@@ -180,4 +181,4 @@ def test_a_response_may_be_logged_while_it_is_streamed() -> None:
 def test_real_logs_are_of_their_runs() -> None:
     """That a real bundle passes is seen elsewhere; here, that it has something to pass with."""
     for log in (ROOT / "results" / "community").glob("*/data/server.log.gz"):
-        assert len(serverlog.read(bundle.inflate(log.read_bytes())).throughput) > 2
+        assert len(vllm_log.read(bag.inflate(log.read_bytes())).throughput) > 2

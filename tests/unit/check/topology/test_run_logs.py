@@ -6,8 +6,8 @@ import re
 import pytest
 from msgspec.structs import replace
 
-from kit import exposition
 from kit.check.finding import Outcome
+from kit.parse import vllm_metrics
 from tests.factory import TRANSPORTS, Draft, Settings, draft, judge, outcomes_of, utc
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
@@ -141,7 +141,7 @@ def test_what_was_being_streamed_when_a_run_was_cut_is_in_no_record() -> None:
 
 @pytest.mark.parametrize(
     "sample",
-    [exposition.E2E_LATENCY_COUNT, exposition.PROMPT_TOKENS, exposition.GENERATION_TOKENS],
+    [vllm_metrics.E2E_LATENCY_COUNT, vllm_metrics.PROMPT_TOKENS, vllm_metrics.GENERATION_TOKENS],
 )
 def test_what_the_engine_had_counted_before_may_be_in_the_log(sample: str) -> None:
     """Of a request that was given up tokens are counted, and it is in the log."""

@@ -6,9 +6,9 @@ The ways to tamper with it are in `tests/cases/cards.py` and `topologies.py`.
 import pytest
 from msgspec.structs import replace
 
-from kit.bundle import Runtime
+from kit.bundle.document import Runtime
+from kit.bundle.telemetry import Reading
 from kit.check.finding import Outcome
-from kit.telemetry import Reading
 from tests.cases.cards import each_card, each_sample, told, with_cards
 from tests.cases.physics import faster
 from tests.cases.topologies import retold

@@ -1,0 +1,257 @@
+"""What the GPUs tell of themselves: facts once, then samples over the run, as JSON Lines.
+
+A header with the facts, one line a sample, and a last line that says that sampling was ended
+properly; canonical JSON, so that a line has one spelling. Times are in seconds on one monotonic
+clock: a sampler writes the kernel's, and `from_start` moves them to the run's start before sealing.
+Nothing here names a card: neither serial numbers nor UUIDs. What a card or its driver does not tell
+is absent.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from enum import Enum
+from itertools import pairwise
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
+
+from kit.format import canonical
+from kit.format.canonical import NotCanonical
+
+SCHEMA_VERSION = 1
+"""Format history. 1: first version."""
+
+LIMIT_BYTES = 32 * 2**20
+LINE_LIMIT = 100_000
+"""A sample a second for a day."""
+
+READING_LIMIT = 200_000
+"""Two GPUs for as long. One takes ten times the memory of its shortest text."""
+
+_LEAST_BYTES = len('{"index":0},')
+
+GPU_LIMIT = 64
+
+Text = Annotated[str, msgspec.Meta(max_length=100)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Utc = Annotated[str, msgspec.Meta(pattern=r"^[0-9TZ:.-]+$", max_length=40)]
+
+
+class ClockReason(Enum):
+    """Why a clock is not higher (NVML: `nvmlClocksEventReason...`).
+
+    `sw-power-cap` is normal on a card at its power limit. `hw-slowdown` is any hardware slowdown,
+    the two after it say which.
+    """
+
+    GPU_IDLE = "gpu-idle"
+    APPLICATIONS_CLOCKS = "applications-clocks"
+    SW_POWER_CAP = "sw-power-cap"
+    HW_SLOWDOWN = "hw-slowdown"
+    HW_THERMAL_SLOWDOWN = "hw-thermal-slowdown"
+    HW_POWER_BRAKE_SLOWDOWN = "hw-power-brake-slowdown"
+    SYNC_BOOST = "sync-boost"
+    SW_THERMAL_SLOWDOWN = "sw-thermal-slowdown"
+    DISPLAY_CLOCKS = "display-clocks"
+    OTHER = "other"
+
+
+class Source(Enum):
+    """Who was asked: the driver's library, or its command where the library cannot be loaded."""
+
+    NVML = "nvml"
+    NVIDIA_SMI = "nvidia-smi"
+
+
+class _Part(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    gc=False,
+):
+    """A piece of the telemetry."""
+
+
+class GpuFacts(_Part, frozen=True, kw_only=True):
+    """One GPU as its driver describes it; `index` is the driver's own.
+
+    `nvlink_link_gb_s` is the bandwidth of one NVLink link in GB/s, each way. `pcie_width_max` is in
+    lanes; both maxima are those of this card in this slot.
+    """
+
+    index: Count
+    name: Text
+    pci_bus_id: Text | None = None
+    numa_node: Count | None = None
+    memory_bytes: Count | None = None
+    compute_capability: Text | None = None
+    power_limit_w: float | None = None
+    power_default_limit_w: float | None = None
+    sm_clock_max_mhz: Count | None = None
+    memory_clock_max_mhz: Count | None = None
+    pcie_generation_max: Count | None = None
+    pcie_width_max: Count | None = None
+    nvlink_links_active: Count | None = None
+    nvlink_link_gb_s: float | None = None
+    persistence_mode: bool | None = None
+
+
+class Inventory(_Part, frozen=True, kw_only=True):
+    """The GPUs that can be seen, and the driver. `cuda_driver_version` is the newest it serves."""
+
+    source: Source
+    driver_version: Text | None = None
+    cuda_driver_version: Text | None = None
+    gpus: Annotated[tuple[GpuFacts, ...], msgspec.Meta(max_length=GPU_LIMIT)]
+
+
+class Reading(_Part, frozen=True, kw_only=True):
+    """One GPU at one moment. `utilization_percent` is of time with a kernel running.
+
+    The NVLink counters are bytes of data over all links since the driver was loaded.
+    """
+
+    index: Count
+    sm_clock_mhz: Count | None = None
+    memory_clock_mhz: Count | None = None
+    power_w: float | None = None
+    temperature_c: Count | None = None
+    utilization_percent: Count | None = None
+    memory_used_bytes: Count | None = None
+    clock_reasons: Annotated[tuple[ClockReason, ...], msgspec.Meta(max_length=16)] | None = None
+    pcie_generation: Count | None = None
+    pcie_width: Count | None = None
+    nvlink_received_bytes: Count | None = None
+    nvlink_sent_bytes: Count | None = None
+
+
+class Header(_Part, frozen=True, kw_only=True, tag_field="kind", tag="facts"):
+    """The first line. `t_s` and `utc` are one moment on both clocks."""
+
+    schema_version: int
+    t_s: float
+    utc: Utc
+    interval_s: float
+    inventory: Inventory
+
+
+class Sample(_Part, frozen=True, kw_only=True, tag_field="kind", tag="sample"):
+    """All GPUs at `t_s`."""
+
+    t_s: float
+    gpus: Annotated[tuple[Reading, ...], msgspec.Meta(max_length=GPU_LIMIT)]
+
+
+class End(_Part, frozen=True, kw_only=True, tag_field="kind", tag="end"):
+    """The last line of a sampler that was told to stop. `t_s` and `utc` are one moment."""
+
+    t_s: float
+    utc: Utc
+
+
+Line: TypeAlias = Header | Sample | End
+_LINE: Any = Line  # a union is a kind to msgspec, but not a class to the type checker
+
+
+class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole file; `end` is absent where the sampler was not ended properly."""
+
+    header: Header
+    samples: tuple[Sample, ...]
+    end: End | None
+
+
+class GpuProcesses(_Part, frozen=True, kw_only=True):
+    """How many processes of others are on one GPU, and the memory that they hold; who, never.
+
+    A process that computes and draws counts as one that computes. Memory is absent where the
+    driver does not tell it, as in a container.
+    """
+
+    index: Count
+    compute_count: Count
+    compute_memory_bytes: Count | None = None
+    graphics_count: Count | None = None
+    graphics_memory_bytes: Count | None = None
+
+
+def read(data: bytes) -> Telemetry:
+    """Read a file of telemetry; raise `NotCanonical` with what is wrong, naming the line."""
+    if len(data) > LIMIT_BYTES or canonical.line_count(data) > LINE_LIMIT:
+        raise NotCanonical(f"more than {LIMIT_BYTES} bytes or {LINE_LIMIT} lines")
+    if len(data) > READING_LIMIT * _LEAST_BYTES and data.count(b'"index":') > READING_LIMIT:
+        raise NotCanonical(f"more than {READING_LIMIT} readings")
+    lines: tuple[Line, ...] = canonical.decode_lines(data, _LINE)
+    header, last = lines[:1], lines[-1:]
+    if (
+        not header
+        or not isinstance(header[0], Header)
+        or header[0].schema_version != SCHEMA_VERSION
+    ):
+        raise NotCanonical(f"the first line is not a header of version {SCHEMA_VERSION}")
+    end = last[0] if isinstance(last[0], End) else None
+    between = lines[1:] if end is None else lines[1:-1]
+    samples = tuple(line for line in between if isinstance(line, Sample))
+    if len(samples) < len(between):
+        raise NotCanonical("a header or an end between the samples")
+    for number, (earlier, later) in enumerate(pairwise(lines), start=2):
+        if later.t_s < earlier.t_s:
+            raise NotCanonical(f"line {number}: time goes back to {later.t_s} s")
+    return Telemetry(header=header[0], samples=samples, end=end)
+
+
+def gpu_names(data: bytes) -> tuple[str, ...]:
+    """Return the names of the GPUs in a file of telemetry; `NotCanonical` where it has no header.
+
+    The samples are not looked at.
+    """
+    header = canonical.decode(data[: data.find(b"\n") + 1], Header)
+    return tuple(gpu.name for gpu in header.inventory.gpus)
+
+
+def write(telemetry: Telemetry) -> bytes:
+    """Return the file that `read` reads."""
+    last = () if telemetry.end is None else (telemetry.end,)
+    return canonical.encode_lines((telemetry.header, *telemetry.samples, *last))
+
+
+def from_start(data: bytes, origin_s: float) -> bytes:
+    """Return a sampler's file with its times from a run's start, `origin_s` on the same clock.
+
+    What was sampled before the start has times below 0. A last line that was cut off, by the end of
+    a sampler that was killed, is left out. Raises `NotCanonical` for anything else that is wrong.
+    """
+    whole = data[: data.rfind(b"\n") + 1]
+    told = read(whole)
+    return write(
+        Telemetry(
+            header=replace(told.header, t_s=_since(origin_s, told.header.t_s)),
+            samples=tuple(replace(one, t_s=_since(origin_s, one.t_s)) for one in told.samples),
+            end=told.end and replace(told.end, t_s=_since(origin_s, told.end.t_s)),
+        )
+    )
+
+
+def has_ended(tail: bytes) -> bool:
+    """Tell from the end of a sampler's file, a line or more, whether its last line is there."""
+    last = tail.removesuffix(b"\n").rpartition(b"\n")[2]
+    try:
+        return tail.endswith(b"\n") and canonical.decode(last + b"\n", End) is not None
+    except NotCanonical:
+        return False
+
+
+def _since(origin_s: float, t_s: float) -> float:
+    return round(t_s - origin_s, 6)
+
+
+def by_gpu(samples: Sequence[Sample]) -> defaultdict[int, list[Reading]]:
+    """Return what each GPU told, by its index."""
+    found: defaultdict[int, list[Reading]] = defaultdict(list)
+    for sample in samples:
+        for one in sample.gpus:
+            found[one.index].append(one)
+    return found

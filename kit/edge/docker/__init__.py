@@ -1,0 +1,1 @@
+"""Containers: the Docker engine, Compose, and the client within."""

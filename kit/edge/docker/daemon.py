@@ -1,0 +1,290 @@
+"""What the Docker engine tells: versions, and the containers of a project as they were created.
+
+The only module that imports docker.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from docker.errors import DockerException
+from docker.models.containers import Container as DockerContainer
+from docker.utils import parse_host
+from urllib3.exceptions import HTTPError
+
+import docker
+from kit.bundle.document import ModelFile
+from kit.bundle.host_facts import Container, DeviceRequest, HostFacts
+from kit.bundle.telemetry import GpuProcesses
+from kit.edge.files import disk
+from kit.edge.host import probes, sampler
+from kit.errors import MachineError, RunError
+from kit.run.readiness import DockerFacts
+
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+_KEPT_LABELS = ("org.opencontainers.image.", "llm-serving-kit.")
+_UNIX = "http+unix://"
+_NO_DRIVER = "could not select device driver"
+
+# Run inside an image by its own Python: prints digest, size and name of every file of a model.
+_LIST_FILES = """
+import hashlib, pathlib, sys
+for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    print(digest, path.stat().st_size, path.name)
+"""
+
+
+def require_compose() -> None:
+    """Raise `MachineError` unless a Docker engine answers and `docker compose` is there."""
+    if shutil.which("docker") is None:
+        raise _lacking("docker", "RUNTIME=docker needs a Docker engine")
+    try:
+        _client().ping()
+    except DockerException as error:
+        raise _lacking(
+            "a Docker engine that answers", "it does not run, or is not yours to use"
+        ) from error
+    if _compose_version() is None:
+        raise _lacking("docker compose", "the kit starts containers with it")
+
+
+def facts(tag: str) -> DockerFacts:
+    """Return what can be told of the engine; `MachineError` where none answers.
+
+    `tag` is the end of the names of the images that count.
+    """
+    if shutil.which("docker") is None:
+        raise _lacking("docker", "no docker command")
+    try:
+        client = _client()
+        info = client.info()
+        names = [name for image in client.images.list() for name in image.tags]
+    except DockerException as error:
+        why = "no engine answers, or it is not yours to use"
+        raise _lacking("a Docker engine that answers", why) from error
+    root = Path(info.get("DockerRootDir", "/"))
+    return DockerFacts(
+        version=str(info.get("ServerVersion")),
+        compose_version=_compose_version(),
+        has_nvidia_runtime=bool(
+            "nvidia" in info.get("Runtimes", {}) or shutil.which("nvidia-container-runtime-hook")
+        ),
+        free_bytes=shutil.disk_usage(root).free if root.exists() else None,
+        images=tuple(sorted(name for name in names if name.endswith(tag))),
+    )
+
+
+def host_facts(project: str, model: str, state: Path) -> HostFacts:
+    """Describe the created containers of a project, and the model's files in the engine's image."""
+    with _asked():
+        client = _client()
+        created = client.containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
+        containers = tuple(sorted(map(_container, created), key=lambda one: one.service))
+        (engine,) = (one for one in containers if one.service == model)
+        return HostFacts(
+            host_id=probes.host_id(state),
+            docker_version=str(client.version()["Version"]),
+            compose_version=_compose_version() or "unknown",
+            containers=containers,
+            model_files=_model_files(engine.image_id, model, state / "images"),
+            gpu_processes=_gpu_processes(),
+            topology_matrix=_topology_matrix(),
+        )
+
+
+def containers_of(project: str) -> list[str]:
+    """Return the names of a project's containers, running or not."""
+    label = f"{PROJECT_LABEL}={project}"
+    with _asked():
+        found = _client().containers.list(all=True, filters={"label": label})
+        return [str(one.name) for one in found]
+
+
+def logs(project: str, service: str) -> bytes:
+    """Return what a service of a project has printed; nothing where it has no container."""
+    with _asked():
+        found = _containers(project, service)
+        return b"".join(one.logs()[: disk.LOG_LIMIT_BYTES] for one in found[:1])
+
+
+def spoken(project: str, service: str) -> Iterator[str]:
+    """Yield each line that a service of a project prints, until it ends."""
+    rest = b""
+    with _asked():
+        for piece in _only(project, service).logs(stream=True, follow=True):
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from (line.decode("utf-8", "replace").rstrip() for line in lines)
+    if rest:
+        yield rest.decode("utf-8", "replace").rstrip()
+
+
+def exit_code(project: str, service: str) -> int:
+    """Wait until a service of a project has ended, and return its exit code."""
+    with _asked():
+        return int(_only(project, service).wait()["StatusCode"])
+
+
+def cannot_create(output: str, model: str) -> MachineError:
+    """Word why `docker compose up --no-start` failed."""
+    last = next(iter(output.strip().splitlines()[::-1]), "it said nothing")
+    if _NO_DRIVER in output:
+        return MachineError(
+            f"containers cannot be given a GPU: {last}",
+            "the NVIDIA container toolkit is not installed, or Docker was not restarted after it",
+            "make doctor",
+        )
+    return MachineError(
+        f"the containers for {model} cannot be created: {last}",
+        "an image was not built on this machine",
+        f"make images MODEL={model}",
+    )
+
+
+def _client() -> docker.DockerClient:
+    """Return a client of the engine; `DockerException` where none listens.
+
+    A socket of our own asks first, and is closed: docker's stays open where nobody listens.
+    """
+    address = str(parse_host(os.environ.get("DOCKER_HOST")))
+    if address.startswith(_UNIX):
+        try:
+            with socket.socket(socket.AF_UNIX) as first:
+                first.connect(address.removeprefix(_UNIX))
+        except OSError as error:
+            raise DockerException(str(error)) from error
+    return docker.from_env()
+
+
+@contextmanager
+def _asked() -> Iterator[None]:
+    """Word what goes wrong between the kit and an engine that has answered before."""
+    try:
+        yield
+    except (DockerException, OSError, HTTPError) as error:
+        raise RunError(
+            f"the Docker engine no longer answers: {str(error)[:200]}",
+            "it was stopped or restarted in mid-run, and its containers with it",
+            "docker info",
+            code="docker-lost",
+        ) from error
+
+
+def _only(project: str, service: str) -> DockerContainer:
+    """Return a service's one container; `OSError` where somebody has removed it."""
+    found = _containers(project, service)
+    if len(found) != 1:
+        raise OSError(f"{len(found)} containers of {service}")
+    return found[0]
+
+
+def _containers(project: str, service: str) -> list[DockerContainer]:
+    labels = [f"{PROJECT_LABEL}={project}", f"{SERVICE_LABEL}={service}"]
+    return _client().containers.list(all=True, filters={"label": labels})
+
+
+def _container(created: DockerContainer) -> Container:
+    """Read a container as `docker inspect` shows it."""
+    facts: Mapping[str, Any] = created.attrs
+    host, labels = facts["HostConfig"], facts["Config"]["Labels"]
+    image: Mapping[str, Any] = _client().images.get(facts["Image"]).attrs
+    return Container(
+        service=labels[SERVICE_LABEL],
+        image=facts["Config"]["Image"],
+        image_id=image["Id"],
+        image_digest=registry_digest(image.get("RepoDigests") or ()),
+        image_labels={
+            name: str(value)[:200]
+            for name, value in sorted((image["Config"].get("Labels") or {}).items())
+            if name.startswith(_KEPT_LABELS)
+        },
+        device_requests=tuple(map(_device_request, host.get("DeviceRequests") or ())),
+        memory_bytes=host["Memory"],
+        pids=host["PidsLimit"] or 0,
+        shm_bytes=host["ShmSize"],
+        read_only=host["ReadonlyRootfs"],
+        capabilities_dropped=tuple(host["CapDrop"] or ()),
+    )
+
+
+def registry_digest(names: Iterable[str]) -> str | None:
+    """Return the digest under which a registry has an image; None for one of this machine's own.
+
+    An engine may give a digest to what it built itself: only a name that begins with a host (it has
+    a dot, a port, or is localhost) can be pulled by somebody else.
+    """
+    for name in names:
+        host, _, _ = name.partition("/")
+        if "." in host or ":" in host or host == "localhost":
+            return name.rpartition("@")[2]
+    return None
+
+
+def _device_request(request: Mapping[str, Any]) -> DeviceRequest:
+    return DeviceRequest(
+        driver=request["Driver"],
+        device_ids=tuple(request["DeviceIDs"] or ()),
+        capabilities=tuple(name for group in request["Capabilities"] for name in group),
+    )
+
+
+def _model_files(image_id: str, model: str, cache: Path) -> tuple[ModelFile, ...]:
+    """Hash a model's files inside its image, once for each image: an id stands for its content."""
+    known = cache / f"{image_id.removeprefix('sha256:')}-{model}.json"
+    if known.exists():
+        return msgspec.json.decode(known.read_bytes(), type=tuple[ModelFile, ...])
+    output = _client().containers.run(
+        image_id,
+        entrypoint="python3",
+        command=["-c", _LIST_FILES, f"/models/{model}"],
+        network_mode="none",
+        read_only=True,
+        cap_drop=["ALL"],
+        remove=True,
+    )
+    files = tuple(_listed(output.decode()))
+    disk.overwrite(known, msgspec.json.encode(files))
+    return files
+
+
+def _listed(output: str) -> Iterator[ModelFile]:
+    for line in output.splitlines():
+        digest, size, name = line.split(" ", 2)
+        yield ModelFile(name=name, size_bytes=int(size), sha256=digest)
+
+
+def _compose_version() -> str | None:
+    return _output("docker", "compose", "version", "--short")
+
+
+def _gpu_processes() -> tuple[GpuProcesses, ...] | None:
+    """Return what is on the GPUs before the engine starts; None where there is no GPU."""
+    try:
+        return sampler.compute_processes()
+    except MachineError:
+        return None
+
+
+def _topology_matrix() -> str | None:
+    return _output("nvidia-smi", "topo", "-m")
+
+
+def _output(*command: str) -> str | None:
+    """Return what a command prints; None where it is not there or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _lacking(what: str, why: str) -> MachineError:
+    return MachineError(f"this machine lacks {what}", why, "make doctor")

@@ -1,0 +1,70 @@
+"""The Dockerfile of a server with a model in it: the checkout's own, filled in for one model.
+
+Pure: text in, text out. Adds no instruction of its own: it sets the defaults of the build
+arguments that describe the model, and splits the one COPY of its files.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import PurePosixPath
+
+from kit.errors import SpecError
+from kit.plan.models import HubFile, HubModel
+
+WEIGHTS = ".safetensors"
+COPY = "COPY --link --from=model /models /models\n"
+
+
+def dockerfile(template: str, model: HubModel) -> str:
+    """Return the Dockerfile that builds a model's image: a layer for each of its weight files.
+
+    Raises `SpecError` for a model that is not pinned.
+    """
+    if not model.is_pinned:
+        raise SpecError(
+            f"the model {model.id} is not pinned yet",
+            "an image of it could hold any bytes; its files are pinned where the hub is reached",
+            f"kit lock-models {model.id}",
+        )
+    facts = {
+        "MODEL": model.id,
+        "REPOSITORY": model.repository,
+        "REVISION": model.revision,
+        "LICENCE": model.licence,
+    }
+    text = template
+    for name, value in facts.items():
+        text = _replaced(text, f"ARG {name}\n", f'ARG {name}="{value}"\n')
+    return _replaced(text, COPY, "".join(_copies(model)))
+
+
+def _copies(model: HubModel) -> Iterator[str]:
+    """Yield one COPY for the small files of each folder, then one for each weight file."""
+    weights = [file for file in model.files if file.name.endswith(WEIGHTS)]
+    others = sorted(set(model.files) - set(weights), key=_place)
+    for _, files in groupby(others, key=lambda file: _place(file)[0]):
+        yield _copy(model, list(files))
+    for file in weights:
+        yield _copy(model, [file])
+
+
+def _copy(model: HubModel, files: Iterable[HubFile]) -> str:
+    """Return a COPY of files of one folder to the same folder of the image."""
+    paths = [PurePosixPath("/models", model.id, file.name) for file in files]
+    lines = "".join(f"     {path} \\\n" for path in paths)
+    return f"COPY --link --from=model \\\n{lines}     {paths[0].parent}/\n"
+
+
+def _place(file: HubFile) -> tuple[str, str]:
+    path = PurePosixPath(file.name)
+    return str(path.parent), path.name
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    if old not in text:
+        raise SpecError(
+            f"docker/model.Dockerfile has no line {old.strip()!r}",
+            "it was edited, or belongs to another version of the kit",
+            "git diff -- docker/model.Dockerfile",
+        )
+    return text.replace(old, new)

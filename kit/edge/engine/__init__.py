@@ -1,0 +1,1 @@
+"""An engine as a process of this machine."""

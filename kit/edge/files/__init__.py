@@ -1,0 +1,1 @@
+"""Files: the checkout, bundles on disk, archives."""

@@ -1,0 +1,258 @@
+"""Archives of bundles: read member by member, in memory, and written. Nothing is ever unpacked.
+
+Reads what `kit pack` and a plain `tar` write: one zstd frame (RFC 8878) or one gzip member
+(RFC 1952), and in it regular files and folders (POSIX.1-2017, pax, "ustar Interchange Format"). Of
+extensions a member's name may be one (a PAX record, or GNU tar's long name), and what is of no
+account beside it, such as times. All others (sizes, sparse maps, links) can tell two readers two
+things, and are refused. So `tarfile` reads single headers here: its own walk follows them.
+"""
+
+import io
+import tarfile
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from backports import zstd
+
+from kit.bundle import bag
+from kit.check.codes import Code
+from kit.check.refusal import Refusal
+from kit.edge.files import safe_read, tar_names
+from kit.edge.files.inflate import Broken, Inflated
+from kit.edge.files.safe_read import (
+    DEPTH_LIMIT,
+    ENTRY_LIMIT,
+    FILE_LIMIT_BYTES,
+    TOTAL_LIMIT_BYTES,
+    Folder,
+)
+
+HEADER_LIMIT = 3 * ENTRY_LIMIT
+"""A member's own header, and two extensions before it."""
+
+PADDING_LIMIT_BYTES = (HEADER_LIMIT + 20) * 2 * tarfile.BLOCKSIZE
+"""What a tar holds besides its files: a header and up to a block of padding each, and its end."""
+
+EXTENSION_LIMIT_BYTES = 64 * 2**10
+
+LEVEL = 19
+"""The highest of zstd's that keeps to a window of 8 MiB, what every decoder should bear (RFC 8878,
+section 3.1.1.1.2)."""
+
+_END = bytes(tarfile.BLOCKSIZE)
+
+_TYPE_AT = 156
+"""Where a header tells what its member is (POSIX.1-2017, pax, "ustar Header Block")."""
+
+
+class Compression(Enum):
+    """How an archive is compressed, by the ending of its name."""
+
+    ZSTD = ".tar.zst"
+    GZIP = ".tar.gz"
+
+
+def compression_of(path: Path) -> Compression | None:
+    """Return what the ending of an archive's name says; None where it is no archive's."""
+    return next((one for one in Compression if path.name.endswith(one.value)), None)
+
+
+def read_archive(path: Path) -> Folder:
+    """Read the bundle in an archive, its paths from the bundle's own folder.
+
+    Raises `BundleError` where there is no such file.
+    """
+    with safe_read.opened_file(path) as file:
+        return read(file)
+
+
+def read(file: BinaryIO, total_limit_bytes: int = TOTAL_LIMIT_BYTES) -> Folder:
+    """Read the bundle in an opened archive: what is good of it, and all that is refused."""
+    members = _Members(total_limit_bytes)
+    try:
+        members.read(Inflated(file, total_limit_bytes + PADDING_LIMIT_BYTES))
+    except Broken as broken:
+        members.refused.append(broken.refusal)
+    return members.folder()
+
+
+def pack(files: Mapping[str, bytes], folder: str, compression: Compression) -> bytes:
+    """Return an archive of these files, in this folder. The same input gives the same bytes.
+
+    At least by one release of the compressor; the bundle's id does not depend on it.
+    """
+    text = io.BytesIO()
+    for name in sorted(files):
+        header = tarfile.TarInfo(f"{folder}/{name}")
+        header.size = len(files[name])
+        text.write(header.tobuf(tarfile.USTAR_FORMAT))
+        text.write(files[name] + bytes(-header.size % tarfile.BLOCKSIZE))
+    text.write(_END * 2)
+    match compression:
+        case Compression.GZIP:
+            return bag.compress(text.getvalue())
+        case Compression.ZSTD:
+            parameter = zstd.CompressionParameter
+            options: dict[int, int] = {
+                parameter.compression_level: LEVEL,
+                parameter.checksum_flag: 1,
+            }
+            return zstd.compress(text.getvalue(), options=options)
+
+
+class _Members:
+    """The members of one tar, as they come."""
+
+    def __init__(self, total_limit_bytes: int) -> None:
+        self.files: dict[str, bytes] = {}
+        self.folders: set[str] = set()
+        self.refused: list[Refusal] = []
+        self._left_bytes = total_limit_bytes
+        self._entries = 0
+        self._extended: dict[bytes, str | None] = {}
+
+    def read(self, inflated: Inflated) -> None:
+        """Read all members; raise `Broken` where that cannot go on."""
+        headers = 0
+        while (block := inflated.read(tarfile.BLOCKSIZE)) != _END:
+            headers += 1
+            header = _header(block)
+            self._entries += header.type not in tar_names.EXTENSIONS
+            if self._entries > ENTRY_LIMIT or headers > HEADER_LIMIT:
+                raise Broken(f"holds more than {ENTRY_LIMIT} entries", Code.INTEGRITY_COUNT)
+            self._left_bytes -= _checked_size(header)
+            if self._left_bytes < 0:
+                raise Broken("holds more bytes than a bundle may", Code.INTEGRITY_SIZE)
+            if header.type in tar_names.EXTENSIONS:
+                self._extend(header, inflated)
+            else:
+                self._keep(header, inflated)
+            inflated.skip(-header.size % tarfile.BLOCKSIZE)
+        if self._extended:
+            raise Broken("a tar that ends in what belongs before a member")
+        if inflated.read(tarfile.BLOCKSIZE) != _END:
+            raise Broken("a tar that ends in one empty block, not in two")
+        inflated.expect_end()
+
+    def folder(self) -> Folder:
+        """Return what was read, its paths from the folder that is the bag."""
+        roots = _roots([*self.files, *self.folders])
+        if len(roots) > 1:
+            reason = f"holds {len(roots)} bags: {', '.join(sorted(roots))}"
+            refusal = Refusal(name=".", reason=reason, code=Code.INTEGRITY_ARCHIVE)
+            return Folder(files={}, refused=(refusal, *self.refused))
+        (root,) = roots
+        files = {}
+        refused = [*self.refused, *self._not_folders()]
+        for name, content in self.files.items():
+            if name.startswith(root):
+                files[name.removeprefix(root)] = content
+            else:
+                refused.append(Refusal(name=name, reason="outside the bag's folder"))
+        return Folder(files=files, refused=tuple(refused))
+
+    def _keep(self, header: tarfile.TarInfo, inflated: Inflated) -> None:
+        """Read a member, or pass it over: what is refused takes no memory."""
+        name = self._name(header).removeprefix("./")
+        if header.isdir() and name == ".":
+            return
+        refusal = _refused(header, name)
+        if refusal is None and (name in self.files or name in self.folders):
+            refusal = Refusal(name=name, reason="there twice")
+        if refusal is not None:
+            self.refused.append(refusal)
+            inflated.skip(header.size)
+        elif header.isdir():
+            self.folders.add(name)
+        else:
+            self.files[name] = inflated.read(header.size)
+
+    def _extend(self, header: tarfile.TarInfo, inflated: Inflated) -> None:
+        """Take what an extension says of the next member."""
+        refusal = Refusal(name=_shown(header.name), reason=_KINDS[header.type])
+        if header.type in self._extended or header.size > EXTENSION_LIMIT_BYTES:
+            self.refused.append(refusal)
+            inflated.skip(header.size)
+            return
+        content = inflated.read(header.size)
+        try:
+            self._extended[header.type] = tar_names.EXTENSIONS[header.type](content)
+        except ValueError:
+            self.refused.append(refusal)
+
+    def _name(self, header: tarfile.TarInfo) -> str:
+        """Return a member's name, by an extension or by its own header."""
+        names = [name for name in self._extended.values() if name is not None]
+        self._extended.clear()
+        if len(names) > 1:
+            raise Broken(f"{_shown(header.name)} has two names")
+        (name,) = names or [header.name]
+        return name.removesuffix("/") if header.isdir() else name
+
+    def _not_folders(self) -> Iterator[Refusal]:
+        above = {str(parent) for name in self.files for parent in PurePosixPath(name).parents}
+        for name in sorted(self.folders - above):
+            yield Refusal(name=name, reason="an empty folder")
+        for name in sorted(above & self.files.keys()):
+            yield Refusal(name=name, reason="a file, and a folder of that name")
+
+
+def _header(block: bytes) -> tarfile.TarInfo:
+    """Read a header; of the oldest form, in which a folder is a file with a slash, files only."""
+    try:
+        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError as error:
+        raise Broken(f"no header of tar where one should be: {error}") from error
+    if header.isdir() and block[_TYPE_AT : _TYPE_AT + 1] != tarfile.DIRTYPE:
+        raise Broken(f"{_shown(header.name)} is a folder by its name alone")
+    return header
+
+
+def _checked_size(header: tarfile.TarInfo) -> int:
+    if not 0 <= header.size <= FILE_LIMIT_BYTES:
+        reason = f"{_shown(header.name)} is of {header.size} bytes"
+        raise Broken(reason, Code.INTEGRITY_SIZE)
+    if header.size and header.isdir():
+        raise Broken(f"{_shown(header.name)} is a folder with content of its own")
+    return header.size
+
+
+def _refused(header: tarfile.TarInfo, name: str) -> Refusal | None:
+    shown = _shown(name)
+    if header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE):
+        return Refusal(name=shown, reason=_KINDS.get(header.type, "of a kind that is not known"))
+    if not bag.is_plain_name(name):
+        return Refusal(name=shown, reason="it leads elsewhere", code=Code.INTEGRITY_NAME)
+    if name.count("/") >= DEPTH_LIMIT:
+        reason = f"more than {DEPTH_LIMIT} levels deep"
+        return Refusal(name=shown, reason=reason, code=Code.INTEGRITY_DEPTH)
+    return None
+
+
+_KINDS = {
+    tarfile.SYMTYPE: "a link",
+    tarfile.LNKTYPE: "a link",
+    tarfile.CHRTYPE: "a device",
+    tarfile.BLKTYPE: "a device",
+    tarfile.FIFOTYPE: "a pipe",
+    tarfile.GNUTYPE_SPARSE: "a sparse file",
+    tarfile.GNUTYPE_LONGNAME: "an extension of GNU tar: a long name",
+    tarfile.GNUTYPE_LONGLINK: "an extension of GNU tar: a long link",
+    tarfile.XHDTYPE: "PAX records",
+    tarfile.XGLTYPE: "PAX records for all that follows",
+    tarfile.SOLARIS_XHDTYPE: "PAX records",
+}
+
+
+def _roots(names: list[str]) -> set[str]:
+    """Return the folder of each bag, with a slash; of none, what all names have in common."""
+    found = {name.removesuffix(bag.BAGIT) for name in names if name.endswith(bag.BAGIT)}
+    roots = {root for root in found if root in ("", "./") or root.find("/") == len(root) - 1}
+    first = {name.partition("/")[0] for name in names}
+    return roots or ({f"{first.pop()}/"} if len(first) == 1 else {""})
+
+
+def _shown(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,71 @@
+"""Bundles on disk to judgements on the claims of references."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kit.check.finding import Verdict
+from kit.claims import reference
+from kit.claims.eligible import Witness, testify
+from kit.claims.judge import judge
+from kit.claims.reference import Reference
+from kit.claims.verdict import JudgedSet
+from kit.edge.files import checkout
+from kit.edge.verify_paths import judge_folders
+from kit.errors import UsageError
+
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Against:
+    """What claims to judge; `settings` are NAME=NUMBER, parameters of the `references`."""
+
+    references: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+
+
+def hear_all(
+    paths: Sequence[Path], tokenizers: Sequence[Path], against: Against
+) -> tuple[tuple[Verdict, ...], tuple[JudgedSet, ...]]:
+    """Judge bundles, then each reference's claims from all of them together."""
+    shipped = checkout.references()
+    wanted = [checkout.published(name, shipped) for name in against.references]
+    parameters = _parameters(against.settings, wanted)
+    folders = judge_folders(paths, tokenizers)
+    heard = tuple(testify(verdict, folder.files) for verdict, folder in folders)
+    everything = reference.by_id([*shipped.values(), *wanted]).values()
+    judged = tuple(one for each in wanted for one in _judged(each, everything, parameters, heard))
+    return tuple(one.verdict if isinstance(one, Witness) else one for one in heard), judged
+
+
+def _judged(
+    one: Reference,
+    everything: Iterable[Reference],
+    parameters: Mapping[str, float],
+    heard: Sequence[Witness | Verdict],
+) -> tuple[JudgedSet, ...]:
+    return judge(one, reference.noise_of(everything, one.author), parameters, heard)
+
+
+def _parameters(settings: Sequence[str], wanted: Sequence[Reference]) -> dict[str, float]:
+    """Read NAME=NUMBER settings; each must be a parameter of a reference that was asked for."""
+    if settings and not wanted:
+        raise UsageError(
+            f"nothing to set {settings[0]!r} for",
+            "a parameter is a reference's: --set goes with --reference",
+            "kit verify PATH... --reference article-part-1 --set gpu-price-usd=650",
+        )
+    valid = {name for one in wanted for name in one.parameters}
+    found = {}
+    for setting in settings:
+        name, _, number = setting.partition("=")
+        if name not in valid or not _NUMBER.fullmatch(number):
+            raise UsageError(
+                f"cannot set {setting!r}",
+                f"NAME=NUMBER, such as 650 or 649.99; names: {', '.join(sorted(valid)) or 'none'}",
+                "kit verify --help",
+            )
+        found[name] = float(number)
+    return found

@@ -1,0 +1,124 @@
+"""Bundles on disk to verdicts."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from kit.bundle import bag
+from kit.bundle.bag import Bundle
+from kit.check.codes import Code
+from kit.check.duplicates import Copies
+from kit.check.finding import Verdict
+from kit.check.refusal import Refusal
+from kit.check.verify import known, verify
+from kit.edge import pool
+from kit.edge.files import archive, checkout, safe_read
+from kit.errors import BundleError, ExitCode, UsageError
+from kit.format.canonical import NotCanonical
+
+
+def judge(
+    paths: Sequence[Path], tokenizers: Sequence[Path] = ()
+) -> Iterator[tuple[Verdict, Bundle | None]]:
+    """Read and check each path; yield its verdict, and the bundle as far as it can be read.
+
+    A folder of bundles stands for all of them. An invalid bundle is not handed on, nor is a
+    rehearsal: figures come from bundles that hold. Raises `UsageError` for a path that does not
+    exist, before anything is read.
+    """
+    for verdict, folder in judge_folders(paths, tokenizers):
+        holds = verdict.exit_code is not ExitCode.BUNDLE_INVALID and not verdict.is_rehearsal
+        yield verdict, _read(folder) if holds else None
+
+
+def verdicts(
+    paths: Sequence[Path], tokenizers: Sequence[Path] = (), jobs: int | None = None
+) -> Iterator[Verdict]:
+    """Read and check each path, as `judge` does, by so many processes; yield the verdicts alone.
+
+    By default there are as many as there are cores, and one for a handful of bundles.
+    """
+    bundles, judged_at = _all_bundles(paths), _judge(tokenizers)
+    processes = jobs or (pool.cores() if len(bundles) > pool.BATCH else 1)
+    found = pool.in_order(lambda path: judged_at(path)[0], bundles, processes)
+    return map(Copies().admit, found)
+
+
+def judge_folders(
+    paths: Sequence[Path], tokenizers: Sequence[Path] = ()
+) -> Iterator[tuple[Verdict, safe_read.Folder]]:
+    """Read and check each path, as `judge` does; yield its verdict and what was read."""
+    bundles, judged_at, copies = _all_bundles(paths), _judge(tokenizers), Copies()
+    for path in bundles:
+        verdict, folder = judged_at(path)
+        yield copies.admit(verdict), folder
+
+
+def _judge(tokenizers: Sequence[Path]) -> Callable[[Path], tuple[Verdict, safe_read.Folder]]:
+    """Return what judges one bundle at a path, held against the checkout as it is now."""
+    held_against = known(checkout.schemas(), checkout.shipped(tokenizers))
+
+    def judged_at(path: Path) -> tuple[Verdict, safe_read.Folder]:
+        folder = read_folder(path)
+        return verify(_shown(path), folder.files, folder.refused, held_against), folder
+
+    return judged_at
+
+
+def read_folder(path: Path) -> safe_read.Folder:
+    """Read a folder or an archive, whatever its name.
+
+    What is neither is a folder that holds nothing, so that it does not stop the rest.
+    """
+    try:
+        return safe_read.read_folder(path) if path.is_dir() else archive.read_archive(path)
+    except BundleError as error:
+        refusal = Refusal(name=".", reason=error.what, code=Code.INTEGRITY_BAG)
+        return safe_read.Folder(files={}, refused=(refusal,))
+
+
+def bundles_at(path: Path) -> Sequence[Path]:
+    """Return the bundles in a folder of bundles; else the path itself, whatever it is.
+
+    Raises `UsageError` where there is no such path.
+    """
+    _require_there(path)
+    is_folder = path.is_dir() and not path.is_symlink()
+    if not is_folder or _holds_bag(path):
+        return [path]
+    inside = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    return [entry for entry in inside if _may_be_bundle(entry)] or [path]
+
+
+def _read(folder: safe_read.Folder) -> Bundle | None:
+    try:
+        return bag.read(folder.files)
+    except (NotCanonical, KeyError):
+        return None
+
+
+def _shown(path: Path) -> str:
+    """Return a path as text, whatever bytes its name is made of."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _all_bundles(paths: Sequence[Path]) -> list[Path]:
+    return [bundle for path in paths for bundle in bundles_at(path)]
+
+
+def _may_be_bundle(entry: Path) -> bool:
+    return archive.compression_of(entry) is not None or _holds_bag(entry)
+
+
+def _holds_bag(folder: Path) -> bool:
+    """Tell whether a folder is a bundle, however damaged: it must not go unseen."""
+    return any(os.path.lexists(folder / name) for name in (bag.BAGIT, "data"))
+
+
+def _require_there(path: Path) -> None:
+    if not os.path.lexists(path):  # which, unlike Path.exists, bears names that are too long
+        raise UsageError(
+            f"no bundle at {_shown(path)}: there is no such path",
+            "a bundle is a folder that holds bagit.txt and data/, or a .tar.zst or .tar.gz of one",
+            "ls results/local, or make bench to make one",
+        )

@@ -1,0 +1,59 @@
+"""Time to first token and inter-token latency of streamed responses."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean
+
+from kit.bundle.record import Chunk, Record
+from kit.plan.schedule import Phase
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LatencySummary:
+    """Seconds: arithmetic mean, median, and 99th percentile (linear interpolation)."""
+
+    mean_s: float
+    median_s: float
+    p99_s: float
+
+
+def times_to_first_token(records: Iterable[Record]) -> tuple[float, ...]:
+    """Return the seconds from sending to the first chunk that held a token, a streamed request."""
+    return tuple(arrivals[0][0] for arrivals in _token_arrivals(records))
+
+
+def inter_token_latencies(records: Iterable[Record]) -> tuple[float, ...]:
+    """Return the seconds between tokens; a gap before a chunk of k tokens is k equal ones."""
+    return tuple(
+        (later - earlier) / tokens
+        for arrivals in _token_arrivals(records)
+        for (earlier, _), (later, tokens) in pairwise(arrivals)
+        for _ in range(tokens)
+    )
+
+
+def latency_summary(seconds: Sequence[float]) -> LatencySummary | None:
+    """Summarise latencies; None where there are none."""
+    if not seconds:
+        return None
+    ordered = sorted(seconds)
+    return LatencySummary(
+        mean_s=fmean(ordered), median_s=_quantile(ordered, 0.5), p99_s=_quantile(ordered, 0.99)
+    )
+
+
+def _token_arrivals(records: Iterable[Record]) -> Iterator[Sequence[Chunk]]:
+    for record in records:
+        if record.phase is Phase.STREAM and record.error is None:
+            arrivals = [chunk for chunk in record.chunks or () if chunk[1] > 0]
+            if arrivals:
+                yield arrivals
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    position = share * (len(ordered) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)

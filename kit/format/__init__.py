@@ -1,0 +1,1 @@
+"""Canonical JSON, and the types of fields that everything stored is made of."""

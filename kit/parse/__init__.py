@@ -1,0 +1,1 @@
+"""Other programs' bytes, to values: logs, metrics, responses, token ids."""

@@ -1,0 +1,269 @@
+"""What the log of a vLLM server tells of how it was started and of what it chose.
+
+Formats are those of vLLM 0.17.0, from its sources and, for all that does not take a GPU, from real
+logs of its CPU build. A process prefix such as `(EngineCore_DP0 pid=7) ` may be there or not. One
+pass over the text for each of four expressions: each begins with fixed text, which is searched for
+ten times as fast as a choice of texts, and every branch has an end.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import msgspec
+
+from kit.format.bounded_cache import kept
+from kit.parse import vllm_config
+from kit.parse.vllm_config import ARGUMENTS_LIMIT_BYTES, Arguments
+
+LOG_LIMIT_BYTES = 8 * 2**20
+"""What a log tells of the start is at its beginning; a run of an hour writes about 100 KiB."""
+
+DISTINCT_LIMIT = 256
+"""Different lines of a kind; a server that is started once writes one of most kinds."""
+
+LONG_LIMIT = 16
+"""Different lines of arguments or of an engine's configuration, which take long to read."""
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """How many ranks serve, and over which backend of torch.distributed they talk."""
+
+    size: int
+    backend: str
+
+
+class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found, each distinct thing once, in the order of first appearance.
+
+    `arguments` is None for a line that could not be read; `devices` are torch's names for what
+    serves. `models` are the folders of model and tokenizer, `architectures` the classes that vLLM
+    resolved; `settings` are what the engine ended up with, by vLLM's names and in its words.
+    `cores` are the processors that OpenMP's threads are bound to; `rank_pids` are the process ids
+    of the ranks that told their number, as they see them.
+    `context_limits` and `kv_cache_tokens`
+    are in tokens; `max_concurrency` counts requests as long as the context; `cache_gib` is the room
+    of a rank for its cache, and `model_gib` its weights. `kernels` are those for
+    4-bit weights, in vLLM's words; `fallbacks` the lines that say that Marlin was not to be had.
+    `graph_registrations` are the numbers of CUDA graph addresses that custom all-reduce registered:
+    it was in use. `gloo_peers` are the numbers of ranks that Gloo connected a rank to.
+    `completions` counts the chat completions that were answered; `last_moment` is the last time
+    that a line bears, `MM-DD HH:MM:SS` by the server's own time zone. `completed` are the times of
+    those completions whose lines bear one, and `throughput` the times and the rates, in tokens per
+    second, of the lines that tell how many tokens were generated. `is_cut` tells that the log holds
+    more than was looked at.
+    """
+
+    engine_versions: tuple[str, ...]
+    arguments: tuple[Arguments | None, ...]
+    context_limits: tuple[int, ...]
+    devices: tuple[str, ...]
+    models: tuple[str, ...]
+    architectures: tuple[str, ...]
+    settings: tuple[tuple[str, str], ...]
+    cores: tuple[int, ...]
+    rank_pids: tuple[int, ...]
+    kv_cache_tokens: tuple[int, ...]
+    max_concurrency: tuple[float, ...]
+    cache_gib: tuple[float, ...]
+    model_gib: tuple[float, ...]
+    attention_backends: tuple[str, ...]
+    kernels: tuple[str, ...]
+    fallbacks: tuple[str, ...]
+    custom_all_reduce_disabled: tuple[bool, ...]
+    graph_registrations: tuple[int, ...]
+    nccl_versions: tuple[str, ...]
+    worlds: tuple[World, ...]
+    gloo_peers: tuple[int, ...]
+    cpu_shm_disabled: bool
+    completions: int
+    last_moment: str | None
+    completed: tuple[str, ...]
+    throughput: tuple[tuple[str, float], ...]
+    is_cut: bool
+
+
+_MESSAGES = {
+    "engine": rb"Initializing a V1 LLM engine \(v(?P<version>[^)\s]{1,64})\) "
+    rb"with config: (?P<config>[^\n]{0,16384})",
+    "architecture": rb"Resolved architecture: (?P<class_name>[A-Za-z0-9_]{1,80})",
+    "given": rb"non-default args: (?P<given_text>[^\n]{0,%d})" % (ARGUMENTS_LIMIT_BYTES + 1),
+    "kv_cache": rb"GPU KV cache size: (?P<tokens>[0-9,]{1,20}) tokens",
+    "concurrency": rb"Maximum concurrency for (?P<context>[0-9,]{1,20}) tokens per request: "
+    rb"(?P<times>[0-9]{1,9}\.[0-9]{1,4})x",
+    "available": rb"Available KV cache memory: (?P<room>[0-9]{1,6}(?:\.[0-9]{1,6})?) GiB",
+    "loading": rb"Model loading took (?P<gib>[0-9]{1,6}(?:\.[0-9]{1,6})?) GiB",
+    "attention": rb"Using (?P<backend>[A-Z0-9_]{1,40}) attention backend out of potential",
+    "linear": rb"Using (?P<linear_kernel>[A-Za-z0-9_]{1,60}) for CompressedTensorsWNA16\b",
+    "experts": rb"Using (?P<method>CompressedTensorsWNA16[A-Za-z]{0,20}MoEMethod)\b",
+    "convertible": rb"The model is convertible to (?P<to>[a-z_]{1,30}) during runtime\. Using",
+    "fallback": rb"(?P<why>Layer '[^'\n]{0,120}' is not supported by AWQ(?:Moe)?Marlin"
+    rb"|Detected that the model can run with [a-z_]{0,20}marlin, however)",
+    "graphs": rb"Registering (?P<addresses>[0-9]{1,9}) cuda graph addresses",
+    "nccl": rb"vLLM is using nccl==(?P<nccl_version>[0-9]{1,3}(?:\.[0-9]{1,3}){1,3})",
+    "world": rb"world_size=(?P<size>[0-9]{1,6}) rank=[0-9]{1,6} local_rank=-?[0-9]{1,6} "
+    rb"distributed_init_method=[^\s]{0,200} backend=(?P<over>[a-z:,_]{1,40})",
+    "cpu_shm": rb"CPU SHM communicator disabled for group ",
+}
+_FACT = re.compile(
+    rb"\] (?=[A-Zvnw])(?:"  # what every message of vLLM's follows: `[file.py:line] `
+    + b"|".join(b"(?P<%s>%s)" % (name.encode(), form) for name, form in _MESSAGES.items())
+    + rb")"
+)
+_GLOO = re.compile(
+    rb"\[Gloo\] (?P<gloo>Rank [0-9]{1,6} is connected to (?P<peers>[0-9]{1,6}) peer ranks)"
+)
+_CORE = re.compile(rb"\tOMP tid: [0-9]{1,10}, (?P<bound>core (?P<core>[0-9]{1,6}))\b")
+_RANK = re.compile(
+    rb" pid=(?P<rank>(?P<pid>[0-9]{1,10})\) [A-Z]{4,8} [0-9: -]{14} "
+    rb"\[[a-z_]{1,40}\.py:[0-9]{1,6}\] world_size=)"
+)
+_COMPLETION = b'"POST /v1/chat/completions HTTP/1.1" 200'
+_MOMENT = re.compile(rb"\b(?:INFO|WARNING) (?P<moment>\d\d-\d\d \d\d:\d\d:\d\d) \[")
+_TIMED = re.compile(
+    rb"INFO (?P<moment>\d\d-\d\d \d\d:\d\d:\d\d) \[(?:"
+    rb"loggers\.py:[0-9]{1,5}\] Engine [0-9]{1,4}: [^\n]{0,60}Avg generation throughput: "
+    rb"(?P<rate>[0-9]{1,9}\.[0-9]{1,4}) tokens/s"
+    rb"|[a-z0-9_]{1,40}\.py:[0-9]{1,5}\] [^\n]{0,80}" + re.escape(_COMPLETION) + rb")"
+)
+_TAIL_BYTES = 64 * 2**10
+
+
+def read(log: bytes) -> ServerLog:
+    """Read a log; what is not known is passed over, so that another release's tells little."""
+    facts = _Facts()
+    for form in (_FACT, _GLOO, _CORE, _RANK):
+        for match in form.finditer(log, 0, LOG_LIMIT_BYTES):
+            facts.add(match)
+    found = facts.values
+    timed = list(_TIMED.finditer(log, 0, LOG_LIMIT_BYTES))
+    return ServerLog(
+        engine_versions=tuple(found["engine_versions"]),
+        arguments=tuple(found["arguments"]),
+        context_limits=tuple(found["context_limits"]),
+        devices=tuple(found["devices"]),
+        models=tuple(found["models"]),
+        architectures=tuple(found["architectures"]),
+        settings=tuple(found["settings"]),
+        cores=tuple(found["cores"]),
+        rank_pids=tuple(found["rank_pids"]),
+        kv_cache_tokens=tuple(found["kv_cache_tokens"]),
+        max_concurrency=tuple(found["max_concurrency"]),
+        cache_gib=tuple(found["cache_gib"]),
+        model_gib=tuple(found["model_gib"]),
+        attention_backends=tuple(found["attention_backends"]),
+        kernels=tuple(found["kernels"]),
+        fallbacks=tuple(found["fallbacks"]),
+        custom_all_reduce_disabled=tuple(found["custom_all_reduce_disabled"]),
+        graph_registrations=tuple(found["graph_registrations"]),
+        nccl_versions=tuple(found["nccl_versions"]),
+        worlds=tuple(found["worlds"]),
+        gloo_peers=tuple(found["gloo_peers"]),
+        cpu_shm_disabled=bool(found["cpu_shm_disabled"]),
+        completions=log.count(_COMPLETION, 0, LOG_LIMIT_BYTES),
+        last_moment=_last_moment(log[-_TAIL_BYTES:]),
+        completed=tuple(line["moment"].decode() for line in timed if line["rate"] is None),
+        throughput=tuple(
+            (line["moment"].decode(), float(line["rate"])) for line in timed if line["rate"]
+        ),
+        is_cut=facts.is_cut or len(log) > LOG_LIMIT_BYTES,
+    )
+
+
+class _Facts:
+    """What was found so far: `values` by field of `ServerLog`, and whether there were too many.
+
+    Each text is read once, and not so many of a kind: what they tell may be one and the same.
+    """
+
+    def __init__(self) -> None:
+        self.values: defaultdict[str, dict[Any, None]] = defaultdict(dict)
+        self.is_cut = False
+        self._texts: defaultdict[tuple[str, str], set[bytes]] = defaultdict(set)
+
+    def add(self, match: re.Match[bytes]) -> None:
+        """Keep what a line tells, if there is room."""
+        for field, group, values in _READERS[match.lastgroup or ""]:
+            text, texts = match[group], self._texts[field, group]
+            if text in texts:
+                continue
+            if len(texts) == _LIMITS.get(group, DISTINCT_LIMIT):
+                self.is_cut = True
+                continue
+            texts.add(text)
+            for value in _values(text, values):
+                self._keep(field, value)
+
+    def _keep(self, field: str, value: object) -> None:
+        kept_values = self.values[field]
+        if len(kept_values) < DISTINCT_LIMIT:
+            kept_values[value] = None
+        self.is_cut |= value not in kept_values
+
+
+def _last_moment(tail: bytes) -> str | None:
+    found = filter(None, map(_MOMENT.search, reversed(tail.split(b"\n"))))
+    last = next(found, None)
+    return last["moment"].decode() if last else None
+
+
+@kept(entries=128, longest=ARGUMENTS_LIMIT_BYTES)
+def _values(text: bytes, values: "_Values") -> tuple[object, ...]:
+    return tuple(values(text.decode("utf-8", "replace")))
+
+
+def _word(text: str) -> Iterator[str]:
+    yield text
+
+
+def _whole(text: str) -> Iterator[int]:
+    digits = text.replace(",", "")
+    if digits:
+        yield int(digits)
+
+
+def _number(text: str) -> Iterator[float]:
+    yield float(text)
+
+
+def _world(text: str) -> Iterator[World]:
+    told = dict(pair.split("=", 1) for pair in text.split(" ") if "=" in pair)
+    yield World(size=int(told["world_size"]), backend=told["backend"])
+
+
+_Values: TypeAlias = Callable[[str], Iterator[object]]
+_Reader: TypeAlias = tuple[str, str, _Values]
+
+_READERS: dict[str, tuple[_Reader, ...]] = {
+    "engine": (
+        ("engine_versions", "version", _word),
+        ("context_limits", "config", vllm_config.context),
+        ("devices", "config", vllm_config.device),
+        ("custom_all_reduce_disabled", "config", vllm_config.all_reduce_disabled),
+        ("models", "config", vllm_config.models),
+        ("settings", "config", vllm_config.settings),
+    ),
+    "architecture": (("architectures", "class_name", _word),),
+    "given": (("arguments", "given_text", vllm_config.arguments),),
+    "kv_cache": (("kv_cache_tokens", "tokens", _whole),),
+    "concurrency": (("context_limits", "context", _whole), ("max_concurrency", "times", _number)),
+    "available": (("cache_gib", "room", _number),),
+    "loading": (("model_gib", "gib", _number),),
+    "attention": (("attention_backends", "backend", _word),),
+    "linear": (("kernels", "linear_kernel", _word),),
+    "experts": (("kernels", "method", _word),),
+    "convertible": (("kernels", "to", _word),),
+    "fallback": (("fallbacks", "why", _word),),
+    "graphs": (("graph_registrations", "addresses", _whole),),
+    "nccl": (("nccl_versions", "nccl_version", _word),),
+    "world": (("worlds", "world", _world),),
+    "cpu_shm": (("cpu_shm_disabled", "cpu_shm", _word),),
+    "gloo": (("gloo_peers", "peers", _whole),),
+    "bound": (("cores", "core", _whole),),
+    "rank": (("rank_pids", "pid", _whole),),
+}
+"""For each kind of line: the field, the group of the expression, and how its text is read."""
+
+_LIMITS = {"config": LONG_LIMIT, "given_text": LONG_LIMIT}
+"""Different texts of a group, where they are fewer than `DISTINCT_LIMIT`."""

@@ -1,0 +1,108 @@
+"""The topologies as tables: what each Compose file promises, read from the files themselves."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from kit.plan import spec
+from kit.plan.spec import Device, Service, Topology, Transport
+
+_OVER = {
+    Transport.NONE: "nothing: one rank",
+    Transport.GLOO: "Gloo, on loopback",
+    Transport.NVLINK: "NVLink, peer to peer",
+    Transport.SHARED_MEMORY: "shared memory of the host",
+    Transport.SOCKET: "TCP sockets",
+}
+_CONTEXT = "--max-model-len="
+
+
+def table(topologies: Sequence[Topology]) -> str:
+    """Return a Markdown table, a row a topology."""
+    head = ("Topology", "Devices", "Ranks talk over", "NCCL is told", "Context limit, tokens")
+    return _markdown(head, map(_row, topologies))
+
+
+def commands(topologies: Sequence[Topology]) -> str:
+    """Return a Markdown table of engine commands: a row for those that are alike in words."""
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for topology in topologies:
+        for model, service in topology.services.items():
+            alike[model, _words(service)].append(f"`{topology.id}`")
+    rows = ((model, " ".join(names), words) for (model, words), names in alike.items())
+    return _markdown(("Model", "On", "`vllm serve /models/MODEL` and"), rows)
+
+
+def environments(topologies: Sequence[Topology]) -> str:
+    """Return a Markdown table of what an engine's environment holds, and on which topologies."""
+    alike: dict[str, list[Topology]] = defaultdict(list)
+    for topology in topologies:
+        first = spec.fill(next(iter(topology.services.values())), {})
+        for name, value in first.environment:
+            alike[f"`{name}={value}`".replace("|", "\\|")].append(topology)
+    rows = ((variable, _on(found, topologies)) for variable, found in sorted(alike.items()))
+    return _markdown(("Variable", "On"), rows)
+
+
+def limits(services: Mapping[str, Any]) -> str:
+    """Return a Markdown table of the containers' limits, from the services of `base.yaml`."""
+    head = ("Container", "Memory", "Processes", "Shared memory", "Locked memory")
+    return _markdown(head, (_limit(services, name) for name in services))
+
+
+def _on(found: Sequence[Topology], topologies: Sequence[Topology]) -> str:
+    """Return the names of some topologies, or the word for all of them or of a device's."""
+    if len(found) == len(topologies):
+        return "all"
+    for device in Device:
+        if list(found) == [one for one in topologies if one.device is device]:
+            return f"all on {device.value.upper()}"
+    return " ".join(f"`{one.id}`" for one in found)
+
+
+def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(row)} |\n" for row in lines)
+
+
+def _words(service: Service) -> str:
+    """Return the options of a command, but for where it listens and what the model is called."""
+    own = ("--served-model-name=", "--host=", "--port=")
+    words = (word for word in spec.fill(service, {}).command if word.startswith("--"))
+    return " ".join(f"`{word}`" for word in words if not word.startswith(own))
+
+
+def _limit(services: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    body = {**services[services[name]["extends"]["service"]]} if "extends" in services[name] else {}
+    body |= services[name]
+    locked = body.get("ulimits", {}).get("memlock", "the engine's default")
+    told = (body["mem_limit"], body["pids_limit"], body.get("shm_size", "64m"), locked)
+    memory, processes, shared, locked = (spec.interpolate(str(word), {}) for word in told)
+    return f"`{name}`", memory, processes, shared, "no limit" if locked == "-1" else locked
+
+
+def _row(topology: Topology) -> tuple[str, ...]:
+    first = spec.fill(next(iter(topology.services.values())), {})
+    told = [f"`{name}={value}`" for name, value in first.environment if _chooses(name)]
+    cores = dict(first.environment).get("VLLM_CPU_OMP_THREADS_BIND", "")
+    return (
+        f"`{topology.id}`",
+        f"GPU {' and '.join(first.gpus)}" if first.gpus else f"core {cores.replace('|', ' and ')}",
+        _OVER[topology.transport],
+        " ".join(told) or "nothing",
+        ", ".join(_contexts(topology)),
+    )
+
+
+def _chooses(name: str) -> bool:
+    return name.startswith("NCCL_") and not name.startswith("NCCL_DEBUG")
+
+
+def _contexts(topology: Topology) -> Iterator[str]:
+    for model, service in topology.services.items():
+        yield f"{model} {_context(service)}"
+
+
+def _context(service: Service) -> str:
+    words = (word for word in service.command if word.startswith(_CONTEXT))
+    return next(words, _CONTEXT).removeprefix(_CONTEXT) or "the model's own"

@@ -1,0 +1,141 @@
+"""What each quantity is, and what is said where a bundle does not tell it."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import pytest
+from msgspec.structs import replace
+
+from kit.bundle.telemetry import ClockReason
+from kit.claims import formula
+from kit.claims.claim import VOCABULARY
+from kit.claims.eligible import Witness
+from kit.claims.estimate import Estimate
+from kit.claims.formula import Quantity
+from kit.claims.quantities import Missing, by_cell, resolve
+from kit.plan.schedule import Phase
+from tests.six_cells import Shape, heard, made, witness
+
+
+def moe(**changes: object) -> Witness:
+    one = witness(dataclasses.replace(Shape(cell="moe@tp1"), **changes))
+    assert isinstance(one, Witness)
+    return one
+
+
+def value(text: str, *witnesses: Witness) -> Estimate:
+    tree = formula.parse(text)
+    assert isinstance(tree, Quantity)
+    return resolve(tree, by_cell(witnesses or (moe(),)))
+
+
+def lacking(text: str, *witnesses: Witness) -> str:
+    with pytest.raises(Missing) as caught:
+        value(text, *witnesses)
+    return str(caught.value)
+
+
+def without(one: Witness, **changes: object) -> Witness:
+    records = tuple(replace(record, **changes) for record in one.bundle.records)
+    return dataclasses.replace(one, bundle=dataclasses.replace(one.bundle, records=records))
+
+
+def test_every_word_of_the_vocabulary_has_a_value() -> None:
+    words = {"rate": "impl", "not-passed": "topology-kernels"}
+    for name, (_, least, most) in VOCABULARY.items():
+        for count in {least, most}:
+            word = f", {words[name]}" if count else ""
+            assert value(f"{name}(moe@tp1{word})").value >= 0
+
+
+def test_a_rate_is_pooled_over_all_measured_passes() -> None:
+    one = moe()
+    records = [record for record in one.bundle.records if record.phase is Phase.MEASURED]
+    tokens = sum(record.completion_tokens or 0 for record in records)
+    seconds = sum(record.wall_s for record in records)
+    found = value("rate(moe@tp1)", one)
+    assert found.value == pytest.approx(tokens / seconds)
+    (sample,) = found.slopes
+    assert (sample.degrees, sample.starts) == (4, 1)
+
+
+def test_the_unit_of_repetition_is_the_start_where_there_are_three() -> None:
+    starts = [moe(seed=seed) for seed in (1, 2, 3)]
+    for several, degrees in ((starts[:2], 9), (starts, 2)):
+        (sample,) = value("rate(moe@tp1)", *several).slopes
+        assert (sample.degrees, sample.starts) == (degrees, len(several))
+
+
+def test_what_the_log_tells_is_exact() -> None:
+    assert value("kv-tokens(moe@tp1)") == Estimate(33_408.0)
+    assert value("weights-gb(moe@tp1)").value == pytest.approx(16.9, abs=0.01)
+    assert value("checkpoint-gb(moe@tp1)") == Estimate(16.9)
+
+
+def test_the_fewest_tokens_of_all_starts_are_what_a_cache_holds() -> None:
+    one, other = moe(seed=1), moe(seed=2)
+    assert other.server_log is not None
+    larger = dataclasses.replace(
+        other, server_log=replace(other.server_log, kv_cache_tokens=(99_999,))
+    )
+    assert value("kv-tokens(moe@tp1)", larger, one) == Estimate(33_408.0)
+
+
+def no_log() -> Witness:
+    return dataclasses.replace(moe(), server_log=None)
+
+
+def no_list_of_processes() -> Witness:
+    """Of a host that did not tell what was on its GPUs."""
+    draft = made(Shape(cell="moe@tp1"))
+    assert draft.host_facts is not None
+    draft.host_facts = replace(draft.host_facts, gpu_processes=None)
+    one = heard("moe@tp1", draft)
+    assert isinstance(one, Witness)
+    return one
+
+
+def no_files() -> Witness:
+    one = moe()
+    document = replace(one.document, engine=replace(one.document.engine, model_files=()))
+    return dataclasses.replace(one, bundle=dataclasses.replace(one.bundle, document=document))
+
+
+@pytest.mark.parametrize(
+    ("text", "one", "said"),
+    [
+        ("rate(dense@tp1)", moe(), "no bundle of dense@tp1"),
+        ("rate(moe@tp1:4)", moe(), "no bundle of moe@tp1:4"),
+        ("rate(moe@tp1, nothing)", moe(), "nothing was measured"),
+        ("rate(moe@tp1)", without(moe(), completion_tokens=0), "nothing was measured"),
+        ("ttft(moe@tp1)", without(moe(), chunks=None), "no request was streamed"),
+        ("kv-tokens(moe@tp1)", no_log(), "the server's log does not tell it"),
+        ("weights-gb(moe@tp1)", no_log(), "the server's log does not tell it"),
+        ("checkpoint-gb(moe@tp1)", no_files(), "no weight files"),
+        ("not-passed(moe@tp1, topology-processes)", no_list_of_processes(), "could not be checked"),
+        ("not-passed(moe@tp1, no-such-code)", moe(), "could not be checked"),
+    ],
+)
+def test_what_is_not_there_is_said(text: str, one: Witness, said: str) -> None:
+    assert said in lacking(text, one)
+
+
+def test_a_warning_is_no_pass() -> None:
+    """A card that was slowed down in the warm-up: valid, and yet throttled."""
+    hot = made(Shape(cell="moe@tp1"))
+    assert hot.telemetry is not None
+    last_s = max(one.sent_s + one.wall_s for one in hot.records if one.phase is Phase.WARMUP)
+    slow = tuple(
+        replace(one, clock_reasons=(ClockReason.HW_THERMAL_SLOWDOWN,))
+        for one in hot.telemetry.samples[1].gpus
+    )
+    samples: Sequence[object] = hot.telemetry.samples
+    assert hot.telemetry.samples[1].t_s < last_s
+    hot.telemetry = replace(
+        hot.telemetry,
+        samples=(samples[0], replace(hot.telemetry.samples[1], gpus=slow), *samples[2:]),
+    )
+    one = heard("hot", hot)
+    assert isinstance(one, Witness)
+    assert value("not-passed(moe@tp1, topology-slowdown)", one).value > 0
+    assert value("not-passed(moe@tp1, topology-slowdown)").value == 0

@@ -1,0 +1,256 @@
+"""The figures equal what anybody can recompute from the records."""
+
+import json
+import math
+from dataclasses import replace
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kit.bundle.bag import Bundle
+from kit.bundle.document import Runtime
+from kit.figures import intervals, throughput
+from kit.figures.summary import NO_TOKENS, OUT_OF_RANGE, TOO_FEW_PASSES, summarise
+from kit.format import canonical
+from kit.plan.schedule import Phase
+from kit.report import terminal, wording
+from tests.unit.report.factory import DENSE, MOE, PROMPTS, make
+
+FAST, SLOW = make(MOE), make(DENSE)
+OTHER_HOST = "f" * 32
+
+
+def changed(bundle: Bundle, **changes: object) -> Bundle:
+    """Return the bundle with fields of its first measured record changed."""
+    at = next(i for i, one in enumerate(bundle.records) if one.phase is Phase.MEASURED)
+    record = msgspec.structs.replace(bundle.records[at], **changes)
+    records = (*bundle.records[:at], record, *bundle.records[at + 1 :])
+    return Bundle(id=canonical.digest([records]), document=bundle.document, records=records)
+
+
+def test_ten_lines_over_records_jsonl_agree_to_the_last_printed_digit() -> None:
+    bundle = make(MOE)
+    lines = canonical.encode_lines(bundle.records).splitlines()
+
+    records = [json.loads(line) for line in lines]
+    kept = [one for one in records if one["phase"] == "measured" and "error" not in one]
+    tokens = sum(one["completion_tokens"] for one in kept)
+    seconds = sum(one["wall_s"] for one in kept)
+
+    text = terminal.render(summarise([bundle]))
+    assert f"{tokens} tokens in {seconds:.6f} s" in text
+    assert f" {tokens / seconds:.2f} " in text
+    for prompt_id in PROMPTS:
+        own = [one for one in kept if one["prompt_id"] == prompt_id]
+        rate = sum(one["completion_tokens"] for one in own) / sum(one["wall_s"] for one in own)
+        assert f" {rate:.1f} " in text
+
+
+def test_the_interval_is_that_of_the_passes() -> None:
+    (cell,) = summarise([make(MOE)]).cells
+    rates = [one.tokens_per_s for one in throughput.by_pass(cell.bundle.records).values()]
+    assert cell.pooled is not None
+    assert cell.interval == intervals.rate_interval(rates, cell.pooled.tokens_per_s)
+
+
+def test_prompts_stand_in_the_order_of_the_suite() -> None:
+    (cell,) = summarise([make(replace(MOE, prompts=("z", "a", "m")))]).cells
+    assert [prompt.prompt_id for prompt in cell.prompts] == ["z", "a", "m"]
+
+
+def test_the_order_of_records_does_not_matter() -> None:
+    bundle = make(MOE)
+    turned = Bundle(id=bundle.id, document=bundle.document, records=bundle.records[::-1])
+    one, other = summarise([bundle]).cells[0], summarise([turned]).cells[0]
+    assert (one.pooled, one.interval, one.passes) == (other.pooled, other.interval, other.passes)
+
+
+def test_two_passes_have_no_interval_and_say_why() -> None:
+    (cell,) = summarise([make(replace(MOE, passes=2))]).cells
+    assert (cell.interval, cell.no_interval) == (None, TOO_FEW_PASSES)
+    assert cell.pooled is not None
+
+
+def test_an_incomplete_pass_counts_for_the_rate_and_not_for_the_interval() -> None:
+    (cell,) = summarise([make(replace(MOE, kept=5 + 15 + 2))]).cells
+    assert cell.is_partial
+    assert len(cell.pass_rates) == 3
+    assert cell.pooled is not None
+    assert cell.pooled.tokens == 17 * MOE.tokens
+    assert "3 of 5 passes" in wording.amount(cell)
+
+
+def test_nothing_recorded_is_nothing_shown() -> None:
+    (cell,) = summarise([make(replace(MOE, kept=0))]).cells
+    assert (cell.pooled, cell.mean_of_columns, cell.inter_token, cell.passes) == (
+        None,
+        None,
+        None,
+        (),
+    )
+    assert [prompt.throughput for prompt in cell.prompts] == [None] * 5
+
+
+def test_no_bundle_is_an_empty_summary() -> None:
+    assert summarise([]).cells == ()
+
+
+def test_a_copy_counts_once() -> None:
+    bundle = make(MOE)
+    assert [cell.starts for cell in summarise([bundle, bundle]).cells] == [1]
+
+
+def test_a_copy_with_shifted_times_counts_once() -> None:
+    bundle = make(MOE)
+    first = msgspec.structs.replace(bundle.records[0], sent_s=bundle.records[0].sent_s + 1e-6)
+    records = (first, *bundle.records[1:])
+    copy = Bundle(id="0", document=bundle.document, records=records)
+    assert [cell.starts for cell in summarise([bundle, copy]).cells] == [1]
+
+
+def test_bundles_of_one_plan_and_host_are_starts() -> None:
+    cells = summarise([make(replace(MOE, seed=seed)) for seed in (1, 2, 3)]).cells
+    assert [(cell.starts, cell.tag) for cell in cells] == [(3, " #1"), (3, " #2"), (3, " #3")]
+    for cell in cells:
+        assert cell.pooled is not None
+        assert cell.interval is not None
+        half = math.log(cell.interval.high / cell.pooled.tokens_per_s)
+        assert half >= intervals.RESTART_FLOOR * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("changes", [{"host_id": OTHER_HOST}, {"runtime": Runtime.DOCKER}])
+def test_another_host_or_runtime_is_not_another_start(changes: dict[str, object]) -> None:
+    cells = summarise([make(MOE), make(replace(MOE, seed=2, **changes))]).cells
+    assert [cell.starts for cell in cells] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"wall_s": 1e-300},
+        {"wall_s": -1.0},
+        {"wall_s": 1e300},
+        {"sent_s": -1e300},
+        {"completion_tokens": 10**30},
+        {"completion_tokens": -1},
+        {"chunks": ((0.1, 10**12),)},
+        {"chunks": ((0.2, 1), (0.1, 1))},
+        {"chunks": ((-1.0, 1),)},
+    ],
+)
+def test_numbers_that_cannot_be_give_no_figures(changes: dict[str, object]) -> None:
+    summary = summarise([changed(make(MOE), **changes), make(DENSE)])
+    assert summary.cells[0].pooled is None
+    assert summary.cells[0].no_interval == OUT_OF_RANGE
+    assert summary.advantages == ()
+
+
+def test_a_pass_without_a_token_has_no_interval() -> None:
+    bundle = make(replace(MOE, tokens=0, prompts=("impl",), stream_passes=0))
+    short = tuple(msgspec.structs.replace(record, wall_s=1.0) for record in bundle.records)
+    (cell,) = summarise([Bundle(id="0", document=bundle.document, records=short)]).cells
+    assert (cell.interval, cell.no_interval) == (None, NO_TOKENS)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(min_value=0.01, max_value=100))
+def test_slower_clocks_scale_rates_and_leave_ratios(factor: float) -> None:
+    bundles = [FAST, SLOW]
+
+    def slowed(bundle: Bundle) -> Bundle:
+        records = tuple(
+            msgspec.structs.replace(one, wall_s=one.wall_s * factor) for one in bundle.records
+        )
+        return Bundle(id=bundle.id, document=bundle.document, records=records)
+
+    before, after = summarise(bundles), summarise([slowed(bundle) for bundle in bundles])
+    assert before.cells[0].pooled
+    assert after.cells[0].pooled
+    rate = before.cells[0].pooled.tokens_per_s / factor
+    assert after.cells[0].pooled.tokens_per_s == pytest.approx(rate)
+    assert after.advantages[0].pooled.value == pytest.approx(before.advantages[0].pooled.value)
+
+
+def test_the_advantage_is_the_ratio_of_pooled_rates_with_welchs_interval() -> None:
+    summary = summarise([make(DENSE), make(MOE)])
+    dense, moe = summary.cells
+    (found,) = summary.advantages
+    assert moe.pooled
+    assert dense.pooled
+    ratio = moe.pooled.tokens_per_s / dense.pooled.tokens_per_s
+    assert found.pooled.value == pytest.approx(ratio, rel=1e-12)
+    assert found.pooled.interval == intervals.ratio_interval(
+        moe.pass_rates, dense.pass_rates, found.pooled.value
+    )
+    assert [prompt_id for prompt_id, _ in found.prompts] == list(PROMPTS)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(DENSE, host_id=OTHER_HOST),
+        replace(DENSE, topology="cpu-tp2"),
+        replace(DENSE, prompts=("impl", "debug")),
+        replace(DENSE, twin_of=None, model="dense"),
+        replace(DENSE, twin_of=None),
+        replace(DENSE, kept=0),
+        replace(DENSE, kept=34),  # a run that stopped short
+        replace(DENSE, runtime=Runtime.ENDPOINT),
+        replace(DENSE, runtime=Runtime.DOCKER),
+        replace(MOE, seed=9),
+    ],
+)
+def test_what_does_not_agree_is_not_compared(other: object) -> None:
+    assert summarise([make(MOE), make(other)]).advantages == ()
+
+
+def test_the_models_themselves_are_compared_too() -> None:
+    moe, dense = (
+        replace(MOE, model="moe", twin_of=None),
+        replace(DENSE, model="dense", twin_of=None),
+    )
+    (found,) = summarise([make(moe), make(dense)]).advantages
+    assert not found.is_twin
+
+
+def test_with_three_starts_the_start_is_the_unit() -> None:
+    bundles = [make(replace(shape, seed=seed)) for shape in (MOE, DENSE) for seed in (1, 2, 3)]
+    summary = summarise(bundles)
+    rates = [cell.pooled.tokens_per_s for cell in summary.cells if cell.pooled]
+    (found,) = summary.advantages
+    assert found.pooled.interval == intervals.ratio_interval(
+        rates[:3], rates[3:], found.pooled.value, starts=3
+    )
+
+
+def test_two_starts_keep_the_floor() -> None:
+    bundles = [
+        make(replace(shape, seed=seed, noise=0)) for shape in (MOE, DENSE) for seed in (1, 2)
+    ]
+    (found,) = summarise(bundles).advantages
+    assert found.pooled.interval
+    half = math.log(found.pooled.interval.high / found.pooled.value)
+    assert half == pytest.approx(math.sqrt(2) * intervals.RESTART_FLOOR)
+
+
+def test_passes_are_those_of_the_records() -> None:
+    (cell,) = summarise([FAST]).cells
+    warm_up, *passes = cell.passes
+    assert warm_up.phase is Phase.WARMUP
+    assert {one.number: one.throughput for one in passes} == throughput.by_pass(FAST.records)
+
+
+def test_the_longest_time_to_first_token_is_told() -> None:
+    (cell,) = summarise([SLOW]).cells
+    latency = cell.time_to_first_token
+    assert latency
+    uneven = replace(latency, samples_s=(0.1, 0.35, 0.2))
+    assert wording.first_token(uneven).endswith("longest 350 ms of 3")
+
+
+def test_a_run_that_was_sealed_again_is_no_other_start() -> None:
+    one = make(MOE)
+    again = Bundle(id="ab" * 32, document=one.document, records=one.records)
+    assert [cell.starts for cell in summarise([one, again]).cells] == [1]

@@ -1,0 +1,65 @@
+"""The table of GPUs: read whole, refused in part."""
+
+import pytest
+
+from kit.errors import SpecError
+from kit.roofline.gpus import Gpu, parse_gpus
+from tests.factory import GPUS, ROOT
+
+TABLE = (ROOT / "docker/gpus.toml").read_text()
+
+
+def test_every_gpu_has_its_name_and_a_source() -> None:
+    for name, gpu in GPUS.items():
+        assert gpu.name == name
+        assert len(gpu.source) > 5
+
+
+@pytest.mark.parametrize(
+    ("name", "clock_mhz"),
+    [
+        ("NVIDIA GeForce RTX 3090", 9751),
+        ("NVIDIA GeForce RTX 4090", 10501),
+        ("NVIDIA RTX A6000", 8001),
+        ("NVIDIA A100-SXM4-40GB", 1215),
+        ("NVIDIA A100-SXM4-80GB", 1593),
+        ("NVIDIA A100 80GB PCIe", 1512),
+        ("NVIDIA L4", 6251),
+    ],
+)
+def test_the_memory_clock_is_the_one_that_drivers_tell(name: str, clock_mhz: int) -> None:
+    """As nvidia-smi shows them under load: two bits a pin and cycle, whatever the memory."""
+    assert GPUS[name].memory_clock_mhz == pytest.approx(clock_mhz, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("bandwidth_gb_s = 936.2\n", ""),
+        ("bandwidth_gb_s = 936.2", "bandwidth_gb_s = 0"),
+        ("bandwidth_gb_s = 936.2", 'bandwidth_gb_s = "936.2"'),
+        ("bus_bits = 384", "bus_bits = -384"),
+        ("l2_cache_mib = 6", "l2_cache_mib = [6]"),
+        ("memory_gib = 24\n", ""),
+        ('compute_capability = "8.0"', "compute_capability = 8.0"),
+        ('compute_capability = "8.0"', 'compute_capability = "8"'),
+        ('source = "NVIDIA A10 datasheet"', 'source = ""'),
+        ('["NVIDIA A10"]', "[["),
+    ],
+)
+def test_one_thing_wrong_in_the_table(old: str, new: str) -> None:
+    assert old in TABLE
+    with pytest.raises(SpecError, match="cannot use gpus: "):
+        parse_gpus(TABLE.replace(old, new).encode(), "gpus")
+
+
+def test_a_table_that_is_no_text() -> None:
+    with pytest.raises(SpecError):
+        parse_gpus(b"\xff", "gpus")
+    assert parse_gpus(b"", "gpus") == {}
+
+
+def test_a_gpu_is_a_frozen_value() -> None:
+    gpu: Gpu = GPUS["NVIDIA A10"]
+    with pytest.raises(AttributeError):
+        gpu.bus_bits = 1  # type: ignore[misc]  # that it cannot be is what is tested

@@ -1,0 +1,158 @@
+"""The walk: what is sent in which order, and what is left when it breaks off."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from kit.bundle.record import ErrorCode, Record
+from kit.plan.plan import Choices, Dialect, Plan, ProtocolName, plan_endpoint
+from kit.plan.schedule import Request, requests
+from kit.plan.spec import Prompt, Suite, SuiteMode
+from kit.run.walk import Notebook, Server, walk
+
+SUITE = Suite(
+    id="small",
+    mode=SuiteMode.SERIAL,
+    system="Answer at once.",
+    prompts=(Prompt(id="a", text="A?"), Prompt(id="b", text="B?")),
+)
+PASSES = ("warmup-0", "measured-1", "measured-2", "stream-1")
+WHOLE = [
+    step for name in PASSES for step in ("metrics", f"send {name}/a", f"send {name}/b", "metrics")
+]
+
+
+@dataclass(kw_only=True)
+class FakeServer:
+    """Notes each step; answers wrongly, or not at all, from a certain request on."""
+
+    fails_at: str = ""
+    interrupted_at: str = ""
+    has_metrics: bool = True
+    steps: list[str] = field(default_factory=list)
+
+    def send(self, request: Request) -> Record:
+        name = f"{request.phase.value}-{request.pass_number}/{request.prompt_id}"
+        self.steps.append(f"send {name}")
+        if name == self.interrupted_at:
+            raise KeyboardInterrupt
+        return Record(
+            phase=request.phase,
+            pass_number=request.pass_number,
+            prompt_id=request.prompt_id,
+            seed=request.seed,
+            sent_s=float(len(self.steps)),
+            wall_s=0.5,
+            error=ErrorCode.TIMED_OUT if name == self.fails_at else None,
+        )
+
+    def metrics(self) -> bytes | None:
+        self.steps.append("metrics")
+        return f"after {len(self.steps)} steps".encode() if self.has_metrics else None
+
+
+def plan(passes: int | None = 2, protocol: ProtocolName = ProtocolName.KIT) -> Plan:
+    choices = Choices(protocol=protocol, passes=passes)
+    return plan_endpoint("m", SUITE, choices, Dialect.VLLM, 16)
+
+
+def ignore(_record: Record) -> None:
+    """Watch nothing."""
+
+
+def test_every_step_in_order() -> None:
+    server, notebook = FakeServer(), Notebook()
+    assert walk(plan(), server, notebook, ignore) is None
+    assert server.steps == WHOLE
+
+
+def test_what_was_sent_is_the_plan_and_nothing_else() -> None:
+    server, notebook = FakeServer(), Notebook()
+    walk(plan(), server, notebook, ignore)
+    planned = [(r.phase, r.pass_number, r.prompt_id, r.seed) for r in requests(plan())]
+    sent = [(r.phase, r.pass_number, r.prompt_id, r.seed) for r in notebook.records]
+    assert sent == planned
+
+
+def test_the_published_protocol_is_one_measured_pass() -> None:
+    server = FakeServer()
+    walk(plan(None, ProtocolName.ARTICLE), server, Notebook(), ignore)
+    assert server.steps == WHOLE[:8]
+
+
+def test_metrics_are_kept_by_pass_and_moment() -> None:
+    notebook = Notebook()
+    walk(plan(), FakeServer(), notebook, ignore)
+    assert notebook.metrics == {
+        "warmup-0-before": b"after 1 steps",
+        "warmup-0-after": b"after 4 steps",
+        "measured-1-before": b"after 5 steps",
+        "measured-1-after": b"after 8 steps",
+        "measured-2-before": b"after 9 steps",
+        "measured-2-after": b"after 12 steps",
+        "stream-1-before": b"after 13 steps",
+        "stream-1-after": b"after 16 steps",
+    }
+
+
+def test_a_server_without_metrics_leaves_none() -> None:
+    server, notebook = FakeServer(has_metrics=False), Notebook()
+    assert walk(plan(), server, notebook, ignore) is None
+    assert notebook.metrics == {}
+    assert server.steps == WHOLE
+
+
+@pytest.mark.parametrize(("place", "steps"), [("warmup-0/a", 2), ("measured-1/b", 7)])
+def test_the_first_error_ends_the_run(place: str, steps: int) -> None:
+    server, notebook = FakeServer(fails_at=place), Notebook()
+    failed = walk(plan(), server, notebook, ignore)
+    assert server.steps == WHOLE[:steps]
+    assert failed is notebook.records[-1]
+    assert failed.error is ErrorCode.TIMED_OUT
+    assert [record.error for record in notebook.records[:-1]] == [None] * (
+        len(notebook.records) - 1
+    )
+
+
+def test_a_pass_that_broke_off_has_no_metrics_after_it() -> None:
+    notebook = Notebook()
+    walk(plan(), FakeServer(fails_at="measured-1/b"), notebook, ignore)
+    assert list(notebook.metrics) == ["warmup-0-before", "warmup-0-after", "measured-1-before"]
+
+
+def test_an_interruption_leaves_what_was_seen() -> None:
+    server, notebook = FakeServer(interrupted_at="measured-1/b"), Notebook()
+    with pytest.raises(KeyboardInterrupt):
+        walk(plan(), server, notebook, ignore)
+    assert [record.prompt_id for record in notebook.records] == ["a", "b", "a"]
+    assert "measured-1-before" in notebook.metrics
+
+
+def test_the_watcher_sees_each_record_once_it_is_noted() -> None:
+    notebook = Notebook()
+    seen: list[Record] = []
+
+    def watch(record: Record) -> None:
+        assert notebook.records[-1] is record
+        seen.append(record)
+
+    walk(plan(), FakeServer(fails_at="measured-2/a"), notebook, watch)
+    assert seen == notebook.records
+    assert seen[-1].error is not None
+
+
+def test_a_watcher_that_fails_costs_no_record() -> None:
+    def fail(_record: Record) -> None:
+        raise BrokenPipeError
+
+    notebook = Notebook()
+    watch: Callable[[Record], None] = fail
+    with pytest.raises(BrokenPipeError):
+        walk(plan(), FakeServer(), notebook, watch)
+    assert len(notebook.records) == 1
+
+
+def test_the_fake_is_a_server() -> None:
+    server: Server = FakeServer()
+    assert server.metrics() == b"after 1 steps"
