@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from kit.bundle.document import EngineIdentity, ModelFile
 from kit.check.arithmetic.text import TOKENIZER
-from kit.check.evidence import Shipped
+from kit.check.evidence import Catalog
 from kit.edge.files import checkout, disk
 from kit.plan.models import WEIGHTS, Model, Twin
 from tests.factory import Draft, Settings, draft
@@ -58,7 +58,7 @@ def main() -> None:
 
 def bundles(size: Size, count: int) -> Iterator[Mapping[str, bytes]]:
     """Yield the files of so many bundles, each with times and tokens of its own."""
-    shipped = checkout.shipped()
+    catalog = checkout.catalog()
     model, topology = size.value
     for seed in range(count):
         settings = Settings(
@@ -67,15 +67,15 @@ def bundles(size: Size, count: int) -> Iterator[Mapping[str, bytes]]:
             suite=SUITE,
             passes=PASSES,
             seed=seed,
-            shipped=shipped,
-            encode=_encode if isinstance(shipped.models[model], Twin) else None,
+            catalog=catalog,
+            encode=_encode if isinstance(catalog.models[model], Twin) else None,
         )
         made = draft(settings)
         made.document = replace(
-            made.document, engine=_identity(made.document.engine, shipped.models[model])
+            made.document, engine=_identity(made.document.engine, catalog.models[model])
         )
         _pad(made, random.Random(seed))  # noqa: S311  # noise, not a secret
-        _spell(made, shipped)
+        _spell(made, catalog)
         yield made.seal()
 
 
@@ -98,10 +98,10 @@ def _identity(engine: EngineIdentity, model: Model) -> EngineIdentity:
     return replace(engine, model_files=tuple(listed))
 
 
-def _spell(made: Draft, shipped: Shipped) -> None:
+def _spell(made: Draft, catalog: Catalog) -> None:
     """Make each text the one of its token ids, where the model's tokenizer is at hand."""
     files = {file.name: file.sha256 for file in made.document.engine.model_files or ()}
-    tokenizer = shipped.tokenizers.get(files[TOKENIZER])
+    tokenizer = catalog.tokenizers.get(files[TOKENIZER])
     if tokenizer is None:
         return
     texts = (tokenizer.bytes_of(record.token_ids or ()) or b"" for record in made.records)

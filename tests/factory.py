@@ -21,7 +21,7 @@ import msgspec
 from msgspec.structs import replace
 
 from kit.bundle import bag, telemetry
-from kit.bundle.bag import Beside
+from kit.bundle.bag import Attachments
 from kit.bundle.document import (
     SCHEMA_VERSION,
     Clock,
@@ -37,7 +37,7 @@ from kit.bundle.document import (
 from kit.bundle.host_facts import BASE_LABEL, Container, DeviceRequest, HostFacts
 from kit.bundle.record import ErrorCode, FinishReason, Record
 from kit.bundle.telemetry import Telemetry
-from kit.check.evidence import Shipped
+from kit.check.evidence import Catalog
 from kit.check.finding import Outcome, Verdict
 from kit.check.topology.options import planned_options
 from kit.check.verify import Known, known, verify
@@ -145,7 +145,7 @@ ENGINES = {
 }
 
 BASE_IMAGE = "docker.io/library/python:3.11@sha256:" + "ef" * 32
-SHIPPED = Shipped(
+CATALOG = Catalog(
     suites={SUITE.id: SUITE},
     models=MODELS,
     engines=ENGINES,
@@ -183,7 +183,7 @@ CLASSES = {"qwen3_moe": "Qwen3MoeForCausalLM", "qwen2": "Qwen2ForCausalLM"}
 class Settings:
     """What kind of run is simulated. `stop_after` records it breaks off, with a failed one.
 
-    `shipped` is what its plan is made of: the fakes of this file, or a checkout's own. `encode` is
+    `catalog` is what its plan is made of: the fakes of this file, or a checkout's own. `encode` is
     a tokenizer for its prompts; None takes the fake one.
     """
 
@@ -201,12 +201,12 @@ class Settings:
     model: str = TWIN.id
     rehearsal: bool = False
     suite: str = SUITE.id
-    shipped: Shipped = SHIPPED
+    catalog: Catalog = CATALOG
     encode: Callable[[str], Sequence[int]] | None = None
 
     @property
     def engine(self) -> Engine:
-        return self.shipped.engines[self.topology, self.model]
+        return self.catalog.engines[self.topology, self.model]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -228,7 +228,7 @@ class Draft:
             self.document,
             tuple(self.records),
             self.metrics,
-            Beside(
+            Attachments(
                 server_log=self.server_log,
                 nccl_log=self.nccl_log,
                 telemetry=samples,
@@ -500,7 +500,7 @@ def logged(records: Iterable[Record], settings: Settings, kv_tokens: int | None 
     moments = (START + timedelta(seconds=end_s) for end_s in ends_s)
     each_ten_s = range(10, int(max(ends_s, default=0)) + 1, 10)
     rates = ((START + timedelta(seconds=at_s), _rate(answered, at_s)) for at_s in each_ten_s)
-    model = settings.shipped.models[settings.model]
+    model = settings.catalog.models[settings.model]
     model_class = CLASSES.get(model.config.get("model_type", ""))
     tokens = kv_tokens or _kv_tokens(settings)
     held_gib = _held_gib(settings, tokens)
@@ -520,7 +520,7 @@ def _rate(records: Iterable[Record], at_s: float) -> float:
 
 def _held_gib(settings: Settings, kv_tokens: int) -> tuple[float, float] | None:
     """Return a rank's share of the weights and of the cache of a model whose shape is known."""
-    shape = roofline.shape_of(settings.shipped.models[settings.model].config)
+    shape = roofline.shape_of(settings.catalog.models[settings.model].config)
     if shape is None:
         return None
     step = roofline.step_bytes(shape, shape.experts)
@@ -532,7 +532,7 @@ def _held_gib(settings: Settings, kv_tokens: int) -> tuple[float, float] | None:
 def _kv_tokens(settings: Settings) -> int:
     """Return the tokens of the KV cache: on CPU what whole blocks of its space hold."""
     engine = settings.engine
-    shape = roofline.shape_of(settings.shipped.models[settings.model].config)
+    shape = roofline.shape_of(settings.catalog.models[settings.model].config)
     space_gib = dict(engine.environment).get("VLLM_CPU_KVCACHE_SPACE")
     if shape is None or space_gib is None:
         longest = int(planned_options(engine.command).get("max_model_len") or 0)
@@ -590,9 +590,9 @@ def planned_by(settings: Settings) -> Plan:
         cache=settings.cache,
         rehearsal=settings.rehearsal,
     )
-    suite = settings.shipped.suites[settings.suite]
+    suite = settings.catalog.suites[settings.suite]
     if settings.runtime is not Runtime.ENDPOINT:
-        model = settings.shipped.models[settings.model]
+        model = settings.catalog.models[settings.model]
         return plan.plan_engine(model, settings.engine, settings.topology, suite, choices)
     return plan.plan_endpoint("some/model", suite, choices, settings.dialect, 16)
 
@@ -604,7 +604,7 @@ def utc(seconds: float) -> str:
 
 def known_here() -> Known:
     """Return what the fakes are held against, with the project's own schemas."""
-    return known(schemas(), SHIPPED)
+    return known(schemas(), CATALOG)
 
 
 def schemas() -> dict[str, Mapping[str, Any]]:

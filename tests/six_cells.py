@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from kit.bundle.document import Clock, ModelFile
 from kit.bundle.record import FinishReason, Record
 from kit.bundle.telemetry import Telemetry
-from kit.check.evidence import Shipped
+from kit.check.evidence import Catalog
 from kit.check.finding import Verdict
 from kit.check.verify import Known, known, verify
 from kit.claims import reference
-from kit.claims.eligible import Witness, testify
+from kit.claims.eligible import EligibleBundle, load
 from kit.claims.formula import CellName
 from kit.claims.reference import Reference
 from kit.plan import plan, schedule
@@ -66,14 +66,14 @@ MODELS = {
     )
     for name, size in CHECKPOINT_BYTES.items()
 }
-SHIPPED = Shipped(
+CATALOG = Catalog(
     suites={SUITE.id: SUITE},
     models=MODELS,
     engines=ENGINES,
     gpus=GPUS,
     base_image=BASE_IMAGE,
 )
-KNOWN = known(schemas(), SHIPPED)
+KNOWN = known(schemas(), CATALOG)
 
 KV_TOKENS = {
     "moe@tp1": 33_408,
@@ -241,18 +241,18 @@ def made(shape: Shape) -> Draft:
 
 
 @cache
-def witness(shape: Shape) -> Witness | Verdict:
+def witness(shape: Shape) -> EligibleBundle | Verdict:
     """Return what the verifier makes of the bundle of this shape."""
     return heard(shape.cell, made(shape))
 
 
-def heard(path: str, one: Draft, held_against: Known = KNOWN) -> Witness | Verdict:
+def heard(path: str, one: Draft, held_against: Known = KNOWN) -> EligibleBundle | Verdict:
     """Verify a draft's files, and hear what they say."""
     files = one.seal()
-    return testify(verify(path, files, (), held_against), files)
+    return load(verify(path, files, (), held_against), files)
 
 
-def six(seed: int = 1, **changes: object) -> Sequence[Witness | Verdict]:
+def six(seed: int = 1, **changes: object) -> Sequence[EligibleBundle | Verdict]:
     """Return the six cells of one seed; `changes` are of all their shapes."""
     return tuple(
         witness(dataclasses.replace(Shape(cell=cell, seed=seed), **changes)) for cell in CELLS

@@ -56,7 +56,7 @@ class Bundle:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Beside:
+class Attachments:
     """What others wrote while the client measured; None where there is no such thing.
 
     `telemetry` is what `kit.bundle.telemetry.from_start` returns, its times from the run's start;
@@ -88,20 +88,20 @@ def payload(
     document: Document,
     records: tuple[Record, ...],
     metrics: Mapping[str, bytes],
-    beside: Beside,
+    attachments: Attachments,
 ) -> dict[str, bytes]:
     """Return the payload files; `metrics` maps `<phase>-<pass>-<moment>` to an exposition."""
     files = {DOCUMENT: canonical.encode(document), RECORDS: canonical.encode_lines(records)}
     for name, exposition in metrics.items():
         files[f"data/metrics/{name}.prom.gz"] = compress(exposition)
     logs = (
-        (SERVER_LOG, beside.server_log),
-        (NCCL_LOG, beside.nccl_log),
-        (TELEMETRY, beside.telemetry),
+        (SERVER_LOG, attachments.server_log),
+        (NCCL_LOG, attachments.nccl_log),
+        (TELEMETRY, attachments.telemetry),
     )
     files |= {name: compress(text) for name, text in logs if text is not None}
-    if beside.host_facts is not None:
-        files[HOST_FACTS] = beside.host_facts
+    if attachments.host_facts is not None:
+        files[HOST_FACTS] = attachments.host_facts
     return files
 
 

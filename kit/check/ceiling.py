@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kit.bundle.telemetry import ClockReason, Reading, Telemetry, by_gpu
-from kit.check.evidence import Evidence, Shipped, while_measured
+from kit.check.evidence import Catalog, Evidence, while_measured
 from kit.plan.plan import Engine
 from kit.plan.spec import Device
 from kit.roofline import model as roofline
@@ -39,22 +39,22 @@ class Footing:
         return f"{self.ceiling.bytes_per_s / 1e9:.0f} GB/s of {len(self.ceiling.gpus)} x {gpu}"
 
 
-def footing_of(evidence: Evidence, shipped: Shipped) -> Footing | str:
+def footing_of(evidence: Evidence, catalog: Catalog) -> Footing | str:
     """Return what can be held against, or why there is nothing."""
     plan, told = evidence.document.plan, evidence.observed.telemetry
     if (reason := _no_gpus(evidence)) is not None or plan.engine is None or told is None:
         return reason or "no telemetry that names the GPUs"
-    names = _names(evidence, told, shipped.gpus)
-    clock_ratio = _memory_clock_ratio(told, shipped.gpus)
+    names = _names(evidence, told, catalog.gpus)
+    clock_ratio = _memory_clock_ratio(told, catalog.gpus)
     ceiling = roofline.ceiling_of(
         names,
         plan.engine.tensor_parallel_size,
-        shipped.gpus,
+        catalog.gpus,
         min(_fastest_ratio(evidence, clock_ratio), roofline.MEMORY_HEADROOM),
     )
     if ceiling is None:
         return f"not all of these GPUs are known: {', '.join(names) or 'none'}"
-    model = shipped.models.get(plan.cell.model)
+    model = catalog.models.get(plan.cell.model)
     shape = None if model is None else roofline.shape_of(model.config)
     if shape is None:
         return f"the shape of model {plan.cell.model} is not known"

@@ -46,7 +46,7 @@ MetricsKey = tuple[Phase, int, Moment]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shipped:
+class Catalog:
     """What a checkout ships, by id: a plan is made of these, and is held against them.
 
     `engines` maps (topology, model) to the engine that the topology's Compose file describes;

@@ -15,7 +15,7 @@ from kit.bundle.record import Record
 from kit.bundle.telemetry import GpuFacts, by_gpu
 from kit.check.ceiling import Footing, footing_of, was_idle
 from kit.check.codes import Code
-from kit.check.evidence import ROUNDING_S, Evidence, Shipped, subject_of, while_measured
+from kit.check.evidence import ROUNDING_S, Catalog, Evidence, subject_of, while_measured
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
 from kit.plan.schedule import Phase
@@ -37,9 +37,9 @@ OVER_LIMIT_RATIO = 1.10
 `nvmlDeviceGetPowerUsage`), and the limit is regulated by the same sensor."""
 
 
-def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
+def check(evidence: Evidence, catalog: Catalog) -> Iterator[Finding]:
     """Yield the findings of this tier."""
-    footing = footing_of(evidence, shipped)
+    footing = footing_of(evidence, catalog)
     if isinstance(footing, str):
         nothing = unchecked(BUNDLE, clip(footing), Code.PHYSICS_TIER.holds)
         yield from findings(Code.PHYSICS_TIER, [nothing])

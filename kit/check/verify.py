@@ -20,7 +20,7 @@ from kit.check import (
     topology,
 )
 from kit.check.codes import Code
-from kit.check.evidence import Evidence, Shipped, gather
+from kit.check.evidence import Catalog, Evidence, gather
 from kit.check.finding import Finding, Verdict
 from kit.check.problem import BUNDLE, Problem, findings, unchecked
 from kit.check.refusal import Refusal
@@ -37,12 +37,12 @@ class Known:
     """What a bundle is held against: the schemas, compiled once, and the checkout's data."""
 
     validators: Validators
-    shipped: Shipped
+    catalog: Catalog
 
 
-def known(schemas: Mapping[str, Mapping[str, Any]], shipped: Shipped) -> Known:
+def known(schemas: Mapping[str, Mapping[str, Any]], catalog: Catalog) -> Known:
     """Prepare what any number of bundles are held against."""
-    return Known(validators=Validators(schemas), shipped=shipped)
+    return Known(validators=Validators(schemas), catalog=catalog)
 
 
 def verify(
@@ -98,10 +98,10 @@ def _upper_tiers(evidence: Evidence | None, known: Known) -> Iterator[Finding]:
             unread = unchecked(BUNDLE, "document or records cannot be read", code.holds)
             yield from findings(code, [unread])
     else:
-        yield from arithmetic.check(evidence, known.shipped)
-        yield from topology.check(evidence, known.shipped)
-        yield from roofline.check(evidence, known.shipped)
-        yield from protocol.check(evidence, known.shipped)
+        yield from arithmetic.check(evidence, known.catalog)
+        yield from topology.check(evidence, known.catalog)
+        yield from roofline.check(evidence, known.catalog)
+        yield from protocol.check(evidence, known.catalog)
     yield from findings(Code.CLAIMS_TIER, [_claims(evidence)])
 
 

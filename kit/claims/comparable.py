@@ -7,7 +7,7 @@ from enum import Enum
 from kit.bundle.document import Document
 from kit.bundle.telemetry import GpuFacts
 from kit.check.duplicates import distinct
-from kit.claims.eligible import Witness
+from kit.claims.eligible import EligibleBundle
 from kit.claims.verdict import Excluded
 from kit.format import canonical
 
@@ -27,7 +27,7 @@ def _memory(document: Document) -> str | None:
     return f"about {2 ** (halvings / 2):.3g} GiB"
 
 
-def _power_limits(one: Witness) -> tuple[str, ...]:
+def _power_limits(one: EligibleBundle) -> tuple[str, ...]:
     """Return the power limits in force, each once.
 
     In proportion to a card's own default where that is told: two makers' cards of one kind may
@@ -46,7 +46,7 @@ def _power_limit(gpu: GpuFacts) -> str:
     return f"{limit_w / default_w:.0%} of the default"
 
 
-COMPARABILITY: Mapping[str, Callable[[Witness], object]] = {
+COMPARABILITY: Mapping[str, Callable[[EligibleBundle], object]] = {
     "host": lambda one: one.document.host_id,
     "architecture": lambda one: one.document.host.machine,
     "processor": lambda one: one.document.host.cpu_model,
@@ -69,16 +69,16 @@ A host's id is asserted by whoever measured, so that its processor and memory mu
 """
 
 
-def comparable_sets(spoken: Iterable[Witness]) -> tuple[tuple[Witness, ...], ...]:
+def comparable_sets(spoken: Iterable[EligibleBundle]) -> tuple[tuple[EligibleBundle, ...], ...]:
     """Return the sets of bundles that can be compared; a run counts once, whatever its id."""
-    sets: dict[object, list[Witness]] = {}
+    sets: dict[object, list[EligibleBundle]] = {}
     for one in _runs(spoken):
         sets.setdefault(tuple(key(one) for key in COMPARABILITY.values()), []).append(one)
     return tuple(tuple(members) for members in sets.values())
 
 
 def kept_apart(
-    members: Sequence[Witness], sets: Sequence[Sequence[Witness]]
+    members: Sequence[EligibleBundle], sets: Sequence[Sequence[EligibleBundle]]
 ) -> tuple[Excluded, ...]:
     """Return the same host's bundles of other sets, each with what keeps it apart from this one."""
     others = [
@@ -93,15 +93,15 @@ def kept_apart(
     )
 
 
-def _runs(spoken: Iterable[Witness]) -> Iterator[Witness]:
+def _runs(spoken: Iterable[EligibleBundle]) -> Iterator[EligibleBundle]:
     """Yield one bundle a run, by what `kit.check.duplicates` takes for the same run."""
-    by_id: dict[str | None, Witness] = {}
+    by_id: dict[str | None, EligibleBundle] = {}
     for one in spoken:
         by_id.setdefault(one.verdict.id, one)
     yield from (by_id[verdict.id] for verdict in distinct(one.verdict for one in by_id.values()))
 
 
-def _apart(there: Witness, here: Witness) -> str:
+def _apart(there: EligibleBundle, here: EligibleBundle) -> str:
     values = {name: (key(there), key(here)) for name, key in COMPARABILITY.items()}
     return "; ".join(
         f"{name} ({_text(theirs)}, here {_text(ours)})"

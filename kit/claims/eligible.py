@@ -29,7 +29,7 @@ AGENTS = {"single": 1}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Witness:
+class EligibleBundle:
     """A bundle with the verdict on it, and what its server's log and its GPUs tell.
 
     Its records are without texts and token ids, which no claim is about and which take the room.
@@ -70,7 +70,7 @@ class Witness:
         return tuple(one.outcome for one in self.verdict.findings if one.code == code)
 
 
-def testify(verdict: Verdict, files: Mapping[str, bytes]) -> Witness | Verdict:
+def load(verdict: Verdict, files: Mapping[str, bytes]) -> EligibleBundle | Verdict:
     """Read a bundle that was judged; the verdict alone where it is invalid or cannot be read."""
     if verdict.exit_code is ExitCode.BUNDLE_INVALID:
         return verdict
@@ -80,7 +80,7 @@ def testify(verdict: Verdict, files: Mapping[str, bytes]) -> Witness | Verdict:
         return verdict
     observed = integrity.open_bag(files).observed
     told = observed.telemetry
-    return Witness(
+    return EligibleBundle(
         verdict=verdict,
         bundle=Bundle(id=read.id, document=read.document, records=tuple(map(_lean, read.records))),
         server_log=observed.server_log,
@@ -92,12 +92,16 @@ def _lean(record: Record) -> Record:
     return structs.replace(record, text=None, token_ids=None, prompt_token_ids=None)
 
 
-SAME_HARDWARE: Mapping[str, tuple[Callable[[Witness], object], Callable[[Reference], object]]] = {
+SAME_HARDWARE: Mapping[
+    str, tuple[Callable[[EligibleBundle], object], Callable[[Reference], object]]
+] = {
     "GPUs": (lambda one: one.gpus, lambda said: (said.hardware.gpu,)),
 }
 """What must agree with the publication before absolute numbers are: the kind of GPU."""
 
-TOLD_APART: Mapping[str, tuple[Callable[[Witness], object], Callable[[Reference], object]]] = {
+TOLD_APART: Mapping[
+    str, tuple[Callable[[EligibleBundle], object], Callable[[Reference], object]]
+] = {
     "driver": (lambda one: one.driver, lambda said: said.software.driver),
     "engine release": (
         lambda one: one.document.engine.version,
@@ -111,15 +115,15 @@ TOLD_APART: Mapping[str, tuple[Callable[[Witness], object], Callable[[Reference]
 """What may differ from the publication, but is said."""
 
 
-def excluded(one: Witness | Verdict) -> str | None:
-    """Return why a bundle does not testify; None where it does."""
+def excluded(one: EligibleBundle | Verdict) -> str | None:
+    """Return why a bundle may not speak for claims; None where it may."""
     if isinstance(one, Verdict):
         failed = dict.fromkeys(f.code for f in one.findings if f.outcome is Outcome.FAIL)
         return f"it is invalid: {', '.join(failed)}" if failed else "it cannot be read"
     return next(_objections(one), None)
 
 
-def _objections(one: Witness) -> Iterator[str]:
+def _objections(one: EligibleBundle) -> Iterator[str]:
     plan = one.document.plan
     if plan.rehearsal or one.verdict.is_rehearsal:
         yield "a rehearsal is never a result"
@@ -137,12 +141,12 @@ def _objections(one: Witness) -> Iterator[str]:
         yield f"no claim is about suite {plan.cell.suite}"
 
 
-def is_same_hardware(one: Witness, reference: Reference) -> bool:
+def is_same_hardware(one: EligibleBundle, reference: Reference) -> bool:
     """Tell whether absolute numbers of a bundle may be held against the published ones."""
     return all(ours(one) == theirs(reference) for ours, theirs in SAME_HARDWARE.values())
 
 
-def differences(one: Witness, reference: Reference) -> tuple[str, ...]:
+def differences(one: EligibleBundle, reference: Reference) -> tuple[str, ...]:
     """Return where a bundle departs from the publication, as far as both tell."""
     found = []
     for name, (ours, theirs) in {**SAME_HARDWARE, **TOLD_APART}.items():
@@ -152,8 +156,8 @@ def differences(one: Witness, reference: Reference) -> tuple[str, ...]:
     return tuple(found)
 
 
-def why_excluded(everyone: Sequence[Witness | Verdict]) -> tuple[Excluded, ...]:
-    """Return the bundles that do not testify, each with its reason."""
+def why_excluded(everyone: Sequence[EligibleBundle | Verdict]) -> tuple[Excluded, ...]:
+    """Return the bundles that may not speak, each with its reason."""
     reasons = [(one.path, excluded(one)) for one in everyone]
     return tuple(Excluded(bundle=path, reason=why) for path, why in reasons if why is not None)
 

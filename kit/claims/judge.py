@@ -9,7 +9,7 @@ from kit.check.finding import Outcome, Verdict
 from kit.claims import eligible, formula
 from kit.claims.claim import Claim, Hardware, Measure, Relation
 from kit.claims.comparable import comparable_sets, kept_apart
-from kit.claims.eligible import Witness
+from kit.claims.eligible import EligibleBundle
 from kit.claims.estimate import Estimate, around, half_width, interval, reach
 from kit.claims.formula import Undefined
 from kit.claims.needed_runs import what_would_decide
@@ -26,20 +26,20 @@ Accepted = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Court:
+class ClaimContext:
     """What the claims of one reference are judged by, for one set of bundles."""
 
     reference: Reference
     noise: Noise | None
     parameters: Mapping[str, float]
     cells: Cells
-    members: tuple[Witness, ...]
+    members: tuple[EligibleBundle, ...]
 
     @property
     def is_same_hardware(self) -> bool:
         return all(eligible.is_same_hardware(one, self.reference) for one in self.members)
 
-    def bundles(self, claim: Claim) -> tuple[Witness, ...]:
+    def bundles(self, claim: Claim) -> tuple[EligibleBundle, ...]:
         """Return the bundles of the cells that a claim is over."""
         wanted = () if claim.measure is None else formula.cells(claim.measure.tree)
         return tuple(one for cell in wanted for one in self.cells.get(cell, ()))
@@ -53,7 +53,7 @@ def judge(
     reference: Reference,
     noise: Noise | None,
     parameters: Mapping[str, float],
-    everyone: Sequence[Witness | Verdict],
+    everyone: Sequence[EligibleBundle | Verdict],
 ) -> tuple[JudgedSet, ...]:
     """Judge every claim of a reference, once for each set of bundles that can be compared.
 
@@ -63,13 +63,15 @@ def judge(
     """
     silent = eligible.why_excluded(everyone)
     spoken = [
-        one for one in everyone if isinstance(one, Witness) and eligible.excluded(one) is None
+        one
+        for one in everyone
+        if isinstance(one, EligibleBundle) and eligible.excluded(one) is None
     ]
     values = {name: float(value) for name, value in reference.parameters.items()} | dict(parameters)
     sets = comparable_sets(spoken) or ((),)
     return tuple(
         _judged(
-            _Court(
+            ClaimContext(
                 reference=reference,
                 noise=noise,
                 parameters=values,
@@ -82,83 +84,85 @@ def judge(
     )
 
 
-def _judged(court: _Court, excluded: tuple[Excluded, ...]) -> JudgedSet:
-    claims = tuple(_judgement(claim, court) for claim in all_claims(court.reference))
-    first = court.members[0] if court.members else None
+def _judged(context: ClaimContext, excluded: tuple[Excluded, ...]) -> JudgedSet:
+    claims = tuple(_judgement(claim, context) for claim in all_claims(context.reference))
+    first = context.members[0] if context.members else None
     with_spread = sum(one.measured is not None and one.measured.has_spread for one in claims)
     return JudgedSet(
-        reference=court.reference.id,
+        reference=context.reference.id,
         host_id=first.document.host_id if first else None,
         gpus=first.gpus if first else (),
-        bundles=tuple(one.path for one in court.members),
+        bundles=tuple(one.path for one in context.members),
         excluded=excluded,
-        differences=eligible.differences(first, court.reference) if first else (),
-        remarks=tuple(_remarks(court)),
+        differences=eligible.differences(first, context.reference) if first else (),
+        remarks=tuple(_remarks(context)),
         missed_by_chance=round(MISSED_SHARE * with_spread, 2),
         claims=claims,
     )
 
 
-def _remarks(court: _Court) -> Iterator[str]:
-    if not court.members:
+def _remarks(context: ClaimContext) -> Iterator[str]:
+    if not context.members:
         return
-    if court.noise is None:
+    if context.noise is None:
         yield (
             "Nobody repeated a published figure: each is taken to be good for "
             f"{intervals.RESTART_FLOOR:.1%}, as restarts elsewhere."
         )
         return
-    repeated = ", ".join(map(str, court.noise.cells))
-    runs = court.noise.degrees + len(court.noise.cells)
+    repeated = ", ".join(map(str, context.noise.cells))
+    runs = context.noise.degrees + len(context.noise.cells)
     yield (
-        f"A published figure is good for {_published_noise(court.noise):.1%} at 95 %, by "
+        f"A published figure is good for {_published_noise(context.noise):.1%} at 95 %, by "
         f"the author's own {runs} runs of {repeated}."
     )
-    borrowing = [cell for cell in court.reference.cells if cell not in repeated.split(", ")]
+    borrowing = [cell for cell in context.reference.cells if cell not in repeated.split(", ")]
     if borrowing:
         yield f"Nobody repeated {', '.join(borrowing)}: they borrow that."
 
 
-def _judgement(claim: Claim, court: _Court) -> Judgement:
+def _judgement(claim: Claim, context: ClaimContext) -> Judgement:
     try:
-        measure = _require_testable(claim, court)
+        measure = _require_testable(claim, context)
         estimate = formula.evaluate(
             measure.tree,
             Estimate,
-            lambda quantity: resolve(quantity, court.cells),
-            court.parameters.__getitem__,
+            lambda quantity: resolve(quantity, context.cells),
+            context.parameters.__getitem__,
         )
-        return _decided(claim, measure, estimate, court)
+        return _decided(claim, measure, estimate, context)
     except (_NotTestable, Missing, Undefined) as why:
-        return _entry(claim, court, ClaimOutcome.NOT_TESTABLE, reason=str(why))
+        return _entry(claim, context, ClaimOutcome.NOT_TESTABLE, reason=str(why))
 
 
-def _require_testable(claim: Claim, court: _Court) -> Measure:
+def _require_testable(claim: Claim, context: ClaimContext) -> Measure:
     """Return the claim's measure; raise `_NotTestable` with what stands against judging it."""
     unheard = [need for need in claim.needs if need not in _CODES]
     if unheard or claim.measure is None:
         raise _NotTestable(f"no bundle holds evidence of this kind: {', '.join(unheard)}")
     for cell in formula.cells(claim.measure.tree):
-        if cell not in court.cells:
+        if cell not in context.cells:
             raise _NotTestable(f"no bundle of {cell} is in this set")
-    if claim.hardware is Hardware.SAME and not court.is_same_hardware:
-        ours = ", ".join(court.members[0].gpus)
+    if claim.hardware is Hardware.SAME and not context.is_same_hardware:
+        ours = ", ".join(context.members[0].gpus)
         raise _NotTestable(
-            f"an absolute number of {court.reference.hardware.gpu}; these bundles are of {ours}"
+            f"an absolute number of {context.reference.hardware.gpu}; these bundles are of {ours}"
         )
     for need in claim.needs:
-        for one in court.bundles(claim):
+        for one in context.bundles(claim):
             outcomes = one.outcomes(need)
             if not outcomes or set(outcomes) != {Outcome.PASS}:
                 raise _NotTestable(f"{need} did not pass in {one.path}")
     return claim.measure
 
 
-def _decided(claim: Claim, measure: Measure, estimate: Estimate, court: _Court) -> Judgement:
+def _decided(
+    claim: Claim, measure: Measure, estimate: Estimate, context: ClaimContext
+) -> Judgement:
     accepted = accepted_by(measure)
     published = 0.0
     if measure.relation is Relation.EQUALS and not estimate.is_exact:
-        published = _published_noise(court.noise) * reach(estimate)
+        published = _published_noise(context.noise) * reach(estimate)
     own = interval(estimate)
     measured = Measured(
         value=estimate.value,
@@ -169,9 +173,9 @@ def _decided(claim: Claim, measure: Measure, estimate: Estimate, court: _Court) 
     outcome = _outcome(_with_published_noise(estimate, published), accepted)
     advice = ""
     if outcome is ClaimOutcome.INCONCLUSIVE:
-        deviation = court.noise.deviation if court.noise else intervals.RESTART_FLOOR
+        deviation = context.noise.deviation if context.noise else intervals.RESTART_FLOOR
         advice = what_would_decide(estimate, accepted, published, deviation)
-    return _entry(claim, court, outcome, measured=measured, advice=advice)
+    return _entry(claim, context, outcome, measured=measured, advice=advice)
 
 
 def accepted_by(measure: Measure) -> Accepted:
@@ -223,7 +227,7 @@ _REASONS = {
 
 def _entry(
     claim: Claim,
-    court: _Court,
+    context: ClaimContext,
     outcome: ClaimOutcome,
     *,
     measured: Measured | None = None,
@@ -242,8 +246,8 @@ def _entry(
         accepted_low=low,
         accepted_high=high,
         measured=measured,
-        on_other_hardware=measured is not None and not court.is_same_hardware,
+        on_other_hardware=measured is not None and not context.is_same_hardware,
         reason=reason or _REASONS[outcome],
         advice=advice,
-        bundles=() if measured is None else tuple(one.path for one in court.bundles(claim)),
+        bundles=() if measured is None else tuple(one.path for one in context.bundles(claim)),
     )

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from kit.bundle.record import Record
 from kit.check.finding import Outcome
-from kit.claims.eligible import Witness
+from kit.claims.eligible import EligibleBundle
 from kit.claims.estimate import Estimate, Sample, sampled
 from kit.claims.formula import CellName, Quantity
 from kit.figures import intervals, latency, throughput
@@ -23,7 +23,7 @@ T = TypeVar("T", int, float)
 GIB_PER_GB = 2**30 / 10**9
 WEIGHT_FILES = (".safetensors", ".bin", ".pt")
 
-Cells = Mapping[CellName, Sequence[Witness]]
+Cells = Mapping[CellName, Sequence[EligibleBundle]]
 """The bundles of each cell: several are several starts of its engine."""
 
 
@@ -31,9 +31,9 @@ class Missing(LookupError):
     """A quantity that these bundles cannot tell, and why."""
 
 
-def by_cell(witnesses: Sequence[Witness]) -> Cells:
+def by_cell(witnesses: Sequence[EligibleBundle]) -> Cells:
     """Group the bundles of a set by their cells."""
-    cells: dict[CellName, list[Witness]] = {}
+    cells: dict[CellName, list[EligibleBundle]] = {}
     for one in witnesses:
         if one.cell is not None:
             cells.setdefault(one.cell, []).append(one)

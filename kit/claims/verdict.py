@@ -62,7 +62,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Excluded(msgspec.Struct, frozen=True, kw_only=True):
-    """A bundle that does not testify, and why."""
+    """A bundle that may not speak for claims, and why."""
 
     bundle: str
     reason: str

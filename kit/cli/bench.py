@@ -29,7 +29,7 @@ from kit.edge.docker.compose import ComposeEngine
 from kit.edge.engine import process
 from kit.edge.files import checkout, twin_files
 from kit.edge.host import machine, probes
-from kit.edge.session import OwnEngine, Site
+from kit.edge.session import OwnEngine, RunContext
 from kit.edge.verify_paths import judge
 from kit.errors import ExitCode, MachineError, UsageError
 from kit.figures.summary import summarise
@@ -58,28 +58,28 @@ class BenchOptions(CellOptions):
 
 def bench(options: BenchOptions) -> int:
     """Run every cell asked for; return the exit code of verifying what came out."""
-    site = Site(
+    context = RunContext(
         results=(options.output or checkout.LOCAL_RESULTS).absolute(),
         state=checkout.STATE,
         watch=watch_for(quiet=options.quiet),
     )
     if options.endpoint is not None:
-        paths = [_run_endpoint(options, options.endpoint, site)]
+        paths = [_run_endpoint(options, options.endpoint, context)]
     else:
         _require_no_endpoint_options(options)
-        paths = [_run_cell(planned, options, site) for planned in planned_cells(options)]
+        paths = [_run_cell(planned, options, context) for planned in planned_cells(options)]
     return _conclude(paths, options)
 
 
-def _run_cell(planned: PlannedCell, options: BenchOptions, site: Site) -> Path:
+def _run_cell(planned: PlannedCell, options: BenchOptions, context: RunContext) -> Path:
     match chosen_runtime(options.runtime, planned.topology):
         case Runtime.DOCKER:
-            return _run_in_docker(planned, options, site)
+            return _run_in_docker(planned, options, context)
         case _:
-            return _run_as_process(planned, options.port, site)
+            return _run_as_process(planned, options.port, context)
 
 
-def _run_in_docker(planned: PlannedCell, options: BenchOptions, site: Site) -> Path:
+def _run_in_docker(planned: PlannedCell, options: BenchOptions, context: RunContext) -> Path:
     """Have Compose start the engine and the client, which measures and seals."""
     if options.port is not None:
         raise UsageError(
@@ -102,7 +102,7 @@ def _run_in_docker(planned: PlannedCell, options: BenchOptions, site: Site) -> P
     if options.rehearsal:
         variables |= _rehearsal(planned.plan.cell.model)
     file = checkout.compose_file(planned.topology.id)
-    return ComposeEngine(file=file, variables=variables).run(planned.plan, site)
+    return ComposeEngine(file=file, variables=variables).run(planned.plan, context)
 
 
 def _require_gpus(planned: PlannedCell) -> None:
@@ -128,7 +128,7 @@ def _rehearsal(model: str) -> Mapping[str, str]:
     return {"REHEARSAL": "1", "KIT_MEMLOCK": str(limit_bytes), name: image}
 
 
-def _run_as_process(planned: PlannedCell, port: int | None, site: Site) -> Path:
+def _run_as_process(planned: PlannedCell, port: int | None, context: RunContext) -> Path:
     """Make the twin, start the engine as its Compose file says, and measure it."""
     twin = _twin(planned)
     port = process.free_port(port)
@@ -157,7 +157,7 @@ def _run_as_process(planned: PlannedCell, port: int | None, site: Site) -> Path:
             model_files=probes.model_files(folder),
         ),
     )
-    return session.run_own_engine(planned.plan, engine, site)
+    return session.run_own_engine(planned.plan, engine, context)
 
 
 def _twin(planned: PlannedCell) -> Twin:
@@ -172,7 +172,7 @@ def _twin(planned: PlannedCell) -> Twin:
     return model
 
 
-def _run_endpoint(options: BenchOptions, url: str, site: Site) -> Path:
+def _run_endpoint(options: BenchOptions, url: str, context: RunContext) -> Path:
     """Measure a server that already runs."""
     _require_no_engine_options(options)
     base_url = _base_url(url)
@@ -184,7 +184,7 @@ def _run_endpoint(options: BenchOptions, url: str, site: Site) -> Path:
         http_client.dialect_of(base_url),
         options.max_tokens or PUBLISHED_MAX_TOKENS,
     )
-    return session.run_endpoint(that_fits(planned), base_url, served_model, site)
+    return session.run_endpoint(that_fits(planned), base_url, served_model, context)
 
 
 def _only_model(base_url: str) -> str:

@@ -7,7 +7,7 @@ from kit.cli.planning import CellOptions, planned_cells
 from kit.cli.progress import passes_only
 from kit.edge.docker import container
 from kit.edge.docker.container import Volumes
-from kit.edge.session import Site
+from kit.edge.session import RunContext
 from kit.errors import ExitCode
 
 STATE = ".kit"
@@ -49,12 +49,12 @@ def measure(options: MeasureOptions) -> int:
         )
     )
     facts = container.read_host_facts(options.host_facts)
-    site = Site(
+    context = RunContext(
         results=options.output,
         state=options.output / STATE,
         watch=passes_only(),
         host_id=facts.host_id if facts else None,
     )
     volumes = Volumes(evidence=options.evidence, telemetry=options.telemetry)
-    container.run_in_container(planned.plan, options.engine_url, facts, volumes, site)
+    container.run_in_container(planned.plan, options.engine_url, facts, volumes, context)
     return ExitCode.DONE

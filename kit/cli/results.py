@@ -8,7 +8,7 @@ import click
 
 from kit.claims.verdict import VerdictDocument, as_document, overall
 from kit.edge.files import checkout, disk
-from kit.edge.judge_claims import Against, hear_all
+from kit.edge.judge_claims import Against, judge_claims
 from kit.errors import ExitCode
 from kit.format import canonical
 from kit.report import verdict_markdown, verdict_page
@@ -22,7 +22,7 @@ def results(*, update: bool) -> int:
     with chdir(checkout.ROOT):  # paths in the verdict are those of the checkout, wherever it is
         folder = Path(os.path.relpath(checkout.COMMUNITY))
         references = tuple(checkout.references())
-        verdicts, judged = hear_all((folder,), (), Against(references=references))
+        verdicts, judged = judge_claims((folder,), (), Against(references=references))
     if not any(verdict.id for verdict in verdicts):
         click.echo(f"no bundle in {folder} yet", err=True)
         return ExitCode.NOTHING_TO_JUDGE

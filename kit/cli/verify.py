@@ -75,10 +75,10 @@ def _verdicts(options: VerifyOptions) -> tuple[Verdict, ...]:
 
 
 def _all_together(options: VerifyOptions) -> tuple[tuple[Verdict, ...], tuple[JudgedSet, ...]]:
-    from kit.edge.judge_claims import Against, hear_all
+    from kit.edge.judge_claims import Against, judge_claims
 
     against = Against(references=options.references, settings=options.settings)
-    return hear_all(options.paths, options.tokenizers, against)
+    return judge_claims(options.paths, options.tokenizers, against)
 
 
 def _one_by_one(options: VerifyOptions) -> int:

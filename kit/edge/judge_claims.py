@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kit.check.finding import Verdict
 from kit.claims import reference
-from kit.claims.eligible import Witness, testify
+from kit.claims.eligible import EligibleBundle, load
 from kit.claims.judge import judge
 from kit.claims.reference import Reference
 from kit.claims.verdict import JudgedSet
@@ -26,7 +26,7 @@ class Against:
     settings: tuple[str, ...] = ()
 
 
-def hear_all(
+def judge_claims(
     paths: Sequence[Path], tokenizers: Sequence[Path], against: Against
 ) -> tuple[tuple[Verdict, ...], tuple[JudgedSet, ...]]:
     """Judge bundles, then each reference's claims from all of them together."""
@@ -34,17 +34,17 @@ def hear_all(
     wanted = [checkout.published(name, shipped) for name in against.references]
     parameters = _parameters(against.settings, wanted)
     folders = judge_folders(paths, tokenizers)
-    heard = tuple(testify(verdict, folder.files) for verdict, folder in folders)
+    heard = tuple(load(verdict, folder.files) for verdict, folder in folders)
     everything = reference.by_id([*shipped.values(), *wanted]).values()
     judged = tuple(one for each in wanted for one in _judged(each, everything, parameters, heard))
-    return tuple(one.verdict if isinstance(one, Witness) else one for one in heard), judged
+    return tuple(one.verdict if isinstance(one, EligibleBundle) else one for one in heard), judged
 
 
 def _judged(
     one: Reference,
     everything: Iterable[Reference],
     parameters: Mapping[str, float],
-    heard: Sequence[Witness | Verdict],
+    heard: Sequence[EligibleBundle | Verdict],
 ) -> tuple[JudgedSet, ...]:
     return judge(one, reference.noise_of(everything, one.author), parameters, heard)
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from kit import __version__
 from kit.bundle import bag
-from kit.bundle.bag import Beside
+from kit.bundle.bag import Attachments
 from kit.bundle.document import (
     SCHEMA_VERSION,
     Clock,
@@ -36,7 +36,7 @@ from kit.parse import public_words
 from kit.plan.plan import CachePolicy, Dialect, Plan
 from kit.plan.spec import Device, Service
 from kit.run import walk
-from kit.run.walk import Notebook
+from kit.run.walk import RunLog
 
 BUNDLE = "BUNDLE"
 """Stands in an error's next step for the bundle that is sealed after the error."""
@@ -73,7 +73,7 @@ class Watch(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Site:
+class RunContext:
     """Where a run leaves its bundle and its state, and who watches it.
 
     `host_id` is given where the state is not the host's own: in a container.
@@ -99,13 +99,13 @@ class OwnEngine:
     grace_s: float = process.GRACE_S
 
 
-def run_own_engine(plan: Plan, engine: OwnEngine, site: Site) -> Path:
+def run_own_engine(plan: Plan, engine: OwnEngine, context: RunContext) -> Path:
     """Start the engine, measure it, stop it, and return the bundle's folder.
 
     Where the engine or a request fails, `RunError` is raised after a partial bundle is sealed.
     """
-    session = Session(plan, Runtime.PROCESS, engine.identity, site)
-    session.collect = lambda _origin_s: Beside(server_log=disk.read_log(session.log))
+    session = Session(plan, Runtime.PROCESS, engine.identity, context)
+    session.collect = lambda _origin_s: Attachments(server_log=disk.read_log(session.log))
     session.private |= probes.private_places({"engine": engine.environment})
     patience_s = min(engine.grace_s, process.LAST_WORDS_S)
     with session.sealed():
@@ -113,7 +113,7 @@ def run_own_engine(plan: Plan, engine: OwnEngine, site: Site) -> Path:
         with process.serving(
             engine.service, engine.environment, session.log, engine.grace_s
         ) as running:
-            site.watch.ready(time.monotonic() - started_s)
+            context.watch.ready(time.monotonic() - started_s)
             failed = session.measure(f"http://127.0.0.1:{engine.port}", plan.cell.model)
             if failed is not None:
                 process.require_alive(running, session.log, patience_s)
@@ -121,9 +121,9 @@ def run_own_engine(plan: Plan, engine: OwnEngine, site: Site) -> Path:
     return session.path
 
 
-def run_endpoint(plan: Plan, base_url: str, served_model: str, site: Site) -> Path:
+def run_endpoint(plan: Plan, base_url: str, served_model: str, context: RunContext) -> Path:
     """Measure a server that already runs, and return the bundle's folder."""
-    session = Session(plan, Runtime.ENDPOINT, EngineIdentity(), site)
+    session = Session(plan, Runtime.ENDPOINT, EngineIdentity(), context)
     if served_model != plan.cell.model:  # the name may be a path that names a person
         session.private |= probes.private_words("model", served_model)
     with session.sealed():
@@ -140,34 +140,36 @@ class Session:
     before sealing, with the run's start on the monotonic clock.
     """
 
-    def __init__(self, plan: Plan, runtime: Runtime, identity: EngineIdentity, site: Site) -> None:
-        disk.require_writable(site.results, ROOM_FOR_A_BUNDLE_BYTES)
-        self._plan, self._runtime, self._identity, self._site = plan, runtime, identity, site
-        self._host_id = site.host_id or probes.host_id(site.state)
-        self.collect: Callable[[float], Beside] = lambda _origin_s: Beside()
+    def __init__(
+        self, plan: Plan, runtime: Runtime, identity: EngineIdentity, context: RunContext
+    ) -> None:
+        disk.require_writable(context.results, ROOM_FOR_A_BUNDLE_BYTES)
+        self._plan, self._runtime, self._identity, self._context = plan, runtime, identity, context
+        self._host_id = context.host_id or probes.host_id(context.state)
+        self.collect: Callable[[float], Attachments] = lambda _origin_s: Attachments()
         names = probes.private_names()
         self.private = {
             **{name: one for name, one in names.items() if not public_words.is_planned(name, plan)},
-            **probes.private_places({"results": site.results, "state": site.state}),
+            **probes.private_places({"results": context.results, "state": context.state}),
         }
-        self._notebook = Notebook()
+        self._run_log = RunLog()
         self._run_salt = secrets.token_hex(16) if plan.cache is CachePolicy.COLD else None
         self._stage = "start"
         self._is_sealed = False
         self._load_before = probes.load()
         self._start_utc = datetime.now(UTC)
         self._origin_s = time.monotonic()
-        self.path = site.results / f"{self._start_utc:%Y%m%dT%H%M%SZ}-{_slug(plan)}"
-        self.log = disk.new_log(site.state / "logs", self.path.name)
-        site.watch.starting(plan)
+        self.path = context.results / f"{self._start_utc:%Y%m%dT%H%M%SZ}-{_slug(plan)}"
+        self.log = disk.new_log(context.state / "logs", self.path.name)
+        context.watch.starting(plan)
 
     def measure(self, base_url: str, served_model: str) -> Record | None:
         """Walk the plan; return the record that ended it early, if one did."""
         self._stage = "measure"
         self._identity = replace(self._identity, version=http_client.engine_version(base_url))
         with Client(base_url, served_model, self._plan, self._origin_s) as server:
-            watch = self._site.watch.recorded
-            return walk.walk(self._plan, server, self._notebook, watch, self._run_salt or "")
+            watch = self._context.watch.recorded
+            return walk.walk(self._plan, server, self._run_log, watch, self._run_salt or "")
 
     @contextmanager
     def sealed(self) -> Iterator[None]:
@@ -189,7 +191,7 @@ class Session:
     def take_over(self, path: Path, status: Status) -> None:
         """Take the bundle at `path`, which the client in its container sealed, for this run's."""
         self.path, self._is_sealed = path, True
-        self._site.watch.sealed(path, status)
+        self._context.watch.sealed(path, status)
 
     def _seal_after(self, error: BaseException) -> None:
         try:
@@ -204,30 +206,28 @@ class Session:
             files = bag.seal(self._payload(failure, self.collect(self._origin_s)))
             self.path = disk.write_folder(self.path.with_name(name), files)
             self._is_sealed = True
-            self._site.watch.sealed(
+            self._context.watch.sealed(
                 self.path, Status.PARTIAL if failure is not None else Status.COMPLETE
             )
 
-    def _payload(self, failure: Failure | None, beside: Beside) -> dict[str, bytes]:
-        metrics = {
-            name: redact(text, self.private) for name, text in self._notebook.metrics.items()
-        }
+    def _payload(self, failure: Failure | None, attachments: Attachments) -> dict[str, bytes]:
+        metrics = {name: redact(text, self.private) for name, text in self._run_log.metrics.items()}
         return bag.payload(
-            self._document(failure, beside),
-            tuple(self._notebook.records),
+            self._document(failure, attachments),
+            tuple(self._run_log.records),
             metrics,
-            Beside(
-                server_log=self._redacted(beside.server_log),
-                nccl_log=self._redacted(beside.nccl_log),
-                telemetry=beside.telemetry,
-                host_facts=beside.host_facts,
+            Attachments(
+                server_log=self._redacted(attachments.server_log),
+                nccl_log=self._redacted(attachments.nccl_log),
+                telemetry=attachments.telemetry,
+                host_facts=attachments.host_facts,
             ),
         )
 
     def _redacted(self, log: bytes | None) -> bytes | None:
         return None if log is None else redact(log, self.private)
 
-    def _document(self, failure: Failure | None, beside: Beside) -> Document:
+    def _document(self, failure: Failure | None, attachments: Attachments) -> Document:
         return Document(
             schema_version=SCHEMA_VERSION,
             kit_version=__version__,
@@ -246,19 +246,19 @@ class Session:
             engine=self._identity,
             host=probes.host(self._load_before, probes.load()),
             packages=probes.packages(),
-            absent=self._absent(beside),
+            absent=self._absent(attachments),
         )
 
-    def _absent(self, beside: Beside) -> dict[str, str]:
+    def _absent(self, attachments: Attachments) -> dict[str, str]:
         """Name the evidence that this run could not have, each with its reason."""
         engine = self._plan.engine
         on_gpu = engine is not None and engine.device is Device.GPU
         absent = {} if on_gpu else {"telemetry": "not collected on CPU"}
-        if on_gpu and beside.telemetry is None:
+        if on_gpu and attachments.telemetry is None:
             absent["telemetry"] = "the sampler wrote nothing that can be read"
-        if on_gpu and beside.nccl_log is None:
+        if on_gpu and attachments.nccl_log is None:
             absent["nccl_log"] = "NCCL wrote nothing: one rank alone does not use it"
-        if self._runtime is Runtime.DOCKER and beside.host_facts is None:
+        if self._runtime is Runtime.DOCKER and attachments.host_facts is None:
             reason = (
                 "started by `docker compose`, not by the kit, which alone can look from the host"
             )
@@ -268,7 +268,7 @@ class Session:
                 ("engine", "server_log", "model_files", "telemetry"),
                 "the server was started by somebody else",
             )
-        if not self._notebook.metrics:
+        if not self._run_log.metrics:
             absent["metrics"] = "the server told no counters"
         if self._plan.dialect is not Dialect.VLLM:
             absent["token_ids"] = "the server does not return token ids"

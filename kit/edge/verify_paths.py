@@ -56,7 +56,7 @@ def judge_folders(
 
 def _judge(tokenizers: Sequence[Path]) -> Callable[[Path], tuple[Verdict, safe_read.Folder]]:
     """Return what judges one bundle at a path, held against the checkout as it is now."""
-    held_against = known(checkout.schemas(), checkout.shipped(tokenizers))
+    held_against = known(checkout.schemas(), checkout.catalog(tokenizers))
 
     def judged_at(path: Path) -> tuple[Verdict, safe_read.Folder]:
         folder = read_folder(path)

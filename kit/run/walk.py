@@ -25,7 +25,7 @@ class Server(Protocol):
 
 
 @dataclass(kw_only=True, slots=True)
-class Notebook:
+class RunLog:
     """What has been observed so far: it survives whatever ends the run."""
 
     records: list[Record] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Notebook:
 def walk(
     plan: Plan,
     server: Server,
-    notebook: Notebook,
+    run_log: RunLog,
     on_record: Callable[[Record], None],
     run_salt: str = "",
 ) -> Record | None:
@@ -44,14 +44,14 @@ def walk(
     The server's metrics are read before and after each pass.
     """
     for (phase, number), pass_requests in _passes(plan, run_salt):
-        _note_metrics(server, notebook, phase, number, Moment.BEFORE)
+        _note_metrics(server, run_log, phase, number, Moment.BEFORE)
         for request in pass_requests:
             record = server.send(request)
-            notebook.records.append(record)
+            run_log.records.append(record)
             on_record(record)
             if record.error is not None:
                 return record
-        _note_metrics(server, notebook, phase, number, Moment.AFTER)
+        _note_metrics(server, run_log, phase, number, Moment.AFTER)
     return None
 
 
@@ -61,8 +61,8 @@ def _passes(plan: Plan, run_salt: str) -> Iterator[tuple[tuple[Phase, int], Iter
 
 
 def _note_metrics(
-    server: Server, notebook: Notebook, phase: Phase, number: int, moment: Moment
+    server: Server, run_log: RunLog, phase: Phase, number: int, moment: Moment
 ) -> None:
     exposition = server.metrics()
     if exposition is not None:
-        notebook.metrics[f"{phase.value}-{number}-{moment.value}"] = exposition
+        run_log.metrics[f"{phase.value}-{number}-{moment.value}"] = exposition

@@ -11,8 +11,8 @@ from kit.check.finding import Verdict
 from kit.check.verify import known
 from kit.claims.claim import Relation
 from kit.claims.comparable import COMPARABILITY
-from kit.claims.eligible import Witness
-from kit.claims.eligible import testify as heard_of
+from kit.claims.eligible import EligibleBundle
+from kit.claims.eligible import load as heard_of
 from kit.claims.judge import judge
 from kit.claims.reference import all_claims, noise_of
 from kit.claims.verdict import ClaimOutcome, JudgedSet, Judgement, exit_code
@@ -52,7 +52,7 @@ FOR_WANT_OF_EVIDENCE = {
     "quality-loss-negligible",
 }
 
-Everyone = Sequence[Witness | Verdict]
+Everyone = Sequence[EligibleBundle | Verdict]
 
 
 def judged(everyone: Everyone, name: str = "article-part-1", **parameters: float) -> JudgedSet:
@@ -293,38 +293,38 @@ def test_evidence_that_a_claim_needs_must_have_passed() -> None:
     assert one.reason == "topology-kernels did not pass in bare"
 
 
-def of_an_endpoint() -> Witness | Verdict:
+def of_an_endpoint() -> EligibleBundle | Verdict:
     return heard("x", draft(Settings(runtime=Runtime.ENDPOINT)))
 
 
-def of_a_twin() -> Witness | Verdict:
+def of_a_twin() -> EligibleBundle | Verdict:
     files = draft(Settings(topology="tp1", model="moe")).seal()
     return heard_of(factory.judge(files), files)
 
 
-def of_a_rehearsal() -> Witness | Verdict:
+def of_a_rehearsal() -> EligibleBundle | Verdict:
     one = witness(Shape(cell="moe@tp1"))
-    assert isinstance(one, Witness)
+    assert isinstance(one, EligibleBundle)
     return dataclasses.replace(one, verdict=replace(one.verdict, is_rehearsal=True))
 
 
-def of_a_run_that_stopped_short() -> Witness | Verdict:
+def of_a_run_that_stopped_short() -> EligibleBundle | Verdict:
     one = witness(Shape(cell="moe@tp1"))
-    assert isinstance(one, Witness)
+    assert isinstance(one, EligibleBundle)
     document = replace(one.document, status=Status.PARTIAL)
     return dataclasses.replace(one, bundle=dataclasses.replace(one.bundle, document=document))
 
 
-def of_an_invalid_bundle() -> Witness | Verdict:
+def of_an_invalid_bundle() -> EligibleBundle | Verdict:
     one = made(Shape(cell="moe@tp1"))
     one.records[9] = replace(one.records[9], completion_tokens=4000)
     return heard("x", one)
 
 
-def of_a_model_that_nobody_pinned() -> Witness | Verdict:
+def of_a_model_that_nobody_pinned() -> EligibleBundle | Verdict:
     models = {"moe": dataclasses.replace(six_cells.MODELS["moe"], revision=None, files=())}
-    shipped = dataclasses.replace(six_cells.SHIPPED, models=models)
-    return heard("x", made(Shape(cell="moe@tp1")), known(factory.schemas(), shipped))
+    catalog = dataclasses.replace(six_cells.CATALOG, models=models)
+    return heard("x", made(Shape(cell="moe@tp1")), known(factory.schemas(), catalog))
 
 
 @pytest.mark.parametrize(

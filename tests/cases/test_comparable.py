@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from kit.check.finding import Verdict
-from kit.claims.eligible import Witness
+from kit.claims.eligible import EligibleBundle
 from kit.claims.judge import judge
 from kit.claims.reference import noise_of
 from kit.claims.verdict import ClaimOutcome, JudgedSet
@@ -20,7 +20,7 @@ NOISE = noise_of(REFERENCES.values(), PART_1.author)
 Change = Callable[[Draft], None]
 
 
-def judged(*everyone: Witness | Verdict) -> tuple[JudgedSet, ...]:
+def judged(*everyone: EligibleBundle | Verdict) -> tuple[JudgedSet, ...]:
     return judge(PART_1, NOISE, {}, everyone)
 
 
@@ -71,7 +71,7 @@ def with_defaults(*defaults_w: float) -> Change:
     return change
 
 
-def changed(cell: str, change: Change) -> Witness | Verdict:
+def changed(cell: str, change: Change) -> EligibleBundle | Verdict:
     one = made(Shape(cell=cell))
     change(one)
     return heard(f"{cell} changed", one)

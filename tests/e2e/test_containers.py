@@ -202,7 +202,7 @@ def test_a_cell_in_containers_gives_a_valid_bundle(tmp_path: Path) -> None:
         "client-moe-mini": CLIENT,
     }
     assert b"non-default args" in gzip.decompress(files[bag.SERVER_LOG])
-    verdict = verify("case", files, (), known(checkout.schemas(), checkout.shipped()))
+    verdict = verify("case", files, (), known(checkout.schemas(), checkout.catalog()))
     assert [one for one in verdict.findings if one.outcome is Outcome.FAIL] == []
     outcomes = {one.code: one.outcome for one in verdict.findings}
     for code in ("topology-transport", "topology-arguments", "protocol-model-files"):
@@ -266,7 +266,7 @@ def test_an_engine_that_is_killed_in_mid_run_leaves_what_was_recorded(tmp_path: 
     assert document.status is Status.PARTIAL
     assert document.failure is not None
     assert document.failure.stage == "measure"
-    verdict = verify("case", files, (), known(checkout.schemas(), checkout.shipped()))
+    verdict = verify("case", files, (), known(checkout.schemas(), checkout.catalog()))
     assert [one for one in verdict.findings if one.outcome is Outcome.FAIL] == []
     assert left_running() == ""
 

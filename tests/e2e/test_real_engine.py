@@ -24,7 +24,7 @@ from kit.edge import session
 from kit.edge.engine import process
 from kit.edge.files import checkout, disk, safe_read, twin_files
 from kit.edge.host import probes
-from kit.edge.session import OwnEngine, Site
+from kit.edge.session import OwnEngine, RunContext
 from kit.parse.vllm_metrics import GENERATION_TOKENS, totals
 from kit.plan import plan, spec
 from kit.plan.models import Twin
@@ -135,7 +135,9 @@ def test_own_engine_gives_a_valid_bundle_and_leaves_nothing_running(
     planned = plan.plan_engine(twin, described, TOPOLOGY, suite, Choices(passes=3))
 
     path = session.run_own_engine(
-        planned, engine, Site(results=tmp_path / "results", state=tmp_path / "state", watch=watch)
+        planned,
+        engine,
+        RunContext(results=tmp_path / "results", state=tmp_path / "state", watch=watch),
     )
 
     assert watch.ended == (path, Status.COMPLETE)
@@ -205,7 +207,7 @@ def _bench(url: str, folder: Path, *options: str) -> Path:
 
 def _verdict(path: Path, models: dict[str, Twin]) -> Verdict:
     folder = safe_read.read_folder(path)
-    held_against = known(checkout.schemas(), replace(checkout.shipped(), models=models))
+    held_against = known(checkout.schemas(), replace(checkout.catalog(), models=models))
     return verify(str(path), folder.files, folder.refused, held_against)
 
 

@@ -85,7 +85,7 @@ def figures(folder: Path) -> str:
 
 def judged(folder: Path) -> Verdict:
     read = safe_read.read_folder(folder)
-    return verify("case", read.files, read.refused, known(checkout.schemas(), checkout.shipped()))
+    return verify("case", read.files, read.refused, known(checkout.schemas(), checkout.catalog()))
 
 
 @pytest.fixture(scope="module")

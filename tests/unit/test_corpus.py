@@ -12,7 +12,7 @@ from kit.errors import ExitCode
 
 @pytest.mark.parametrize(("size", "tokens"), [(Size.CPU, 128), (Size.GPU, 4096)])
 def test_bundles_of_the_corpus_are_valid_and_as_large_as_real_ones(size: Size, tokens: int) -> None:
-    held_against = known(checkout.schemas(), checkout.shipped())
+    held_against = known(checkout.schemas(), checkout.catalog())
     one, other = bundles(size, 2)
     for files in (one, other):
         verdict = verify("case", files, (), held_against)

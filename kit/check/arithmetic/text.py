@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kit.bundle.record import FinishReason, Record
 from kit.check.codes import Code
-from kit.check.evidence import Evidence, Shipped, subject_of
+from kit.check.evidence import Catalog, Evidence, subject_of
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
 from kit.format.bounded_cache import kept
@@ -25,20 +25,20 @@ _END_OF_TURN = "<|im_end|>"
 """What ends an answer of every model of the Qwen family: the engine generates nothing after it."""
 
 
-def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
+def check(evidence: Evidence, catalog: Catalog) -> Iterator[Finding]:
     """Yield whether each text, of a response or of a prompt, is that of its token ids."""
-    yield from findings(Code.ARITHMETIC_TEXT, _texts(evidence, shipped))
+    yield from findings(Code.ARITHMETIC_TEXT, _texts(evidence, catalog))
 
 
-def _texts(evidence: Evidence, shipped: Shipped) -> Iterator[Problem]:
+def _texts(evidence: Evidence, catalog: Catalog) -> Iterator[Problem]:
     counted = [record for record in evidence.answered if record.token_ids is not None]
     if len(counted) < len(evidence.answered):
         missing = len(evidence.answered) - len(counted)
         yield unchecked(BUNDLE, f"{missing} responses have no token ids", "token ids")
-    twin = _twin(evidence, shipped.models)
+    twin = _twin(evidence, catalog.models)
     yield from _stops(evidence, twin)
-    digest = _digest(evidence, shipped.models)
-    tokenizer = None if digest is None else shipped.tokenizers.get(digest)
+    digest = _digest(evidence, catalog.models)
+    tokenizer = None if digest is None else catalog.tokenizers.get(digest)
     if tokenizer is None:
         why = "its digest is not known" if digest is None else f"sha256 {digest}"
         yield unchecked(BUNDLE, f"the model's tokenizer is not at hand: {why}", TOKENIZER)

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 
 from kit.check.codes import Code
-from kit.check.evidence import Evidence, Shipped
+from kit.check.evidence import Catalog, Evidence
 from kit.check.finding import Finding
 from kit.check.problem import findings
 from kit.check.protocol import conduct, planned, steadiness
 
 
-def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
+def check(evidence: Evidence, catalog: Catalog) -> Iterator[Finding]:
     """Yield the findings of this tier, its warnings included."""
     yield from findings(Code.PROTOCOL_TIER, ())
-    yield from planned.check(evidence, shipped)
+    yield from planned.check(evidence, catalog)
     yield from conduct.check(evidence)
     yield from steadiness.check(evidence)

@@ -12,7 +12,7 @@ from kit.bundle.document import Document, ModelFile, Runtime, Status
 from kit.bundle.host_facts import BASE_LABEL
 from kit.bundle.record import Record
 from kit.check.codes import Code
-from kit.check.evidence import Evidence, Shipped, subject_of
+from kit.check.evidence import Catalog, Evidence, subject_of
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unchecked, warn
 from kit.errors import UsageError
@@ -57,21 +57,21 @@ _PROTOCOLS = {
 }
 
 
-def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
+def check(evidence: Evidence, catalog: Catalog) -> Iterator[Finding]:
     """Yield these findings of the protocol tier."""
     document, plan = evidence.document, evidence.document.plan
     planned = tuple(requests(plan))
-    model = shipped.models.get(plan.cell.model) if evidence.is_own_engine else None
+    model = catalog.models.get(plan.cell.model) if evidence.is_own_engine else None
     yield from findings(Code.PROTOCOL_STATUS, _status(document, evidence.records))
     yield from findings(Code.PROTOCOL_RUNTIME, _runtime(evidence))
     yield from findings(Code.PROTOCOL_DEFINITION, _definition(plan))
-    yield from findings(Code.PROTOCOL_PLAN, _plan(evidence, shipped))
-    yield from findings(Code.PROTOCOL_PROMPTS, _prompts(plan, shipped.suites))
+    yield from findings(Code.PROTOCOL_PLAN, _plan(evidence, catalog))
+    yield from findings(Code.PROTOCOL_PROMPTS, _prompts(plan, catalog.suites))
     yield from findings(Code.PROTOCOL_SAMPLING, _sampling(plan.sampling))
     yield from findings(Code.PROTOCOL_BUDGET, _budget(plan, model))
     yield from findings(Code.PROTOCOL_MODEL_FILES, _model_files(document, model))
     if document.runtime is Runtime.DOCKER:
-        yield from findings(Code.PROTOCOL_BASE_IMAGE, _base_image(evidence, shipped.base_image))
+        yield from findings(Code.PROTOCOL_BASE_IMAGE, _base_image(evidence, catalog.base_image))
     yield from findings(Code.PROTOCOL_REQUESTS, _requests(evidence, planned))
     yield from findings(Code.PROTOCOL_SEED, _seeds(evidence.records, planned))
 
@@ -114,11 +114,11 @@ def _definition(plan: Plan) -> Iterator[Problem]:
             yield fail(BUNDLE, f"{name}: {observed}", wording)
 
 
-def _plan(evidence: Evidence, shipped: Shipped) -> Iterator[Problem]:
+def _plan(evidence: Evidence, catalog: Catalog) -> Iterator[Problem]:
     """Make the plan again from its own choices and hold the two together, field by field."""
     plan = evidence.document.plan
     try:
-        made = _made_again(evidence, shipped)
+        made = _made_again(evidence, catalog)
     except UsageError as error:
         yield fail(BUNDLE, clip(error.what), "choices that the kit makes a plan of")
         return
@@ -134,13 +134,13 @@ def _plan(evidence: Evidence, shipped: Shipped) -> Iterator[Problem]:
             yield fail(BUNDLE, clip(f"{name}: {observed}"), clip(expected))
 
 
-def _made_again(evidence: Evidence, shipped: Shipped) -> Plan | None:
+def _made_again(evidence: Evidence, catalog: Catalog) -> Plan | None:
     """Return the plan that the kit makes of these choices; None where it does not know them.
 
     Raises `UsageError` where it refuses them.
     """
     plan = evidence.document.plan
-    cell, suite = plan.cell, shipped.suites.get(plan.cell.suite)
+    cell, suite = plan.cell, catalog.suites.get(plan.cell.suite)
     choices = Choices(
         protocol=plan.protocol,
         passes=plan.measured_passes,
@@ -152,8 +152,8 @@ def _made_again(evidence: Evidence, shipped: Shipped) -> Plan | None:
         return None
     if not evidence.is_own_engine:
         return plan_endpoint(cell.model, suite, choices, plan.dialect, plan.sampling.max_tokens)
-    model = shipped.models.get(cell.model)
-    engine = shipped.engines.get((cell.topology, cell.model))
+    model = catalog.models.get(cell.model)
+    engine = catalog.engines.get((cell.topology, cell.model))
     if model is None or engine is None:
         return None
     return plan_engine(model, engine, cell.topology, suite, choices)

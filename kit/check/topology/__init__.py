@@ -7,14 +7,14 @@ GPU topology alone; where its evidence is not there, that is said.
 from collections.abc import Iterator
 
 from kit.check.codes import Code
-from kit.check.evidence import Evidence, Shipped
+from kit.check.evidence import Catalog, Evidence
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, findings, unchecked
 from kit.check.topology import containers, gpus, model, run_logs, settings, transport
 from kit.plan.spec import Device
 
 
-def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
+def check(evidence: Evidence, catalog: Catalog) -> Iterator[Finding]:
     """Yield the findings of this tier."""
     engine = evidence.document.plan.engine
     if engine is None or not evidence.is_own_engine:
@@ -24,8 +24,8 @@ def check(evidence: Evidence, shipped: Shipped) -> Iterator[Finding]:
     yield from findings(Code.TOPOLOGY_TIER, ())
     yield from transport.check(evidence, engine)
     yield from settings.check(evidence, engine)
-    yield from model.check(evidence, engine, shipped)
+    yield from model.check(evidence, engine, catalog)
     yield from run_logs.check(evidence)
     yield from containers.check(evidence, engine)
     if engine.device is Device.GPU:
-        yield from gpus.check(evidence, engine, shipped.gpus)
+        yield from gpus.check(evidence, engine, catalog.gpus)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from kit.bundle.bag import SERVER_LOG
 from kit.check.codes import Code
-from kit.check.evidence import Evidence, Shipped
+from kit.check.evidence import Catalog, Evidence
 from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked
 from kit.check.topology import cache_config, memory
@@ -23,9 +23,9 @@ _CLASSES = {roofline.MOE: "Qwen3MoeForCausalLM", roofline.DENSE: "Qwen2ForCausal
 """The class of transformers, and of vLLM, for a `model_type`."""
 
 
-def check(evidence: Evidence, engine: Engine, shipped: Shipped) -> Iterator[Finding]:
+def check(evidence: Evidence, engine: Engine, catalog: Catalog) -> Iterator[Finding]:
     """Yield whether the log names the plan's model."""
-    model = shipped.models.get(evidence.document.plan.cell.model)
+    model = catalog.models.get(evidence.document.plan.cell.model)
     found = _model(evidence, engine, model)
     yield from findings(Code.TOPOLOGY_MODEL, found)
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kit.bundle.bag import Beside
+from kit.bundle.bag import Attachments
 from kit.bundle.document import EngineIdentity, Runtime, Status
 from kit.bundle.host_facts import HostFacts
 from kit.edge import interrupts
 from kit.edge.docker import daemon
 from kit.edge.engine import process
 from kit.edge.files import disk
-from kit.edge.session import BUNDLE, ROOM_FOR_A_BUNDLE_BYTES, Session, Site
+from kit.edge.session import BUNDLE, ROOM_FOR_A_BUNDLE_BYTES, RunContext, Session
 from kit.errors import KitError, MachineError, RunError
 from kit.format import canonical
 from kit.plan.plan import Plan
@@ -45,25 +45,25 @@ class ComposeEngine:
     file: Path
     variables: Mapping[str, str]
 
-    def run(self, plan: Plan, site: Site) -> Path:
+    def run(self, plan: Plan, context: RunContext) -> Path:
         """Run the cell in containers; return the folder of the bundle that the client sealed.
 
         Raises `MachineError` where Docker, an image or a device is not there, and `RunError` where
         the run failed: what the client, or the host in its place, could seal is kept.
         """
         daemon.require_compose()
-        disk.require_writable(site.results, ROOM_FOR_A_BUNDLE_BYTES)
-        with TemporaryDirectory(prefix=".run-", dir=site.results) as scratch:
-            project = _Project(self, plan, site, Path(scratch))
+        disk.require_writable(context.results, ROOM_FOR_A_BUNDLE_BYTES)
+        with TemporaryDirectory(prefix=".run-", dir=context.results) as scratch:
+            project = _Project(self, plan, context, Path(scratch))
             project.create()
-            session = Session(plan, Runtime.DOCKER, EngineIdentity(), site)
-            session.collect = project.beside
+            session = Session(plan, Runtime.DOCKER, EngineIdentity(), context)
+            session.collect = project.attachments
             with session.sealed():
                 try:
                     code = project.run()
                 finally:
                     for bag in project.bags():
-                        _take_over(session, bag, site.results)
+                        _take_over(session, bag, context.results)
                 if code != 0:
                     raise project.failure(code)
         return session.path
@@ -72,8 +72,10 @@ class ComposeEngine:
 class _Project:
     """One `docker compose` project, from its creation to its removal."""
 
-    def __init__(self, engine: ComposeEngine, plan: Plan, site: Site, scratch: Path) -> None:
-        self._site = site
+    def __init__(
+        self, engine: ComposeEngine, plan: Plan, context: RunContext, scratch: Path
+    ) -> None:
+        self._context = context
         self._model, self._client = plan.cell.model, f"client-{plan.cell.model}"
         self._name = f"kit-{plan.cell.topology}"
         self._results, self._facts_file = scratch / "results", scratch / "host.json"
@@ -105,7 +107,7 @@ class _Project:
     def run(self) -> int:
         """Look, start, wait for the client's end, and remove; return its exit code."""
         try:
-            self._facts = daemon.host_facts(self._name, self._model, self._site.state)
+            self._facts = daemon.host_facts(self._name, self._model, self._context.state)
             self._facts_file.write_bytes(canonical.encode(self._facts))
             return self._start()
         finally:
@@ -116,10 +118,10 @@ class _Project:
         """Yield the folder that the client sealed; none where it never came to that."""
         yield from (path for path in self._results.iterdir() if not path.name.startswith("."))
 
-    def beside(self, _origin_s: float) -> Beside:
+    def attachments(self, _origin_s: float) -> Attachments:
         """Return what the host saw of a run whose client sealed nothing."""
         facts = None if self._facts is None else canonical.encode(self._facts)
-        return Beside(server_log=self._log, host_facts=facts)
+        return Attachments(server_log=self._log, host_facts=facts)
 
     def failure(self, code: int) -> RunError:
         """Word a run that failed, with the engine's last lines where the client never began."""
@@ -146,7 +148,7 @@ class _Project:
         if started.returncode != 0:  # the engine ended, or never got healthy
             return started.returncode
         for line in daemon.spoken(self._name, self._client):
-            self._site.watch.said(process.visible(line))
+            self._context.watch.said(process.visible(line))
         return daemon.exit_code(self._name, self._client)
 
     def _remove(self) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 
 from kit.bundle import telemetry
-from kit.bundle.bag import Beside
+from kit.bundle.bag import Attachments
 from kit.bundle.document import EngineIdentity, Runtime
 from kit.bundle.host_facts import HostFacts
 from kit.edge.files import disk
 from kit.edge.host import sampler
-from kit.edge.session import Session, Site, request_failed
+from kit.edge.session import RunContext, Session, request_failed
 from kit.errors import SpecError
 from kit.format import canonical
 from kit.plan.plan import Plan
@@ -39,17 +39,17 @@ class Volumes:
 
 
 def run_in_container(
-    plan: Plan, engine_url: str, facts: HostFacts | None, volumes: Volumes, site: Site
+    plan: Plan, engine_url: str, facts: HostFacts | None, volumes: Volumes, context: RunContext
 ) -> Path:
     """Measure the engine at `engine_url`, and return the bundle's folder.
 
     Raises `RunError` after a partial bundle is sealed where a request fails.
     """
     identity = EngineIdentity(model_files=facts.model_files if facts else None)
-    session = Session(plan, Runtime.DOCKER, identity, site)
-    session.collect = lambda origin_s: _beside(volumes, facts, origin_s)
+    session = Session(plan, Runtime.DOCKER, identity, context)
+    session.collect = lambda origin_s: _attachments(volumes, facts, origin_s)
     with session.sealed():
-        site.watch.ready(0.0)
+        context.watch.ready(0.0)
         failed = session.measure(engine_url, plan.cell.model)
         if failed is not None:
             raise request_failed(failed)
@@ -71,8 +71,8 @@ def read_host_facts(path: Path) -> HostFacts | None:
         ) from error
 
 
-def _beside(volumes: Volumes, facts: HostFacts | None, origin_s: float) -> Beside:
-    return Beside(
+def _attachments(volumes: Volumes, facts: HostFacts | None, origin_s: float) -> Attachments:
+    return Attachments(
         server_log=_log(volumes.evidence, "server.log") or b"",
         nccl_log=_log(volumes.evidence, "nccl.*.log"),
         telemetry=_telemetry(volumes, origin_s),

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from kit.bootstrap.base_image import reference
-from kit.check.evidence import Shipped
+from kit.check.evidence import Catalog
 from kit.claims.audit.facts import Facts
 from kit.claims.audit.facts import parse as parse_facts
 from kit.claims.reference import LIMIT_BYTES, Reference, by_id
@@ -70,14 +70,14 @@ def suite(wanted: str) -> Suite:
     return spec.parse_suite(files, str(path.relative_to(ROOT)))
 
 
-def shipped(tokenizers: Iterable[Path] = ()) -> Shipped:
+def catalog(tokenizers: Iterable[Path] = ()) -> Catalog:
     """Return everything that plans are made of here, and what else bundles are held against.
 
     `tokenizers` are files of models of the hub, beside the twins' own.
     """
     suites = map(_folder_name, (ROOT / "prompts").glob("*/suite.toml"))
     topologies = [topology(path.stem) for path in compose_files()]
-    return Shipped(
+    return Catalog(
         suites={name: suite(name) for name in sorted(suites)},
         models=models(),
         engines={

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.bundle import bag
-from kit.bundle.bag import Beside, Oversized
+from kit.bundle.bag import Attachments, Oversized
 from kit.bundle.document import (
     SCHEMA_VERSION,
     Clock,
@@ -56,7 +56,7 @@ RECORDS = tuple(
     for phase, number in ((Phase.WARMUP, 0), (Phase.MEASURED, 1))
 )
 METRICS = {"warmup-0-before": b"a 1\n", "warmup-0-after": b"a 2\n"}
-PAYLOAD = bag.payload(DOCUMENT, RECORDS, METRICS, Beside(server_log=b"INFO ready\n"))
+PAYLOAD = bag.payload(DOCUMENT, RECORDS, METRICS, Attachments(server_log=b"INFO ready\n"))
 
 
 def write(files: dict[str, bytes], folder: Path) -> Path:
@@ -90,11 +90,11 @@ def test_the_payload_is_what_was_observed() -> None:
 
 
 def test_without_a_log_there_is_no_file_for_it() -> None:
-    assert set(bag.payload(DOCUMENT, (), {}, Beside())) == {bag.DOCUMENT, bag.RECORDS}
+    assert set(bag.payload(DOCUMENT, (), {}, Attachments())) == {bag.DOCUMENT, bag.RECORDS}
 
 
 def test_logs_of_the_gpus_have_files_of_their_own() -> None:
-    files = bag.payload(DOCUMENT, (), {}, Beside(nccl_log=b"a\n", telemetry=b"b\n"))
+    files = bag.payload(DOCUMENT, (), {}, Attachments(nccl_log=b"a\n", telemetry=b"b\n"))
     assert gzip.decompress(files["data/nccl.log.gz"]) == b"a\n"
     assert gzip.decompress(files["data/telemetry.jsonl.gz"]) == b"b\n"
     assert all(bag.is_payload_name(name) for name in files)
@@ -145,13 +145,13 @@ def test_bagit_sees_a_file_that_is_gone_or_too_many(tmp_path: Path) -> None:
 
 def test_the_same_input_gives_the_same_bytes() -> None:
     again = bag.payload(
-        DOCUMENT, RECORDS, dict(reversed(METRICS.items())), Beside(server_log=b"INFO ready\n")
+        DOCUMENT, RECORDS, dict(reversed(METRICS.items())), Attachments(server_log=b"INFO ready\n")
     )
     assert bag.seal(dict(reversed(again.items()))) == bag.seal(PAYLOAD)
 
 
 def test_another_payload_has_another_id() -> None:
-    other = bag.payload(DOCUMENT, RECORDS, METRICS, Beside(server_log=b"INFO ready!\n"))
+    other = bag.payload(DOCUMENT, RECORDS, METRICS, Attachments(server_log=b"INFO ready!\n"))
     assert bag.read(bag.seal(other)).id != bag.read(bag.seal(PAYLOAD)).id
 
 

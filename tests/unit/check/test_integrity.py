@@ -3,7 +3,7 @@
 import pytest
 
 from kit.bundle import bag
-from kit.bundle.bag import Beside
+from kit.bundle.bag import Attachments
 from kit.check.codes import Code
 from kit.check.finding import Finding, Outcome, Verdict
 from kit.check.refusal import Refusal
@@ -70,7 +70,7 @@ def test_another_level_of_compression_is_no_fault() -> None:
     """The releases of zlib differ in what they write; all of them read it."""
     made = draft()
     payload = bag.payload(
-        made.document, tuple(made.records), made.metrics, Beside(server_log=made.server_log)
+        made.document, tuple(made.records), made.metrics, Attachments(server_log=made.server_log)
     )
     stored = bytes.fromhex("1f8b080000000000000301") + (5).to_bytes(2, "little")
     stored += (5 ^ 0xFFFF).to_bytes(2, "little") + b"hello" + bytes.fromhex("86a6103605000000")

@@ -70,10 +70,10 @@ def test_images_are_held_against_the_pinned_base(name: str | None, expected: Out
 
 
 def test_while_no_digest_is_known_no_run_in_containers_is_reportable() -> None:
-    shipped = KNOWN.shipped
+    catalog = KNOWN.shipped
     unpinned = Known(
         validators=KNOWN.validators,
-        shipped=dataclasses.replace(shipped, base_image=None),
+        catalog=dataclasses.replace(catalog, base_image=None),
     )
     verdict = verify("case", based_on(BASE_IMAGE).seal(), (), unpinned)
     assert outcomes(verdict) == {Outcome.COULD_NOT_CHECK}

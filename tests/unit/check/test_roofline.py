@@ -15,7 +15,7 @@ from kit.plan.plan import CachePolicy
 from kit.plan.schedule import Phase
 from tests.cases.physics import faster, late_chunks_all_at_once, ten_times_as_fast
 from tests.cases.topologies import retold
-from tests.factory import GPUS, KNOWN, SHIPPED, TRANSPORTS, Draft, Settings, draft, judge
+from tests.factory import CATALOG, GPUS, KNOWN, TRANSPORTS, Draft, Settings, draft, judge
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
 UNCHECKED = Outcome.COULD_NOT_CHECK
@@ -99,7 +99,7 @@ def test_without_telemetry_nobody_knows_what_served() -> None:
 
 
 def test_a_checkout_without_gpus_judges_none() -> None:
-    known = Known(validators=KNOWN.validators, shipped=dataclasses.replace(SHIPPED, gpus={}))
+    known = Known(validators=KNOWN.validators, catalog=dataclasses.replace(CATALOG, gpus={}))
     verdict = verify("case", draft(GPU_ONE).seal(), (), known)
     outcomes = {one.outcome for one in verdict.findings if one.code.startswith("physics")}
     assert outcomes == {UNCHECKED}

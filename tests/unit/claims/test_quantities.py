@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from kit.bundle.telemetry import ClockReason
 from kit.claims import formula
 from kit.claims.claim import VOCABULARY
-from kit.claims.eligible import Witness
+from kit.claims.eligible import EligibleBundle
 from kit.claims.estimate import Estimate
 from kit.claims.formula import Quantity
 from kit.claims.quantities import Missing, by_cell, resolve
@@ -17,25 +17,25 @@ from kit.plan.schedule import Phase
 from tests.six_cells import Shape, heard, made, witness
 
 
-def moe(**changes: object) -> Witness:
+def moe(**changes: object) -> EligibleBundle:
     one = witness(dataclasses.replace(Shape(cell="moe@tp1"), **changes))
-    assert isinstance(one, Witness)
+    assert isinstance(one, EligibleBundle)
     return one
 
 
-def value(text: str, *witnesses: Witness) -> Estimate:
+def value(text: str, *witnesses: EligibleBundle) -> Estimate:
     tree = formula.parse(text)
     assert isinstance(tree, Quantity)
     return resolve(tree, by_cell(witnesses or (moe(),)))
 
 
-def lacking(text: str, *witnesses: Witness) -> str:
+def lacking(text: str, *witnesses: EligibleBundle) -> str:
     with pytest.raises(Missing) as caught:
         value(text, *witnesses)
     return str(caught.value)
 
 
-def without(one: Witness, **changes: object) -> Witness:
+def without(one: EligibleBundle, **changes: object) -> EligibleBundle:
     records = tuple(replace(record, **changes) for record in one.bundle.records)
     return dataclasses.replace(one, bundle=dataclasses.replace(one.bundle, records=records))
 
@@ -81,21 +81,21 @@ def test_the_fewest_tokens_of_all_starts_are_what_a_cache_holds() -> None:
     assert value("kv-tokens(moe@tp1)", larger, one) == Estimate(33_408.0)
 
 
-def no_log() -> Witness:
+def no_log() -> EligibleBundle:
     return dataclasses.replace(moe(), server_log=None)
 
 
-def no_list_of_processes() -> Witness:
+def no_list_of_processes() -> EligibleBundle:
     """Of a host that did not tell what was on its GPUs."""
     draft = made(Shape(cell="moe@tp1"))
     assert draft.host_facts is not None
     draft.host_facts = replace(draft.host_facts, gpu_processes=None)
     one = heard("moe@tp1", draft)
-    assert isinstance(one, Witness)
+    assert isinstance(one, EligibleBundle)
     return one
 
 
-def no_files() -> Witness:
+def no_files() -> EligibleBundle:
     one = moe()
     document = replace(one.document, engine=replace(one.document.engine, model_files=()))
     return dataclasses.replace(one, bundle=dataclasses.replace(one.bundle, document=document))
@@ -116,7 +116,7 @@ def no_files() -> Witness:
         ("not-passed(moe@tp1, no-such-code)", moe(), "could not be checked"),
     ],
 )
-def test_what_is_not_there_is_said(text: str, one: Witness, said: str) -> None:
+def test_what_is_not_there_is_said(text: str, one: EligibleBundle, said: str) -> None:
     assert said in lacking(text, one)
 
 
@@ -136,6 +136,6 @@ def test_a_warning_is_no_pass() -> None:
         samples=(samples[0], replace(hot.telemetry.samples[1], gpus=slow), *samples[2:]),
     )
     one = heard("hot", hot)
-    assert isinstance(one, Witness)
+    assert isinstance(one, EligibleBundle)
     assert value("not-passed(moe@tp1, topology-slowdown)", one).value > 0
     assert value("not-passed(moe@tp1, topology-slowdown)").value == 0

@@ -19,7 +19,7 @@ from kit.plan import schedule
 from kit.plan.plan import Connection, Dialect, Plan
 from kit.plan.schedule import Phase, Request
 from kit.run import walk as run_walk
-from kit.run.walk import Notebook
+from kit.run.walk import RunLog
 from tests.unit.edge.conftest import MAX_TOKENS, Serve, make_plan
 
 SHORT_S = 0.4
@@ -173,11 +173,11 @@ def test_wall_time_is_from_sending_to_the_last_byte(serve: Serve) -> None:
         assert MAX_TOKENS / 40 <= record.wall_s <= time.monotonic() - started
 
 
-def walk(url: str, planned: Plan) -> Notebook:
-    notebook = Notebook()
+def walk(url: str, planned: Plan) -> RunLog:
+    run_log = RunLog()
     with Client(url, "moe-mini", planned, time.monotonic()) as server:
-        assert run_walk.walk(planned, server, notebook, lambda record: None) is None
-    return notebook
+        assert run_walk.walk(planned, server, run_log, lambda record: None) is None
+    return run_log
 
 
 @pytest.mark.parametrize("framing", ["chunked", "close"])
@@ -227,11 +227,11 @@ def test_a_request_is_never_sent_twice(serve: Serve) -> None:
 
 def test_counters_are_those_of_the_run(serve: Serve) -> None:
     with serve() as url:
-        notebook = walk(url, make_plan())
-    last = notebook.metrics["stream-1-after"]
-    total = sum(record.completion_tokens or 0 for record in notebook.records)
+        run_log = walk(url, make_plan())
+    last = run_log.metrics["stream-1-after"]
+    total = sum(record.completion_tokens or 0 for record in run_log.records)
     assert counter(last, "vllm:generation_tokens_total") == total == 8 * MAX_TOKENS
-    assert len(notebook.metrics) == 8
+    assert len(run_log.metrics) == 8
 
 
 def counter(exposition: bytes | None, name: str) -> float:

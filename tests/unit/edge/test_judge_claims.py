@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from kit.check.finding import Verdict
-from kit.claims.eligible import Witness
+from kit.claims.eligible import EligibleBundle
 from kit.claims.judge import judge
 from kit.claims.reference import noise_of
 from kit.claims.verdict import ClaimOutcome, JudgedSet, as_document
@@ -33,7 +33,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return disk.write_folder(tmp_path_factory.mktemp("good") / "bundle", draft(ENDPOINT).seal())
 
 
-def judged(*everyone: Witness | Verdict) -> JudgedSet:
+def judged(*everyone: EligibleBundle | Verdict) -> JudgedSet:
     return judge(REFERENCES["article-part-1"], NOISE, {}, everyone)[0]
 
 
@@ -70,7 +70,7 @@ def test_a_verdict_with_every_outcome_passes_its_schema() -> None:
     assert told["exit_code"] == 1
 
 
-def one_slow_cell() -> Sequence[Witness | Verdict]:
+def one_slow_cell() -> Sequence[EligibleBundle | Verdict]:
     shapes = [Shape(cell=cell, slower=0.1 * (cell == "moe@tp1")) for cell in six_cells.CELLS]
     return [witness(shape) for shape in shapes]
 

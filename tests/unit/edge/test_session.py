@@ -20,7 +20,7 @@ from kit.bundle.record import Record
 from kit.edge import session
 from kit.edge.engine import process
 from kit.edge.files import safe_read
-from kit.edge.session import OwnEngine, Site
+from kit.edge.session import OwnEngine, RunContext
 from kit.errors import ExitCode, KitError, MachineError, RunError
 from kit.format import canonical
 from kit.plan import schedule
@@ -49,8 +49,8 @@ class Notes:
         self.steps.append(f"sealed {status.value}")
 
 
-def make_site(folder: Path, watch: Notes | None = None) -> Site:
-    return Site(results=folder / "results", state=folder / "state", watch=watch or Notes())
+def make_context(folder: Path, watch: Notes | None = None) -> RunContext:
+    return RunContext(results=folder / "results", state=folder / "state", watch=watch or Notes())
 
 
 def make_engine(*arguments: str, mark: str = "") -> OwnEngine:
@@ -74,8 +74,8 @@ def read(bag: Path) -> tuple[Document, tuple[Record, ...]]:
     return canonical.decode(files[DOCUMENT], Document), records
 
 
-def only_bag(site: Site) -> Path:
-    (bag,) = site.results.iterdir()  # and no temporary folder
+def only_bag(context: RunContext) -> Path:
+    (bag,) = context.results.iterdir()  # and no temporary folder
     return bag
 
 
@@ -89,10 +89,10 @@ def text_of(bag: Path) -> dict[str, bytes]:
 
 def test_a_run_gives_a_complete_bundle(tmp_path: Path) -> None:
     notes = Notes()
-    site, planned = make_site(tmp_path, notes), make_plan()
-    path = session.run_own_engine(planned, make_engine(), site)
+    context, planned = make_context(tmp_path, notes), make_plan()
+    path = session.run_own_engine(planned, make_engine(), context)
     document, records = read(path)
-    assert path == only_bag(site)
+    assert path == only_bag(context)
     assert (document.status, document.failure) == (Status.COMPLETE, None)
     assert document.plan == planned
     assert document.engine.version == "0.17.0"
@@ -123,11 +123,13 @@ def test_a_failed_run_keeps_what_was_recorded(
     arguments: tuple[str, ...], stage: str, code: str, recorded: int, tmp_path: Path
 ) -> None:
     mark = uuid.uuid4().hex
-    site = make_site(tmp_path)
+    context = make_context(tmp_path)
     with pytest.raises(RunError) as caught:
-        session.run_own_engine(make_plan(timeout_s=2.0), make_engine(*arguments, mark=mark), site)
+        session.run_own_engine(
+            make_plan(timeout_s=2.0), make_engine(*arguments, mark=mark), context
+        )
     assert (caught.value.code, caught.value.exit_code) == (code, ExitCode.RUN_FAILED)
-    bag = only_bag(site)
+    bag = only_bag(context)
     assert bag.name.endswith("-partial")
     document, records = read(bag)
     assert document.status is Status.PARTIAL
@@ -139,7 +141,7 @@ def test_a_failed_run_keeps_what_was_recorded(
 
 
 def test_a_missing_engine_is_the_machines_fault_and_told(tmp_path: Path) -> None:
-    engine, site = make_engine(), make_site(tmp_path)
+    engine, context = make_engine(), make_context(tmp_path)
     service = make_service(engine.port)
     missing = OwnEngine(
         service=type(service)(command=("no-such-engine",), environment=(), health=service.health),
@@ -148,8 +150,8 @@ def test_a_missing_engine_is_the_machines_fault_and_told(tmp_path: Path) -> None
         identity=engine.identity,
     )
     with pytest.raises(MachineError):
-        session.run_own_engine(make_plan(), missing, site)
-    document, _ = read(only_bag(site))
+        session.run_own_engine(make_plan(), missing, context)
+    document, _ = read(only_bag(context))
     assert document.failure is not None
     assert document.failure.code == "machine-lacks"
 
@@ -159,7 +161,7 @@ import sys
 from pathlib import Path
 from kit.edge import interrupts
 from tests.unit.edge.conftest import make_plan
-from tests.unit.edge.test_session import Notes, session, make_engine, make_site
+from tests.unit.edge.test_session import Notes, session, make_engine, make_context
 
 interrupts.heed()
 
@@ -169,8 +171,8 @@ class Loud(Notes):
 
 folder, mark, *arguments = sys.argv[1:]
 try:
-    site = make_site(Path(folder), Loud())
-    session.run_own_engine(make_plan(), make_engine(*arguments, mark=mark), site)
+    context = make_context(Path(folder), Loud())
+    session.run_own_engine(make_plan(), make_engine(*arguments, mark=mark), context)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
@@ -189,7 +191,7 @@ def test_ctrl_c_seals_a_partial_bundle(presses: int, tmp_path: Path) -> None:
         for _ in range(presses):
             kit.send_signal(signal.SIGINT)
         assert kit.communicate(timeout=30)[0].splitlines()[-1] == "interrupted"
-    document, records = read(only_bag(make_site(tmp_path)))
+    document, records = read(only_bag(make_context(tmp_path)))
     assert document.failure is not None
     assert document.failure.code == "interrupted"
     assert len(records) >= 1
@@ -200,7 +202,7 @@ def test_an_unwritable_results_folder_stops_before_anything_starts(tmp_path: Pat
     (tmp_path / "results").write_bytes(b"")  # root may write into any folder, not into a file
     notes = Notes()
     with pytest.raises(MachineError) as caught:
-        session.run_own_engine(make_plan(), make_engine(), make_site(tmp_path, notes))
+        session.run_own_engine(make_plan(), make_engine(), make_context(tmp_path, notes))
     assert caught.value.exit_code == ExitCode.MACHINE_LACKS
     assert notes.steps == []
 
@@ -219,7 +221,7 @@ def test_a_full_or_read_only_disk_stops_before_anything_starts(
     notes = Notes()
     try:
         with pytest.raises(MachineError):
-            session.run_own_engine(make_plan(), make_engine(), make_site(tmp_path, notes))
+            session.run_own_engine(make_plan(), make_engine(), make_context(tmp_path, notes))
     finally:
         subprocess.run(["umount", "-l", target], check=True)
     assert notes.steps == []
@@ -239,29 +241,29 @@ class Saboteur(Notes):
 
 @pytest.mark.parametrize("behaviour", ["dies-at-start", "good"])
 def test_a_bundle_that_cannot_be_sealed_is_told(behaviour: str, tmp_path: Path) -> None:
-    site = make_site(tmp_path, Saboteur(tmp_path / "results"))
+    context = make_context(tmp_path, Saboteur(tmp_path / "results"))
     with pytest.raises(KitError) as caught:
-        session.run_own_engine(make_plan(), make_engine(f"--behaviour={behaviour}"), site)
+        session.run_own_engine(make_plan(), make_engine(f"--behaviour={behaviour}"), context)
     assert "what was recorded is lost: cannot write" in caught.value.what
     assert isinstance(caught.value, MachineError if behaviour == "good" else RunError)
 
 
 def test_runs_within_one_second_get_a_bundle_each(tmp_path: Path) -> None:
-    site = make_site(tmp_path)
+    context = make_context(tmp_path)
     for _ in range(3):
         with pytest.raises(RunError):
-            session.run_endpoint(make_plan(), "http://127.0.0.1:1", "moe-mini", site)
-    assert len(list(site.results.iterdir())) == 3
-    assert len(list((site.state / "logs").iterdir())) == 3
+            session.run_endpoint(make_plan(), "http://127.0.0.1:1", "moe-mini", context)
+    assert len(list(context.results.iterdir())) == 3
+    assert len(list((context.state / "logs").iterdir())) == 3
 
 
 def test_nothing_private_is_in_a_bundle(tmp_path: Path) -> None:
-    site = make_site(tmp_path)
-    said = [f"results in {site.results}", f"user {getpass.getuser()} at {socket.getfqdn()}"]
+    context = make_context(tmp_path)
+    said = [f"results in {context.results}", f"user {getpass.getuser()} at {socket.getfqdn()}"]
     engine = make_engine(
-        "--behaviour=talks-of-its-host", *(f"--say={text}" for text in (*said, str(site.state)))
+        "--behaviour=talks-of-its-host", *(f"--say={text}" for text in (*said, str(context.state)))
     )
-    texts = text_of(session.run_own_engine(make_plan(), engine, site))
+    texts = text_of(session.run_own_engine(make_plan(), engine, context))
     secrets = {
         str(tmp_path),
         str(ROOT),
@@ -287,7 +289,7 @@ def test_a_user_called_like_the_model_does_not_hide_it(
 ) -> None:
     monkeypatch.setenv("LOGNAME", "moe-mini")
     engine = make_engine("--behaviour=talks-of-its-host", "--say=model='/x/moe-mini'")
-    texts = text_of(session.run_own_engine(make_plan(), engine, make_site(tmp_path)))
+    texts = text_of(session.run_own_engine(make_plan(), engine, make_context(tmp_path)))
     assert b"model='/x/moe-mini'" in texts[SERVER_LOG]
 
 
@@ -298,7 +300,7 @@ def test_an_endpoint_of_vllm_is_measured(
     model = f"{tmp_path}/alices-model"
     with serve("--model", model) as url:
         path = session.run_endpoint(
-            make_plan(connection=connection), url, model, make_site(tmp_path)
+            make_plan(connection=connection), url, model, make_context(tmp_path)
         )
     document, records = read(path)
     assert document.status is Status.COMPLETE
@@ -314,8 +316,8 @@ def test_an_endpoint_of_vllm_is_measured(
 
 def test_a_plain_endpoint_names_what_it_does_not_tell(stand_in: str, tmp_path: Path) -> None:
     planned = make_plan(dialect=Dialect.OPENAI)
-    site = make_site(tmp_path)
-    path = session.run_endpoint(planned, f"{stand_in}/plain-openai", "moe-mini", site)
+    context = make_context(tmp_path)
+    path = session.run_endpoint(planned, f"{stand_in}/plain-openai", "moe-mini", context)
     document, records = read(path)
     assert document.engine.version is None
     assert {"metrics", "token_ids"} <= set(document.absent)

@@ -30,7 +30,7 @@ OF_NO_PLAN = {"tiny", "e000", "state"}
 
 
 def shipped_plans() -> Iterator[Plan]:
-    for (topology, model), engine in checkout.shipped().engines.items():
+    for (topology, model), engine in checkout.catalog().engines.items():
         yield replace(PLAN, engine=engine, cell=replace(PLAN.cell, model=model, topology=topology))
 
 

@@ -23,10 +23,10 @@ HOSTILE = "<script>alert(1)</script> | `x` [a](http://b) \x1b[2J \u202e @someone
 
 def with_claims() -> VerdictDocument:
     """Return the verdict on six cells that follow the article, and on its claims."""
-    heard, shipped = six(), references()
-    part = shipped["article-part-1"]
-    noise = reference.noise_of(shipped.values(), part.author)
-    verdicts = [one.verdict if isinstance(one, eligible.Witness) else one for one in heard]
+    heard, catalog = six(), references()
+    part = catalog["article-part-1"]
+    noise = reference.noise_of(catalog.values(), part.author)
+    verdicts = [one.verdict if isinstance(one, eligible.EligibleBundle) else one for one in heard]
     return as_document(verdicts, judge_claims(part, noise, {}, heard))
 
 

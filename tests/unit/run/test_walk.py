@@ -9,7 +9,7 @@ from kit.bundle.record import ErrorCode, Record
 from kit.plan.plan import Choices, Dialect, Plan, ProtocolName, plan_endpoint
 from kit.plan.schedule import Request, requests
 from kit.plan.spec import Prompt, Suite, SuiteMode
-from kit.run.walk import Notebook, Server, walk
+from kit.run.walk import RunLog, Server, walk
 
 SUITE = Suite(
     id="small",
@@ -62,29 +62,29 @@ def ignore(_record: Record) -> None:
 
 
 def test_every_step_in_order() -> None:
-    server, notebook = FakeServer(), Notebook()
-    assert walk(plan(), server, notebook, ignore) is None
+    server, run_log = FakeServer(), RunLog()
+    assert walk(plan(), server, run_log, ignore) is None
     assert server.steps == WHOLE
 
 
 def test_what_was_sent_is_the_plan_and_nothing_else() -> None:
-    server, notebook = FakeServer(), Notebook()
-    walk(plan(), server, notebook, ignore)
+    server, run_log = FakeServer(), RunLog()
+    walk(plan(), server, run_log, ignore)
     planned = [(r.phase, r.pass_number, r.prompt_id, r.seed) for r in requests(plan())]
-    sent = [(r.phase, r.pass_number, r.prompt_id, r.seed) for r in notebook.records]
+    sent = [(r.phase, r.pass_number, r.prompt_id, r.seed) for r in run_log.records]
     assert sent == planned
 
 
 def test_the_published_protocol_is_one_measured_pass() -> None:
     server = FakeServer()
-    walk(plan(None, ProtocolName.ARTICLE), server, Notebook(), ignore)
+    walk(plan(None, ProtocolName.ARTICLE), server, RunLog(), ignore)
     assert server.steps == WHOLE[:8]
 
 
 def test_metrics_are_kept_by_pass_and_moment() -> None:
-    notebook = Notebook()
-    walk(plan(), FakeServer(), notebook, ignore)
-    assert notebook.metrics == {
+    run_log = RunLog()
+    walk(plan(), FakeServer(), run_log, ignore)
+    assert run_log.metrics == {
         "warmup-0-before": b"after 1 steps",
         "warmup-0-after": b"after 4 steps",
         "measured-1-before": b"after 5 steps",
@@ -97,48 +97,46 @@ def test_metrics_are_kept_by_pass_and_moment() -> None:
 
 
 def test_a_server_without_metrics_leaves_none() -> None:
-    server, notebook = FakeServer(has_metrics=False), Notebook()
-    assert walk(plan(), server, notebook, ignore) is None
-    assert notebook.metrics == {}
+    server, run_log = FakeServer(has_metrics=False), RunLog()
+    assert walk(plan(), server, run_log, ignore) is None
+    assert run_log.metrics == {}
     assert server.steps == WHOLE
 
 
 @pytest.mark.parametrize(("place", "steps"), [("warmup-0/a", 2), ("measured-1/b", 7)])
 def test_the_first_error_ends_the_run(place: str, steps: int) -> None:
-    server, notebook = FakeServer(fails_at=place), Notebook()
-    failed = walk(plan(), server, notebook, ignore)
+    server, run_log = FakeServer(fails_at=place), RunLog()
+    failed = walk(plan(), server, run_log, ignore)
     assert server.steps == WHOLE[:steps]
-    assert failed is notebook.records[-1]
+    assert failed is run_log.records[-1]
     assert failed.error is ErrorCode.TIMED_OUT
-    assert [record.error for record in notebook.records[:-1]] == [None] * (
-        len(notebook.records) - 1
-    )
+    assert [record.error for record in run_log.records[:-1]] == [None] * (len(run_log.records) - 1)
 
 
 def test_a_pass_that_broke_off_has_no_metrics_after_it() -> None:
-    notebook = Notebook()
-    walk(plan(), FakeServer(fails_at="measured-1/b"), notebook, ignore)
-    assert list(notebook.metrics) == ["warmup-0-before", "warmup-0-after", "measured-1-before"]
+    run_log = RunLog()
+    walk(plan(), FakeServer(fails_at="measured-1/b"), run_log, ignore)
+    assert list(run_log.metrics) == ["warmup-0-before", "warmup-0-after", "measured-1-before"]
 
 
 def test_an_interruption_leaves_what_was_seen() -> None:
-    server, notebook = FakeServer(interrupted_at="measured-1/b"), Notebook()
+    server, run_log = FakeServer(interrupted_at="measured-1/b"), RunLog()
     with pytest.raises(KeyboardInterrupt):
-        walk(plan(), server, notebook, ignore)
-    assert [record.prompt_id for record in notebook.records] == ["a", "b", "a"]
-    assert "measured-1-before" in notebook.metrics
+        walk(plan(), server, run_log, ignore)
+    assert [record.prompt_id for record in run_log.records] == ["a", "b", "a"]
+    assert "measured-1-before" in run_log.metrics
 
 
 def test_the_watcher_sees_each_record_once_it_is_noted() -> None:
-    notebook = Notebook()
+    run_log = RunLog()
     seen: list[Record] = []
 
     def watch(record: Record) -> None:
-        assert notebook.records[-1] is record
+        assert run_log.records[-1] is record
         seen.append(record)
 
-    walk(plan(), FakeServer(fails_at="measured-2/a"), notebook, watch)
-    assert seen == notebook.records
+    walk(plan(), FakeServer(fails_at="measured-2/a"), run_log, watch)
+    assert seen == run_log.records
     assert seen[-1].error is not None
 
 
@@ -146,11 +144,11 @@ def test_a_watcher_that_fails_costs_no_record() -> None:
     def fail(_record: Record) -> None:
         raise BrokenPipeError
 
-    notebook = Notebook()
+    run_log = RunLog()
     watch: Callable[[Record], None] = fail
     with pytest.raises(BrokenPipeError):
-        walk(plan(), FakeServer(), notebook, watch)
-    assert len(notebook.records) == 1
+        walk(plan(), FakeServer(), run_log, watch)
+    assert len(run_log.records) == 1
 
 
 def test_the_fake_is_a_server() -> None:

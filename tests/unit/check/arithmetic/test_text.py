@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from kit.bundle.document import Runtime
 from kit.bundle.record import FinishReason
 from kit.check.arithmetic import text
-from kit.check.evidence import Shipped
+from kit.check.evidence import Catalog
 from kit.check.finding import Finding, Outcome
 from kit.check.verify import verify
 from kit.edge.files import checkout
@@ -16,11 +16,11 @@ from kit.parse import detokenizer
 from kit.plan.models import HubModel, Model
 from kit.plan.plan import Dialect
 from tests.factory import (
+    CATALOG,
     END_OF_TEXT,
     END_OF_TURN,
     KNOWN,
     PIECES,
-    SHIPPED,
     SPECIALS,
     TOKENIZER,
     TOKENIZER_SHA256,
@@ -34,8 +34,8 @@ from tests.factory import (
 HUB = HubModel(id=TWIN.id, repository="somebody/tiny", licence="MIT", files=())
 
 
-def found(made: Draft, shipped: Shipped = SHIPPED) -> list[Finding]:
-    known = dataclasses.replace(KNOWN, shipped=shipped)
+def found(made: Draft, catalog: Catalog = CATALOG) -> list[Finding]:
+    known = dataclasses.replace(KNOWN, catalog=catalog)
     verdict = verify("case", made.seal(), (), known)
     return [one for one in verdict.findings if one.code == "arithmetic-text"]
 
@@ -105,7 +105,7 @@ def test_system_message_and_prompt_are_asked_in_this_order(asked: str, expected:
     plan = made.document.plan
     whole = asked.format(system=plan.system, prompt=plan.prompts[1].text)
     tokenizer = detokenizer.of_vocabulary({**PIECES, 2000: whole.encode()}, SPECIALS)
-    changed = dataclasses.replace(SHIPPED, tokenizers={TOKENIZER_SHA256: tokenizer})
+    changed = dataclasses.replace(CATALOG, tokenizers={TOKENIZER_SHA256: tokenizer})
     for position, record in enumerate(made.records):
         if record.prompt_id == plan.prompts[1].id:
             change_record(made, position, prompt_token_ids=(2000,))
@@ -119,7 +119,7 @@ def test_a_tokenizer_may_compose_characters_and_a_template_may_strip() -> None:
 
 def test_the_prompts_of_the_checkout_say_nothing_special() -> None:
     """A name of a special token in a prompt would be that token."""
-    for suite in checkout.shipped().suites.values():
+    for suite in checkout.catalog().suites.values():
         assert not any("<|" in prompt.text for prompt in suite.prompts)
 
 
@@ -138,7 +138,7 @@ def test_an_answer_does_not_go_on_after_its_end(
     made = draft()
     ids = (inner, *(made.records[4].token_ids or ())[1:])
     change_record(made, 4, token_ids=ids, text=TOKENIZER.text_of(ids))
-    changed = dataclasses.replace(SHIPPED, models={**SHIPPED.models, TWIN.id: model})
+    changed = dataclasses.replace(CATALOG, models={**CATALOG.models, TWIN.id: model})
     assert {one.outcome for one in found(made, changed)} == {expected}
     last = (*ids[1:], inner)
     change_record(made, 4, token_ids=last, text=TOKENIZER.text_of(last))
@@ -152,7 +152,7 @@ def test_a_twin_ends_by_itself_only_where_it_is_made_to(
     made = draft()
     change_record(made, 4, finish_reason=FinishReason.STOP)
     twin = dataclasses.replace(TWIN, stop_every=stop_every)
-    changed = dataclasses.replace(SHIPPED, models={**SHIPPED.models, TWIN.id: twin})
+    changed = dataclasses.replace(CATALOG, models={**CATALOG.models, TWIN.id: twin})
     assert {one.outcome for one in found(made, changed)} == {expected}
 
 

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from kit.bundle.document import ModelFile, Runtime
 from kit.bundle.record import FinishReason
-from kit.check.evidence import Shipped
+from kit.check.evidence import Catalog
 from kit.check.finding import Finding, Outcome
 from kit.check.verify import Known, verify
 from kit.errors import ExitCode
@@ -65,7 +65,7 @@ def test_outcomes_by_kind_of_run(code: str, settings: Settings, expected: Outcom
 
 
 NOTHING = Known(
-    validators=KNOWN.validators, shipped=Shipped(suites={}, models={}, engines={}, gpus={})
+    validators=KNOWN.validators, catalog=Catalog(suites={}, models={}, engines={}, gpus={})
 )
 
 
@@ -118,13 +118,13 @@ def of_a_model_of_the_hub(
     made.document = replace(
         made.document, plan=planned, plan_digest=planned.digest(), engine=identity
     )
-    shipped = Shipped(
+    catalog = Catalog(
         suites={SUITE.id: SUITE},
         models={"moe": model},
         engines={("cpu-tp1", "moe"): ENGINE},
         gpus={},
     )
-    known = Known(validators=KNOWN.validators, shipped=shipped)
+    known = Known(validators=KNOWN.validators, catalog=catalog)
     found: dict[str, list[Finding]] = {}
     for finding in verify("case", made.seal(), (), known).findings:
         found.setdefault(finding.code.removeprefix("protocol-"), []).append(finding)
@@ -167,8 +167,8 @@ def test_a_model_that_is_not_pinned_yet_cannot_be_checked_and_never_passes() -> 
 def test_a_model_of_the_hub_that_calls_itself_a_twin_is_found_out() -> None:
     made = draft()
     change_plan(made, cell=replace(made.document.plan.cell, model="moe"))
-    shipped = Shipped(suites={}, models={"moe": PINNED}, engines={}, gpus={})
-    known = Known(validators=KNOWN.validators, shipped=shipped)
+    catalog = Catalog(suites={}, models={"moe": PINNED}, engines={}, gpus={})
+    known = Known(validators=KNOWN.validators, catalog=catalog)
     found = [
         (one.observed, one.expected)
         for one in verify("case", made.seal(), (), known).findings

@@ -15,8 +15,8 @@ from kit.plan.models import Twin
 from tests.cases import topologies
 from tests.cases.cards import each_sample
 from tests.factory import (
+    CATALOG,
     KNOWN,
-    SHIPPED,
     TWIN,
     Draft,
     Settings,
@@ -114,14 +114,14 @@ def test_cards_hold_weights_and_cache(
 @pytest.mark.parametrize("model", ["moe-mini", "dense-mini"])
 def test_the_cache_of_a_twin_is_its_space_in_whole_blocks(topology: str, model: str) -> None:
     """A GiB for each rank; both figures are those of real logs of one rank."""
-    shipped = checkout.shipped()
-    settings = Settings(topology=topology, model=model, suite="single", shipped=shipped)
+    catalog = checkout.catalog()
+    settings = Settings(topology=topology, model=model, suite="single", catalog=catalog)
     real = {"moe-mini": 699_040, "dense-mini": 262_144}[model]
     text = f"{real:,} tokens".encode()
     made = draft(settings)
     assert made.server_log is not None
     assert (text in made.server_log) == (topology == "cpu-tp1")
-    known = dataclasses.replace(KNOWN, shipped=shipped)
+    known = dataclasses.replace(KNOWN, catalog=catalog)
 
     def found() -> set[Outcome]:
         verdict = verify("case", made.seal(), (), known)
@@ -136,10 +136,10 @@ def test_the_cache_of_a_twin_is_its_space_in_whole_blocks(topology: str, model: 
 
 
 def test_every_engine_of_the_checkout_serves_the_folder_of_its_model() -> None:
-    shipped = checkout.shipped()
-    for (_, model), engine in shipped.engines.items():
+    catalog = checkout.catalog()
+    for (_, model), engine in catalog.engines.items():
         assert model_checks._served(engine) == model
-    for model, one in shipped.models.items():
+    for model, one in catalog.models.items():
         wanted = model_checks._CLASSES[one.config["model_type"]]
         assert not isinstance(one, Twin) or one.config["architectures"] == [wanted], model
 
@@ -155,7 +155,7 @@ def test_every_engine_of_the_checkout_serves_the_folder_of_its_model() -> None:
     ],
 )
 def test_the_folder_that_a_command_serves(command: tuple[str, ...], folder: str | None) -> None:
-    engine = SHIPPED.engines["cpu-tp1", TWIN.id]
+    engine = CATALOG.engines["cpu-tp1", TWIN.id]
     assert model_checks._served(replace(engine, command=command)) == folder
 
 

@@ -215,7 +215,7 @@ def test_how_many_cores_a_variable_names(words: str, count: int | None) -> None:
 
 
 def test_the_topologies_of_a_cpu_have_a_core_for_each_rank() -> None:
-    engines = {key: one for key, one in checkout.shipped().engines.items() if "cpu" in key[0]}
+    engines = {key: one for key, one in checkout.catalog().engines.items() if "cpu" in key[0]}
     assert engines
     for engine in engines.values():
         words = dict(engine.environment)["VLLM_CPU_OMP_THREADS_BIND"]

@@ -35,8 +35,8 @@ def facts() -> HostFacts:
 
 
 def run(url: str, volumes: Volumes, folder: Path, known: HostFacts | None) -> dict[str, bytes]:
-    site = make_site(folder, Notes())
-    path = container.run_in_container(make_plan(), url, known, volumes, site)
+    context = make_site(folder, Notes())
+    path = container.run_in_container(make_plan(), url, known, volumes, context)
     return dict(safe_read.read_folder(path).files)
 
 

@@ -27,7 +27,7 @@ def test_topologies_serve_every_model(name: str, size: int) -> None:
 
 
 def test_suites_are_known_by_their_folder() -> None:
-    assert checkout.shipped().suites["single"] == checkout.suite("single")
+    assert checkout.catalog().suites["single"] == checkout.suite("single")
 
 
 def test_schemas_are_known_by_name() -> None:
@@ -80,14 +80,14 @@ def test_a_file_of_the_users_own_is_a_regular_one_of_limited_size(
 ) -> None:
     path = tmp_path / "one.json"
     make(path)
-    for read in (lambda: checkout.shipped([path]), lambda: checkout.published(str(path), {})):
+    for read in (lambda: checkout.catalog([path]), lambda: checkout.published(str(path), {})):
         with pytest.raises(UsageError, match="cannot read") as caught:
             read()
         assert said in caught.value.what
 
 
 def test_a_name_that_no_file_can_have_is_told(tmp_path: Path) -> None:
-    for read in (lambda: checkout.shipped([Path("\0")]), lambda: checkout.published("\0.toml", {})):
+    for read in (lambda: checkout.catalog([Path("\0")]), lambda: checkout.published("\0.toml", {})):
         with pytest.raises(UsageError, match="cannot read"):
             read()
 
@@ -96,4 +96,4 @@ def test_a_tokenizer_may_be_behind_a_link(tmp_path: Path) -> None:
     """As it is in the cache that the hub's own client keeps."""
     path = tmp_path / "tokenizer.json"
     path.symlink_to(checkout.ROOT / "kit" / "twins" / "tokenizer.json")
-    assert checkout.shipped([path]).tokenizers.keys() == checkout.shipped().tokenizers.keys()
+    assert checkout.catalog([path]).tokenizers.keys() == checkout.catalog().tokenizers.keys()
