@@ -70,7 +70,7 @@ def test_images_are_held_against_the_pinned_base(name: str | None, expected: Out
 
 
 def test_while_no_digest_is_known_no_run_in_containers_is_reportable() -> None:
-    catalog = KNOWN.shipped
+    catalog = KNOWN.catalog
     unpinned = Known(
         validators=KNOWN.validators,
         catalog=dataclasses.replace(catalog, base_image=None),
