@@ -43,8 +43,7 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     `cores` are the processors that OpenMP's threads are bound to; `rank_pids` are the process ids
     of the ranks that told their number, as they see them.
     `context_limits` and `kv_cache_tokens`
-    are in tokens; `max_concurrency` counts requests as long as the context; `cache_gib` is the room
-    of a rank for its cache, and `model_gib` its weights. `kernels` are those for
+    are in tokens; `model_gib` are a rank's weights. `kernels` are those for
     4-bit weights, in vLLM's words; `fallbacks` the lines that say that Marlin was not to be had.
     `graph_registrations` are the numbers of CUDA graph addresses that custom all-reduce registered:
     it was in use. `gloo_peers` are the numbers of ranks that Gloo connected a rank to.
@@ -65,8 +64,6 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     cores: tuple[int, ...]
     rank_pids: tuple[int, ...]
     kv_cache_tokens: tuple[int, ...]
-    max_concurrency: tuple[float, ...]
-    cache_gib: tuple[float, ...]
     model_gib: tuple[float, ...]
     attention_backends: tuple[str, ...]
     kernels: tuple[str, ...]
@@ -90,9 +87,7 @@ _MESSAGES = {
     "architecture": rb"Resolved architecture: (?P<class_name>[A-Za-z0-9_]{1,80})",
     "given": rb"non-default args: (?P<given_text>[^\n]{0,%d})" % (ARGUMENTS_LIMIT_BYTES + 1),
     "kv_cache": rb"GPU KV cache size: (?P<tokens>[0-9,]{1,20}) tokens",
-    "concurrency": rb"Maximum concurrency for (?P<context>[0-9,]{1,20}) tokens per request: "
-    rb"(?P<times>[0-9]{1,9}\.[0-9]{1,4})x",
-    "available": rb"Available KV cache memory: (?P<room>[0-9]{1,6}(?:\.[0-9]{1,6})?) GiB",
+    "concurrency": rb"Maximum concurrency for (?P<context>[0-9,]{1,20}) tokens per request: ",
     "loading": rb"Model loading took (?P<gib>[0-9]{1,6}(?:\.[0-9]{1,6})?) GiB",
     "attention": rb"Using (?P<backend>[A-Z0-9_]{1,40}) attention backend out of potential",
     "linear": rb"Using (?P<linear_kernel>[A-Za-z0-9_]{1,60}) for CompressedTensorsWNA16\b",
@@ -149,8 +144,6 @@ def read(log: bytes) -> ServerLog:
         cores=tuple(found["cores"]),
         rank_pids=tuple(found["rank_pids"]),
         kv_cache_tokens=tuple(found["kv_cache_tokens"]),
-        max_concurrency=tuple(found["max_concurrency"]),
-        cache_gib=tuple(found["cache_gib"]),
         model_gib=tuple(found["model_gib"]),
         attention_backends=tuple(found["attention_backends"]),
         kernels=tuple(found["kernels"]),
@@ -247,8 +240,7 @@ _READERS: dict[str, tuple[_Reader, ...]] = {
     "architecture": (("architectures", "class_name", _word),),
     "given": (("arguments", "given_text", vllm_config.arguments),),
     "kv_cache": (("kv_cache_tokens", "tokens", _whole),),
-    "concurrency": (("context_limits", "context", _whole), ("max_concurrency", "times", _number)),
-    "available": (("cache_gib", "room", _number),),
+    "concurrency": (("context_limits", "context", _whole),),
     "loading": (("model_gib", "gib", _number),),
     "attention": (("attention_backends", "backend", _word),),
     "linear": (("kernels", "linear_kernel", _word),),

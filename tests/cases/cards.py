@@ -220,25 +220,6 @@ def a_sample_from_after_the_end(made: Draft) -> None:
     made.telemetry = replace(told(made), samples=(*samples, late))
 
 
-def cards_without_the_weights(made: Draft) -> None:
-    """The log says that 8.4 GiB were loaded; in use is what a desktop takes."""
-    _with_memory_in_use(made, 2**30)
-
-
-def cards_without_the_cache(made: Draft) -> None:
-    """The weights, and not one of the 5.65 GiB of the cache, by the log."""
-    _with_memory_in_use(made, int(8.5 * 2**30))
-
-
-def _with_memory_in_use(made: Draft, used: int) -> None:
-    each_sample(
-        made,
-        lambda one: replace(
-            one, gpus=tuple(replace(gpu, memory_used_bytes=used) for gpu in one.gpus)
-        ),
-    )
-
-
 def _one_reading(made: Draft, **values: object) -> None:
     """Set one figure of one card in the middle of the run."""
     samples = [*told(made).samples]

@@ -25,27 +25,9 @@ def more_cache_than_a_card_holds(made: Draft) -> None:
     respelled(made, b"123,456 tokens", b"99,999,999 tokens")
 
 
-def weights_of_a_smaller_model(made: Draft) -> None:
-    respelled(made, b"Model loading took 16.8", b"Model loading took 3.1")
-
-
-def more_cache_than_there_is_room_for(made: Draft) -> None:
-    """In the log and in the metrics, and less than the card could hold."""
-    respelled(made, b"123,456 tokens", b"163,840 tokens")
-    respelled(made, b"3.77x", b"5.00x")
-    made.metrics = {
-        name: text.replace(b'num_gpu_blocks="7716"', b'num_gpu_blocks="10240"')
-        for name, text in made.metrics.items()
-    }
-
-
 def less_cache_than_one_request_takes(made: Draft) -> None:
     respelled(made, b"123,456 tokens", b"16,384 tokens")
     respelled(made, b"3.77x", b"0.50x")
-
-
-def room_for_more_requests_than_the_cache_has(made: Draft) -> None:
-    respelled(made, b"tokens per request: 3.77x", b"tokens per request: 8.00x")
 
 
 def ranks_that_talk_over_gloo(made: Draft) -> None:
