@@ -57,7 +57,6 @@ from tests.gpu_evidence import (
     gpu_engine,
     server_log,
     telemetry_of,
-    throughput_log,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -498,24 +497,13 @@ def logged(records: Iterable[Record], settings: Settings, kv_tokens: int | None 
     answered = [one for one in records if one.error is None]
     ends_s = [one.sent_s + one.wall_s for one in answered]
     moments = (START + timedelta(seconds=end_s) for end_s in ends_s)
-    each_ten_s = range(10, int(max(ends_s, default=0)) + 1, 10)
-    rates = ((START + timedelta(seconds=at_s), _rate(answered, at_s)) for at_s in each_ten_s)
     model = settings.catalog.models[settings.model]
     model_class = CLASSES.get(model.config.get("model_type", ""))
     tokens = kv_tokens or _kv_tokens(settings)
     held_gib = _held_gib(settings, tokens)
     started = server_log(settings.engine, settings.model, model_class, tokens, held_gib)
-    log = started + throughput_log(rates) + access_log(moments)
+    log = started + access_log(moments)
     return log.replace(b"pid=8", b"pid=%d" % (8 + settings.seed))  # no two starts have one
-
-
-def _rate(records: Iterable[Record], at_s: float) -> float:
-    """Return the tokens per second of the last ten, as if each response came evenly."""
-    tokens = 0.0
-    for one in records:
-        since_s, until_s = max(one.sent_s, at_s - 10), min(one.sent_s + one.wall_s, at_s)
-        tokens += (one.completion_tokens or 0) * max(0.0, until_s - since_s) / one.wall_s
-    return tokens / 10
 
 
 def _held_gib(settings: Settings, kv_tokens: int) -> tuple[float, float] | None:

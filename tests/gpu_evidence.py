@@ -177,16 +177,6 @@ def access_log(moments: Iterable[datetime]) -> bytes:
     )
 
 
-def throughput_log(rates: Iterable[tuple[datetime, float]]) -> bytes:
-    """Return what a server writes each ten seconds of the tokens that it generates in each."""
-    return b"".join(
-        f"(APIServer pid=8) INFO {moment:%m-%d %H:%M:%S} [loggers.py:259] Engine 000: "
-        f"Avg prompt throughput: 9.1 tokens/s, Avg generation throughput: {rate:.1f} tokens/s, "
-        "Running: 1 reqs\n".encode()
-        for moment, rate in rates
-    )
-
-
 def telemetry_of(start_utc: str, end_s: float, **values: object) -> Telemetry:
     """Return two cards' telemetry over a run; `values` replace those of every reading."""
     facts = tuple(

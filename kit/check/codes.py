@@ -262,7 +262,7 @@ class Code(Enum):
     )
     TOPOLOGY_LOG = (
         "topology-log",
-        "logs are of this run: a line for each response, up to its end; NCCL's is by its ranks",
+        "logs are of this run: a line for each response; NCCL's is by its ranks",
         "ask for the original: these logs and these records are not of one run",
     )
     TOPOLOGY_CONTEXT_LIMIT = (

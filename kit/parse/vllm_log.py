@@ -47,10 +47,7 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     4-bit weights, in vLLM's words; `fallbacks` the lines that say that Marlin was not to be had.
     `graph_registrations` are the numbers of CUDA graph addresses that custom all-reduce registered:
     it was in use. `gloo_peers` are the numbers of ranks that Gloo connected a rank to.
-    `completions` counts the chat completions that were answered; `last_moment` is the last time
-    that a line bears, `MM-DD HH:MM:SS` by the server's own time zone. `completed` are the times of
-    those completions whose lines bear one, and `throughput` the times and the rates, in tokens per
-    second, of the lines that tell how many tokens were generated. `is_cut` tells that the log holds
+    `completions` counts the chat completions that were answered. `is_cut` tells that the log holds
     more than was looked at.
     """
 
@@ -75,9 +72,6 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     gloo_peers: tuple[int, ...]
     cpu_shm_disabled: bool
     completions: int
-    last_moment: str | None
-    completed: tuple[str, ...]
-    throughput: tuple[tuple[str, float], ...]
     is_cut: bool
 
 
@@ -115,14 +109,6 @@ _RANK = re.compile(
     rb"\[[a-z_]{1,40}\.py:[0-9]{1,6}\] world_size=)"
 )
 _COMPLETION = b'"POST /v1/chat/completions HTTP/1.1" 200'
-_MOMENT = re.compile(rb"\b(?:INFO|WARNING) (?P<moment>\d\d-\d\d \d\d:\d\d:\d\d) \[")
-_TIMED = re.compile(
-    rb"INFO (?P<moment>\d\d-\d\d \d\d:\d\d:\d\d) \[(?:"
-    rb"loggers\.py:[0-9]{1,5}\] Engine [0-9]{1,4}: [^\n]{0,60}Avg generation throughput: "
-    rb"(?P<rate>[0-9]{1,9}\.[0-9]{1,4}) tokens/s"
-    rb"|[a-z0-9_]{1,40}\.py:[0-9]{1,5}\] [^\n]{0,80}" + re.escape(_COMPLETION) + rb")"
-)
-_TAIL_BYTES = 64 * 2**10
 
 
 def read(log: bytes) -> ServerLog:
@@ -132,7 +118,6 @@ def read(log: bytes) -> ServerLog:
         for match in form.finditer(log, 0, LOG_LIMIT_BYTES):
             facts.add(match)
     found = facts.values
-    timed = list(_TIMED.finditer(log, 0, LOG_LIMIT_BYTES))
     return ServerLog(
         engine_versions=tuple(found["engine_versions"]),
         arguments=tuple(found["arguments"]),
@@ -155,11 +140,6 @@ def read(log: bytes) -> ServerLog:
         gloo_peers=tuple(found["gloo_peers"]),
         cpu_shm_disabled=bool(found["cpu_shm_disabled"]),
         completions=log.count(_COMPLETION, 0, LOG_LIMIT_BYTES),
-        last_moment=_last_moment(log[-_TAIL_BYTES:]),
-        completed=tuple(line["moment"].decode() for line in timed if line["rate"] is None),
-        throughput=tuple(
-            (line["moment"].decode(), float(line["rate"])) for line in timed if line["rate"]
-        ),
         is_cut=facts.is_cut or len(log) > LOG_LIMIT_BYTES,
     )
 
@@ -193,12 +173,6 @@ class _Facts:
         if len(kept_values) < DISTINCT_LIMIT:
             kept_values[value] = None
         self.is_cut |= value not in kept_values
-
-
-def _last_moment(tail: bytes) -> str | None:
-    found = filter(None, map(_MOMENT.search, reversed(tail.split(b"\n"))))
-    last = next(found, None)
-    return last["moment"].decode() if last else None
 
 
 @kept(entries=128, longest=ARGUMENTS_LIMIT_BYTES)

@@ -115,15 +115,6 @@ def an_engine_that_was_started_again(made: Draft) -> None:
     made.server_log += re.sub(rb"pid=7\)", b"pid=907)", made.server_log)
 
 
-def responses_at_other_times(made: Draft) -> None:
-    """A log whose lines are as many as they must be, and end about when the run ended."""
-    assert made.server_log is not None
-    lines = made.server_log.splitlines(keepends=True)
-    made.server_log = b"".join(
-        line.replace(b" 12:00:", b" 12:01:") if b"POST /v1" in line else line for line in lines
-    )
-
-
 def the_nccl_log_of_another_release(made: Draft) -> None:
     assert made.nccl_log is not None
     made.nccl_log = made.nccl_log.replace(b"NCCL version 2.27.5", b"NCCL version 2.21.5")

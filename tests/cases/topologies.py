@@ -4,7 +4,7 @@ As `tampering.py`, on bundles of GPU topologies. No GPU was seen: see `tests/gpu
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
@@ -12,7 +12,7 @@ from kit.bundle.host_facts import BASE_LABEL, Container, DeviceRequest
 from kit.bundle.telemetry import ClockReason
 from kit.plan.spec import Transport
 from tests.factory import BASE_IMAGE, Draft
-from tests.gpu_evidence import NCCL_LOGS, access_log, telemetry_of, throughput_log
+from tests.gpu_evidence import NCCL_LOGS, access_log, telemetry_of
 
 
 def respelled(made: Draft, old: bytes, new: bytes) -> None:
@@ -74,20 +74,6 @@ def another_release_by_its_own_word(made: Draft) -> None:
 def a_fork_of_the_release(made: Draft) -> None:
     engine = replace(made.document.engine, version="0.17.0+fastfork")
     made.document = replace(made.document, engine=engine)
-
-
-def a_log_that_tells_of_tokens_after_the_last_response(made: Draft) -> None:
-    assert made.server_log is not None
-    end = datetime(2026, 3, 6, 12, 0, tzinfo=UTC) + timedelta(seconds=made.document.clock.end_s)
-    made.server_log += throughput_log([(end + timedelta(seconds=40), 99.9)])
-
-
-def the_log_of_a_run_at_another_time(made: Draft) -> None:
-    respelled(made, b" 12:00:", b" 15:07:")
-
-
-def the_log_of_a_run_in_another_month(made: Draft) -> None:
-    respelled(made, b"INFO 03-06 ", b"INFO 11-25 ")
 
 
 def the_log_of_a_longer_run(made: Draft) -> None:

@@ -1,12 +1,10 @@
-"""The topology tier's look at whether logs are of this run: its responses, its end, its ranks.
+"""The topology tier's look at whether logs are of this run: its responses, its ranks.
 
 No GPU was seen: how NCCL spells the processes that write, and vLLM its NCCL, is from their sources.
 """
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
-from datetime import datetime, timedelta
 
 from kit.bundle.bag import NCCL_LOG, SERVER_LOG
 from kit.bundle.document import Status
@@ -14,17 +12,9 @@ from kit.check.codes import Code
 from kit.check.evidence import Evidence, counted_before
 from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked
-from kit.check.topology import log_times
 from kit.check.topology.settings import unread
 from kit.parse.nccl_log import NcclLog
 from kit.parse.vllm_log import ServerLog
-
-TIME_ZONES = timedelta(minutes=15)
-FARTHEST_ZONE = timedelta(hours=14, minutes=15)
-"""Zones differ from UTC by whole quarters of an hour, by 14 hours at most."""
-
-QUIET_S, LATE_S = 120, 60
-"""A server that answers says so at once, and its throughput every ten seconds."""
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -49,44 +39,9 @@ def _of_this_run(evidence: Evidence, log: ServerLog | None) -> Iterator[Problem]
     most = len(evidence.records) + was_cut  # by the response that was being streamed
     if not len(evidence.answered) <= log.completions <= (math.inf if was_asked else most):
         yield fail(SERVER_LOG, f"{log.completions} chat completions", expected)
-    yield from _ends_with_the_run(evidence, log.last_moment)
     if was_asked:
         observed = "it also tells of requests before the first pass"
-        yield unchecked(SERVER_LOG, observed, "counts, times and rates of the records alone")
-    elif evidence.records and not was_cut:
-        yield from log_times.problems(evidence, log)
-
-
-def _ends_with_the_run(evidence: Evidence, last_moment: str | None) -> Iterator[Problem]:
-    """Hold the log's last time against the run's end, by whatever time zone the server has.
-
-    A server that hangs is silent for as long as its last request was waited for.
-    """
-    if last_moment is None:
-        yield unchecked(SERVER_LOG, "no line bears a time", "times of this run")
-        return
-    clock = evidence.document.clock
-    hung_s = sum(one.wall_s for one in evidence.records[-1:] if one.error is not None)
-    try:
-        end = datetime.fromisoformat(clock.end_utc)
-        moments = list(_moments(last_moment, end.year))
-        if not moments:
-            raise ValueError(f"no such time of a day: {last_moment}")
-        apart = min((moment - end for moment in moments), key=abs)
-    except ValueError as error:
-        yield fail(SERVER_LOG, clip(error), "a date and a time")
-        return
-    quiet_s = (LATE_S - apart.total_seconds()) % TIME_ZONES.total_seconds()
-    if abs(apart) > FARTHEST_ZONE or quiet_s > LATE_S + QUIET_S + hung_s:
-        expected = f"within {QUIET_S} s of the run's end, {clip(clock.end_utc)}"
-        yield fail(SERVER_LOG, f"its last line is of {clip(last_moment)}", expected)
-
-
-def _moments(text: str, year: int) -> Iterator[datetime]:
-    """Yield the times that one without a year may stand for, about the turn of a year too."""
-    for each in (year - 1, year, year + 1):
-        with suppress(ValueError):  # a 29th of February
-            yield datetime.fromisoformat(f"{each:04}-{text.replace(' ', 'T')}+00:00")
+        yield unchecked(SERVER_LOG, observed, "counts of the records alone")
 
 
 def _of_one_engine(
