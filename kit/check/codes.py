@@ -217,13 +217,8 @@ class Code(Enum):
     )
     ARITHMETIC_REPEATS = (
         "arithmetic-repeats",
-        "no pass, no stream and few requests took exactly as long as others, to the microsecond",
+        "no pass and few requests took exactly as long as others, to the microsecond",
         "do not use these figures: times were copied",
-    )
-    ARITHMETIC_SMOOTHNESS = (
-        "arithmetic-smoothness",
-        "requests differ in pace, and chunks in distance, as measured ones do",
-        "do not use these figures: times were smoothed or computed",
     )
     TOPOLOGY_TIER = (
         "topology-tier",

@@ -75,12 +75,6 @@ def chunks_equally_far_apart(made: Draft) -> None:
             change_record(made, position, chunks=chunks)
 
 
-def chunks_of_another_response(made: Draft) -> None:
-    first, *others = [at for at, record in enumerate(made.records) if record.chunks]
-    for position in others:
-        change_record(made, position, chunks=made.records[first].chunks)
-
-
 def a_clock_that_jumps_by_hours(made: Draft) -> None:
     clock = made.document.clock
     later = replace(clock, end_utc=utc(clock.end_s + 7200))

@@ -37,7 +37,6 @@ ALWAYS = {
     "protocol-base-image",  # no digest is pinned yet
     "protocol-passes",  # one pass, as published
     "arithmetic-repeats",
-    "arithmetic-smoothness",
     "protocol-first-pass",
     "protocol-spread",
     "physics-tier",
