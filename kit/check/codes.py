@@ -307,7 +307,7 @@ class Code(Enum):
     )
     TOPOLOGY_CONTAINERS = (
         "topology-containers",
-        "the containers were created as the topology says: a GPU for each rank, nothing writable",
+        "the containers were created as the topology says: a GPU for each rank",
         "measure again with the unchanged Compose file",
     )
     PHYSICS_TIER = (

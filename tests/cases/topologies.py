@@ -268,29 +268,8 @@ def a_look_at_the_gpus_for_the_client(made: Draft) -> None:
     _containers(made, lambda told: (replace(told[0], device_requests=looks), *told[1:]))
 
 
-def telemetry_by_another_image(made: Draft) -> None:
-    _looking(made, image="kit/sampler-of-my-own:1", image_id="sha256:" + "99" * 32)
-
-
-def one_image_under_two_digests(made: Draft) -> None:
-    _looking(made, image_digest="sha256:" + "77" * 32)
-
-
 def an_image_of_another_model(made: Draft) -> None:
     _serving(made, image_labels={BASE_LABEL: BASE_IMAGE, "llm-serving-kit.model": "moe-mini"})
-
-
-def less_memory_than_an_engine_takes(made: Draft) -> None:
-    _serving(made, memory_bytes=2**20)
-
-
-def less_memory_than_the_weights_take(made: Draft) -> None:
-    """On a CPU, where they must stay in it; pinned files have no such size, which is said too."""
-    assert made.host_facts is not None
-    weights, *rest = made.host_facts.model_files
-    files = (replace(weights, size_bytes=20 * 2**30), *rest)
-    made.host_facts = replace(made.host_facts, model_files=files)
-    made.document = replace(made.document, engine=replace(made.document.engine, model_files=files))
 
 
 def _looking(made: Draft, **changes: object) -> None:
@@ -309,10 +288,6 @@ def _containers(
     assert made.host_facts is not None
     changed = change(made.host_facts.containers)
     made.host_facts = replace(made.host_facts, containers=changed)
-
-
-def a_root_that_can_be_written(made: Draft) -> None:
-    _serving(made, read_only=False)
 
 
 def facts_of_another_host(made: Draft) -> None:

@@ -28,17 +28,6 @@ _CLIENT, _TELEMETRY = "client-{}", "telemetry-{}"
 _MODEL_LABEL, _VLLM_LABEL = "llm-serving-kit.model", "llm-serving-kit.vllm"
 """What an image says that it holds (docker/model.Dockerfile, docker/server.Dockerfile)."""
 
-LEAST_MEMORY_BYTES = 2**29
-"""In less no engine comes up: its two processes load PyTorch, each for itself."""
-
-SWAP_RATIO = 2
-"""A container has as much swap as memory, unless told (Docker: "Resource constraints")."""
-
-_ALL = "ALL"
-"""Capabilities, as the files of `compose/` drop them."""
-
-_WEIGHTS = ".safetensors"
-
 
 def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
     """Yield what the host says of the containers; a process has none."""
@@ -57,13 +46,10 @@ def _containers(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
         yield fail(HOST_FACTS, f"{len(serving)} containers of {clip(model)}", "one that serves it")
     for container in serving:
         yield from _devices(container, engine)
-        yield from _memory(container, facts, engine)
         yield from _labels(container, model)
     yield from _others(facts, engine, model)
     yield from _looking(evidence, facts, model)
-    yield from _images(facts)
     for container in facts.containers:
-        yield from _isolation(container)
         if container.image_digest is None:
             subject = f"image of {clip(container.service)}"
             expected = "a digest that others can pull it by"
@@ -96,19 +82,6 @@ def _devices(container: Container, engine: Engine) -> Iterator[Problem]:
 
 def _asked(container: Container) -> Sequence[str]:
     return [one for request in container.device_requests for one in request.device_ids]
-
-
-def _memory(container: Container, facts: HostFacts, engine: Engine) -> Iterator[Problem]:
-    """Hold the engine's limit against what it must hold: on CPU, the weights of all ranks.
-
-    On GPUs a file of weights is read piece by piece, and the kernel may drop each again.
-    """
-    sizes = (one.size_bytes for one in facts.model_files if one.name.endswith(_WEIGHTS))
-    weights = sum(sizes) if engine.device is Device.CPU else 0
-    least = max(LEAST_MEMORY_BYTES, weights // SWAP_RATIO)
-    if 0 < container.memory_bytes < least:  # no limit at all is said elsewhere
-        observed = f"a limit of {container.memory_bytes} bytes of memory"
-        yield fail(clip(container.service), observed, f"{least} at least, to hold an engine")
 
 
 def _labels(container: Container, model: str) -> Iterator[Problem]:
@@ -160,35 +133,3 @@ def _looking(evidence: Evidence, facts: HostFacts, model: str) -> Iterator[Probl
     if serving and seen > len(serving) and not evidence.document.plan.rehearsal:
         # WSL2 shows every card to every container.
         yield warn(TELEMETRY, f"{seen} GPUs", f"{len(serving)}, those that were asked for")
-
-
-def _images(facts: HostFacts) -> Iterator[Problem]:
-    """Hold that one image is described as one, and that client and telemetry were given one name.
-
-    Whose name that is, and which an engine's has, is left to whoever starts them.
-    """
-    known: dict[str, Container] = {}
-    for one in facts.containers:
-        first = known.setdefault(one.image_id, one)
-        if (one.image_digest, one.image_labels) != (first.image_digest, first.image_labels):
-            subject = f"image of {clip(one.service)}"
-            yield fail(subject, "another digest or other labels", "those of the image of this id")
-    heads = (_CLIENT.format(""), _TELEMETRY.format(""))
-    ours = [one for one in facts.containers if one.service.startswith(heads)]
-    for name in sorted({one.image for one in ours[1:]} - {one.image for one in ours[:1]}):
-        yield fail(HOST_FACTS, f"image {clip(name)}", clip(f"{ours[0].image}, as its like has"))
-
-
-def _isolation(container: Container) -> Iterator[Problem]:
-    subject = clip(container.service)
-    if not container.read_only:
-        yield fail(subject, "its root can be written", "a root that cannot be written")
-    if not container.capabilities_dropped:
-        yield fail(subject, "it has capabilities", "none")
-    elif container.capabilities_dropped != (_ALL,):
-        # An engine may spell out what that is.
-        dropped = clip(" ".join(container.capabilities_dropped))
-        yield warn(subject, f"without the capabilities {dropped}", "with none")
-    if not container.memory_bytes or not container.pids:
-        # A kernel may have none, and then the engine leaves them out (`docker info`, warnings).
-        yield warn(subject, "no limit on its memory or processes", "limits on both")

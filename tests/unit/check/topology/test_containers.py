@@ -30,37 +30,6 @@ def outcomes(made: Draft) -> set[Outcome]:
     return outcomes_of(made, "topology-containers")
 
 
-@pytest.mark.parametrize(
-    ("memory_bytes", "expected"),
-    [(2**20, FAIL), (2**29 - 1, FAIL), (2**29, PASS), (2**50, PASS), (0, WARN)],
-)
-@pytest.mark.parametrize(("settings", "service"), [(GPU, "moe"), (CPU, "tiny")])
-def test_an_engine_needs_some_memory(
-    settings: Settings, service: str, memory_bytes: int, expected: Outcome
-) -> None:
-    assert outcomes(changed(settings, service, memory_bytes=memory_bytes)) == {expected}
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"pids": 0}, WARN),
-        ({"capabilities_dropped": ()}, FAIL),
-        ({"capabilities_dropped": ("CAP_CHOWN", "CAP_KILL")}, WARN),
-        ({"read_only": False}, FAIL),
-    ],
-)
-def test_an_engine_may_have_no_limits_and_may_spell_out_capabilities(
-    changes: dict[str, object], expected: Outcome
-) -> None:
-    """As where the kernel counts no memory, and as Podman spells `ALL`."""
-    assert outcomes(changed(CPU, "client-tiny", **changes)) == {expected}
-
-
-def test_a_client_may_have_less_memory_than_an_engine() -> None:
-    assert outcomes(changed(GPU, "client-moe", "telemetry-moe", memory_bytes=2**27)) == {PASS}
-
-
 def test_images_may_be_of_any_name_and_of_this_machine_alone() -> None:
     made = changed(GPU, "client-moe", "telemetry-moe", image="ghcr.io/somebody/client@sha256:0")
     assert outcomes(made) == {PASS}
