@@ -158,7 +158,7 @@ def _power(evidence: Evidence, footing: Footing) -> Iterator[Problem]:
     mean_w = {
         index: sum(told) / len(told)
         for index, ones in readings.items()
-        if (told := [one.power_w for one in ones if one.power_w is not None])
+        if (told := [one.power_w for one in ones if one.power_w is not None and one.power_w >= 0])
     }
     yield from _over_limit(evidence, mean_w)
     yield from _energy(evidence, footing, mean_w)

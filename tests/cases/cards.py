@@ -47,34 +47,12 @@ def _each_reading(made: Draft, **values: object) -> None:
     )
 
 
-def hotter_than_any_card(made: Draft) -> None:
-    _each_reading(made, temperature_c=400)
-
-
 def clocks_that_stand_still(made: Draft) -> None:
     _each_reading(made, sm_clock_mhz=0)
 
 
 def a_power_limit_without_limit(made: Draft) -> None:
     each_card(made, power_limit_w=9999.0)
-
-
-def counters_of_nvlink_that_run_backwards(made: Draft) -> None:
-    samples = told(made).samples
-    each_sample(
-        made,
-        lambda one: replace(
-            one,
-            gpus=tuple(
-                replace(
-                    gpu,
-                    nvlink_received_bytes=2**40 - 2**30 * samples.index(one),
-                    nvlink_sent_bytes=2**40,
-                )
-                for gpu in one.gpus
-            ),
-        ),
-    )
 
 
 def processors_that_run_at_any_speed(made: Draft) -> None:
@@ -151,36 +129,6 @@ def one_card_listed_twice(made: Draft) -> None:
     first = told(made).header.inventory.gpus[0]
     with_cards(made, first, first)
     each_sample(made, lambda one: replace(one, gpus=one.gpus[:1]))
-
-
-def power_that_is_given_back(made: Draft) -> None:
-    def negative(one: Sample) -> Sample:
-        return replace(one, gpus=(replace(one.gpus[0], power_w=-5.0), *one.gpus[1:]))
-
-    each_sample(made, negative)
-
-
-def an_interval_that_allows_any_gap(made: Draft) -> None:
-    """Two samples in all, one before the first request and one after the last."""
-    samples = told(made).samples
-    header = replace(told(made).header, interval_s=1e8)
-    made.telemetry = replace(told(made), header=header, samples=(samples[0], samples[-1]))
-
-
-def at_work_more_than_all_the_time(made: Draft) -> None:
-    _one_reading(made, utilization_percent=101)
-
-
-def more_memory_in_use_than_there_is(made: Draft) -> None:
-    _one_reading(made, memory_used_bytes=25 * 2**30)
-
-
-def a_link_of_a_later_generation_than_the_slot(made: Draft) -> None:
-    _one_reading(made, pcie_generation=5)
-
-
-def a_link_of_more_lanes_than_the_slot(made: Draft) -> None:
-    _one_reading(made, pcie_width=32)
 
 
 def a_slower_card_under_a_faster_ones_name(made: Draft) -> None:

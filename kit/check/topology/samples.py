@@ -1,11 +1,11 @@
 """The topology tier's look at telemetry itself: a driver's, of this run, and over all of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from kit.bundle.bag import TELEMETRY
 from kit.bundle.document import Clock, Status
-from kit.bundle.telemetry import GpuFacts, Reading, Telemetry, by_gpu
+from kit.bundle.telemetry import GpuFacts, Telemetry
 from kit.check import clocks
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, of_measured_passes, span_s, while_measured
@@ -13,17 +13,11 @@ from kit.check.problem import Problem, clip, fail, unchecked, warn
 from kit.plan.plan import Engine
 from kit.roofline.gpus import Gpu
 
-SHORTEST_INTERVAL_S, LONGEST_INTERVAL_S = 0.1, 60.0
-"""What `kit telemetry --interval` takes."""
-
 LEAST_TOLD_RATIO = 0.9
 """Of a card's memory: with error correction on, an A10 tells 22.5 of 24 GiB."""
 
 LEAST_CLOCK_RATIO = 0.8
 """Of the clock that a datasheet has for a card's memory: drivers round, others have less."""
-
-HOTTEST_C = 150
-"""No card computes beyond: the most that a 3090's datasheet allows it is 93."""
 
 GAP_INTERVALS = 5
 GAP_S = 5.0
@@ -44,7 +38,6 @@ def problems(evidence: Evidence, engine: Engine, cards: Mapping[str, Gpu]) -> It
         if gpu.name in cards:
             yield from _card(gpu, cards[gpu.name])
     yield from _indexes(told)
-    yield from _values(told)
     yield from _of_this_run(told, evidence.document.clock)
     yield from _covers(told, evidence, engine.tensor_parallel_size)
     yield from _gaps(told)
@@ -101,50 +94,6 @@ def _indexes(told: Telemetry) -> Iterator[Problem]:
 
 def _spelled(indexes: list[int] | tuple[int, ...]) -> str:
     return clip(", ".join(map(str, indexes)))
-
-
-def _values(told: Telemetry) -> Iterator[Problem]:
-    """Look for what neither a driver nor the kit's sampler can have written."""
-    interval_s = told.header.interval_s
-    if not SHORTEST_INTERVAL_S <= interval_s <= LONGEST_INTERVAL_S:
-        expected = f"{SHORTEST_INTERVAL_S} to {LONGEST_INTERVAL_S} s"
-        yield fail(TELEMETRY, f"a sample each {interval_s:g} s", expected)
-    readings = by_gpu(told.samples)
-    for gpu in told.header.inventory.gpus:
-        yield from _readings(gpu, readings[gpu.index])
-
-
-def _readings(gpu: GpuFacts, readings: Sequence[Reading]) -> Iterator[Problem]:
-    """Hold each figure of a card between nothing and the most that it can be."""
-    figures: tuple[tuple[str, Sequence[float | None], float | None], ...] = (
-        ("W", [one.power_w for one in readings], None),
-        ("% of the time at work", [one.utilization_percent for one in readings], 100),
-        ("bytes in use", [one.memory_used_bytes for one in readings], gpu.memory_bytes),
-        ("degrees", [one.temperature_c for one in readings], HOTTEST_C),
-        ("PCIe generation", [one.pcie_generation for one in readings], gpu.pcie_generation_max),
-        ("PCIe lanes", [one.pcie_width for one in readings], gpu.pcie_width_max),
-    )
-    for what, values, most in figures:
-        told = [value for value in values if value is not None]
-        if told and min(told) < 0:
-            yield fail(f"GPU {gpu.index}", f"{what}: {min(told):g}", "nothing below 0")
-        if told and most is not None and max(told) > most:
-            yield fail(f"GPU {gpu.index}", f"{what}: {max(told):g}", f"{most:g} at most")
-    yield from _backwards(gpu, readings)
-
-
-def _backwards(gpu: GpuFacts, readings: Sequence[Reading]) -> Iterator[Problem]:
-    """Hold that what a card counts since its driver was loaded only grows."""
-    counters = (
-        ("received", [one.nvlink_received_bytes for one in readings]),
-        ("sent", [one.nvlink_sent_bytes for one in readings]),
-    )
-    for what, values in counters:
-        told = [value for value in values if value is not None]
-        fallen = next(((one, later) for one, later in pairwise(told) if later < one), None)
-        if fallen is not None:
-            observed = f"bytes {what} over NVLink fell from {fallen[0]} to {fallen[1]}"
-            yield fail(f"GPU {gpu.index}", observed, "a counter that grows")
 
 
 def _of_this_run(told: Telemetry, clock: Clock) -> Iterator[Problem]:

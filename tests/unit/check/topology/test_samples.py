@@ -165,32 +165,21 @@ def test_a_known_card_is_as_its_maker_says(facts: dict[str, object], expected: O
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"),
+    "values",
     [
-        ({"utilization_percent": 100, "memory_used_bytes": 24 * 2**30}, PASS),
-        ({"utilization_percent": 0, "power_w": 0.0, "pcie_generation": 1, "pcie_width": 1}, PASS),
-        ({"utilization_percent": 101}, FAIL),
-        ({"memory_used_bytes": 24 * 2**30 + 1}, FAIL),
-        ({"pcie_generation": 5}, FAIL),
-        ({"pcie_width": 32}, FAIL),
-        ({"power_w": -0.1}, FAIL),
+        {"power_w": -1e6},
+        {"utilization_percent": 101},
+        {"memory_used_bytes": 2**40},
+        {"temperature_c": 400},
+        {"pcie_generation": 9, "pcie_width": 64},
     ],
 )
-def test_readings_are_within_what_can_be(values: dict[str, object], expected: Outcome) -> None:
+def test_one_impossible_reading_does_not_invalidate_telemetry(values: dict[str, object]) -> None:
     made = draft(PCIE)
-    first, *others = told(made).samples
-    cards = (replace(first.gpus[0], **values), *first.gpus[1:])
-    made.telemetry = replace(told(made), samples=(replace(first, gpus=cards), *others))
-    assert outcomes(made) == {expected}
-
-
-def test_a_card_that_tells_no_bounds_is_held_to_none() -> None:
-    made = draft(PCIE)
-    unbound = {"memory_bytes": None, "pcie_generation_max": None, "pcie_width_max": None}
-    each_card(made, **unbound)
-    each_sample(made, lambda one: replace(one, gpus=tuple(map(_beyond, one.gpus))))
+    samples = [*told(made).samples]
+    middle = len(samples) // 2
+    first, *others = samples[middle].gpus
+    samples[middle] = replace(samples[middle], gpus=(replace(first, **values), *others))
+    made.telemetry = replace(told(made), samples=tuple(samples))
     assert outcomes(made) == {PASS}
-
-
-def _beyond(reading: Reading) -> Reading:
-    return replace(reading, memory_used_bytes=2**40, pcie_generation=9, pcie_width=64)
+    assert judge(made.seal()).is_reportable
