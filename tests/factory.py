@@ -6,14 +6,12 @@ look for the code that names the change.
 
 import dataclasses
 import hashlib
-import math
 import random
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +40,7 @@ from kit.check.finding import Outcome, Verdict
 from kit.check.topology.options import planned_options
 from kit.check.verify import Known, known, verify
 from kit.format import canonical
-from kit.parse import detokenizer, vllm_metrics
+from kit.parse import detokenizer
 from kit.plan import plan, schedule
 from kit.plan.models import Twin, parse_models
 from kit.plan.plan import CachePolicy, Choices, Dialect, Engine, Plan, ProtocolName
@@ -170,8 +168,6 @@ KV_TOKENS = {("moe", 1): 49_152, ("dense", 1): 16_384, ("dense", 2): 78_128}
 """By model and ranks, what cards of 24 GiB hold beside the weights; else it is 123,456, or as many
 as the longest request takes."""
 
-E2E_BUCKET = "vllm:e2e_request_latency_seconds_bucket"
-
 BLOCK_TOKENS = 16
 """Of the KV cache on a GPU, and here wherever the plan does not say."""
 
@@ -263,8 +259,6 @@ class FakeServer:
             0.0,
         )
     )
-    latencies_s: list[float] = field(default_factory=list)
-    gap_counts: list[int] = field(default_factory=lambda: [0] * len(GAP_BOUNDS_S))
     ended: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     started_s: float = field(init=False)
@@ -285,7 +279,6 @@ class FakeServer:
         wall_s = round(server_s + OVERHEAD_S + self.noise.uniform(0, 2e-4), 6)
         sent_s = round(self.now_s, 6)
         self._count(tokens, len(prompt_ids), cached, (arrivals_s[0], server_s), tokens)
-        self._count_gaps(arrivals_s)
         self.now_s = sent_s + wall_s + self.noise.uniform(0.001, 0.002)
         has_ids = self.settings.dialect is Dialect.VLLM
         chunks = tuple((round(arrival_s + 0.001, 6), 1) for arrival_s in arrivals_s)
@@ -321,13 +314,11 @@ class FakeServer:
             f"vllm:prompt_tokens_total{label} {self.counters['prompt']}",
             f"vllm:prefix_cache_hits_total{label} {self.counters['hits']}",
             *self._finished(label),
-            *e2e_buckets(self.latencies_s),
             f"vllm:e2e_request_latency_seconds_count{label} {self.counters['requests']}",
             f"vllm:e2e_request_latency_seconds_sum{label} {self.counters['end_to_end_s']}",
             f"vllm:request_prompt_tokens_sum{label} {self.counters['prompt']}",
             f"vllm:request_generation_tokens_sum{label} {self.counters['generation']}",
             f"vllm:time_to_first_token_seconds_sum{label} {self.counters['first_token_s']}",
-            *gap_buckets(self.gap_counts),
             f"vllm:inter_token_latency_seconds_count{label} {self.counters['steps']}",
             f"vllm:inter_token_latency_seconds_sum{label} {self.counters['between_tokens_s']}",
             f"vllm:request_decode_time_seconds_sum{label} {self.counters['between_tokens_s']}",
@@ -342,12 +333,6 @@ class FakeServer:
             generated, prompt = self.noise.randrange(1, 50), self.noise.randrange(1, 50)
             self._count(generated, prompt, 4, (0.5, 1.5), 50)
         return ("\n".join(lines) + "\n").encode()
-
-    def _count_gaps(self, arrivals_s: Sequence[float]) -> None:
-        """Count gaps between tokens as Prometheus does, each in all buckets from its own on."""
-        gaps_s = sorted(later_s - one_s for one_s, later_s in pairwise(arrivals_s))
-        for place, bound_s in enumerate(GAP_BOUNDS_S):
-            self.gap_counts[place] += bisect_right(gaps_s, bound_s)
 
     def _finished(self, label: str) -> list[str]:
         """Return the requests by why they ended, and the comment that follows."""
@@ -415,7 +400,6 @@ class FakeServer:
         self.counters["hits"] += hits
         self.counters["requests"] += 1
         self.counters["end_to_end_s"] += last_s
-        self.latencies_s.append(last_s)
         self.ended.append(ended.value)
         self.counters["first_token_s"] += first_s
         self.counters["between_tokens_s"] += last_s - first_s
@@ -423,33 +407,6 @@ class FakeServer:
         self.counters["inference_s"] += last_s
         self.counters["budgets"] += budget
         self.counters["http_s"] += last_s + OVERHEAD_S / 2
-
-
-GAP_BOUNDS_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, math.inf)
-"""As vLLM 0.17 has them, up to a second (vllm/v1/metrics/loggers.py)."""
-
-
-def gap_buckets(counts: Sequence[int]) -> list[str]:
-    """Return the lines of the histogram in which vLLM counts gaps between tokens."""
-    return [
-        f'vllm:inter_token_latency_seconds_bucket{{engine="0",le="{_bound(bound_s)}"}} {count}.0'
-        for bound_s, count in zip(GAP_BOUNDS_S, counts, strict=True)
-    ]
-
-
-def _bound(bound_s: float) -> str:
-    return str(bound_s).replace("inf", "+Inf")
-
-
-def e2e_buckets(latencies_s: Sequence[float]) -> list[str]:
-    """Return the lines of the histogram in which vLLM counts requests by their latency."""
-    bounds_s = vllm_metrics.E2E_BOUNDS_S
-    counts = [sum(each <= bound_s for each in latencies_s) for bound_s in bounds_s]
-    labels = [f'engine="0",le="{str(bound).replace("inf", "+Inf")}"' for bound in bounds_s]
-    return [
-        f'{E2E_BUCKET}{{{label},model_name="tiny"}} {count}.0'
-        for label, count in zip(labels, counts, strict=True)
-    ]
 
 
 def block_tokens(engine: Engine) -> int:

@@ -159,10 +159,7 @@ class Machine:
         self.counters._count(
             tokens, PROMPT_TOKENS, cached, first_and_last_s, self.budget, FinishReason.STOP
         )
-        pace_s = (seconds - first_s) / (tokens - 1)
         chunks = self._chunks(tokens, seconds) if request.phase is Phase.STREAM else None
-        evenly_s = [number * pace_s for number in range(tokens)]
-        self.counters._count_gaps([at_s for at_s, _ in chunks] if chunks else evenly_s)
         ids = tuple(self.noise.randrange(1000) for _ in range(tokens))
         record = Record(
             phase=request.phase,

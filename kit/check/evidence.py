@@ -92,9 +92,8 @@ class Observed:
 
     `telemetry_fault` says what is wrong with telemetry that is there and cannot be read.
     `host_facts` are what the host wrote of a run in containers. The others are of the server's
-    metrics: `latency_counts` and `finished` are its requests by latency and by why they ended and
-    `gap_counts` the gaps between its tokens, as functions of these names in
-    `kit.parse.vllm_metrics` give them; `served_names` the names that it served
+    metrics: `finished` are its requests by why they ended, as the function of this name in
+    `kit.parse.vllm_metrics` gives them; `served_names` the names that it served
     under and `cache_configs` the labels of `exposition.CACHE_CONFIG`, each different one once.
     """
 
@@ -103,8 +102,6 @@ class Observed:
     telemetry: Telemetry | None = None
     telemetry_fault: str | None = None
     host_facts: HostFacts | None = None
-    latency_counts: Mapping[MetricsKey, tuple[float, ...]] = field(default_factory=dict)
-    gap_counts: Mapping[MetricsKey, Mapping[float, float]] = field(default_factory=dict)
     finished: Mapping[MetricsKey, Counters] = field(default_factory=dict)
     served_names: tuple[str, ...] = ()
     cache_configs: tuple[Labels, ...] = ()
@@ -210,8 +207,6 @@ def observe(logs: Iterable[OfLogs], metrics: Mapping[MetricsKey, Told] | None = 
         found.update(one)
     return Observed(
         **found,
-        latency_counts={key: one.latency_counts for key, one in told.items()},
-        gap_counts={key: one.gap_counts for key, one in told.items()},
         finished={key: one.finished for key, one in told.items()},
         served_names=_distinct(one.served_name for one in told.values()),
         cache_configs=_distinct(one.cache_config for one in told.values()),

@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import msgspec
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
@@ -70,15 +70,6 @@ CACHE_CONFIG = "vllm:cache_config_info"
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """(name, value) of each label."""
 
-E2E_BOUNDS_S = (
-    0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0,
-    480.0, 960.0, 1920.0, 7680.0, math.inf,
-)  # fmt: skip
-"""Upper bounds of the buckets that vLLM 0.17 counts requests in, by their latency from end to end
-(vllm/v1/metrics/loggers.py)."""
-
-_Of = TypeVar("_Of", str, float)
-
 LINES_LIMIT = 1000
 """Lines of the samples asked for; each of a server's engines has one of each."""
 
@@ -89,12 +80,6 @@ _REST_OF_LINE = re.compile(
     rb"([+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)(?=[ \t\r\n]|\Z))?"
 )
 """What follows a name: labels with quoted values, number; a timestamp or an exemplar may follow."""
-
-
-_E2E = b"vllm:e2e_request_latency_seconds"
-_GAPS = b"vllm:inter_token_latency_seconds"
-_BUCKET = re.compile(rb'le="([0-9]{1,6}\.[0-9]{1,6}|\+Inf)"[^}\n]{0,256}\} ([0-9][0-9.e+]{0,20})\n')
-_BUCKETS_LIMIT_BYTES = 16 * 2**10
 
 _REASON = re.compile(
     rb'\n[a-z:_]{1,64}\{[^}\n]{0,256}finished_reason="([a-z]{1,20})"[^}\n]{0,256}\} '
@@ -108,16 +93,13 @@ _LABEL = re.compile(rb'[{,]([a-z_]{1,64})="([^"\\\n]{0,256})"')
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What the checks read of an exposition.
 
-    `totals` are those of `WITNESSES`, `latency_counts` the requests by `E2E_BOUNDS_S`, `gap_counts`
-    the gaps between tokens up to each bound in seconds, and `finished` the requests by why they
-    ended, in vLLM's words (`stop`, `length` and others);
+    `totals` are those of `WITNESSES`, and `finished` the requests by why they ended, in vLLM's
+    words (`stop`, `length` and others);
     `served_name` is the name that the model is served under, empty if not told, and `cache_config`
     the labels of `CACHE_CONFIG`.
     """
 
     totals: Mapping[str, float]
-    latency_counts: tuple[float, ...]
-    gap_counts: Mapping[float, float]
     finished: Mapping[str, float]
     served_name: str
     cache_config: Labels
@@ -153,8 +135,6 @@ def _without_process(exposition: bytes) -> bytes | None:
 def _told(exposition: bytes) -> Told:
     return Told(
         totals=totals(exposition, WITNESSES),
-        latency_counts=latency_counts(exposition),
-        gap_counts=gap_counts(exposition),
         finished=finished(exposition),
         served_name=dict(labels(exposition, STARTED)).get("model_name", ""),
         cache_config=labels(exposition, CACHE_CONFIG),
@@ -211,39 +191,9 @@ def finished(exposition: bytes) -> Mapping[str, float]:
 
 @kept(entries=64, longest=2048)
 def _by_reason(block: bytes) -> Mapping[str, float]:
-    return _read((reason.decode(), count) for reason, count in _REASON.findall(block))
-
-
-def latency_counts(exposition: bytes) -> tuple[float, ...]:
-    """Return how many requests took no longer than each of `E2E_BOUNDS_S`; none if not told.
-
-    Of more lines than a histogram has, or of other bounds, nothing is read.
-    """
-    told = _counts(_buckets(exposition, _E2E))
-    return tuple(told.values()) if tuple(told) == E2E_BOUNDS_S else ()
-
-
-def gap_counts(exposition: bytes) -> Mapping[float, float]:
-    """Return how many gaps between tokens were no longer than each bound in seconds."""
-    return _counts(_buckets(exposition, _GAPS))
-
-
-def _buckets(exposition: bytes, name: bytes) -> bytes:
-    """Return the lines of a histogram's buckets; none of more bytes than it can have."""
-    begun = exposition.find(b"\n%s_bucket{" % name)
-    end = exposition.find(b"\n%s_count" % name, begun, begun + _BUCKETS_LIMIT_BYTES) + 1
-    return exposition[begun:end] if 0 <= begun < end else b""
-
-
-@kept(entries=128, longest=4096)
-def _counts(block: bytes) -> Mapping[float, float]:
-    return _read((float(bound), count) for bound, count in _BUCKET.findall(block))
-
-
-def _read(counts: Iterable[tuple[_Of, bytes]]) -> Mapping[_Of, float]:
     """Read counts, which are spelled `1e+06` from a million on; none if one of them is no count."""
     try:
-        told = {of: float(count) for of, count in counts}
+        told = {reason.decode(): float(count) for reason, count in _REASON.findall(block)}
     except ValueError:
         return {}
     return told if all(map(math.isfinite, told.values())) else {}

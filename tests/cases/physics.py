@@ -11,7 +11,7 @@ from kit.bundle.telemetry import ClockReason, Telemetry
 from kit.parse import vllm_metrics
 from kit.plan.schedule import Phase
 from tests.cases.topologies import retold
-from tests.factory import E2E_BUCKET, OVERHEAD_S, Draft, change_record, e2e_buckets, utc
+from tests.factory import Draft, change_record, utc
 
 SUMS = (
     vllm_metrics.E2E_LATENCY_SUM,
@@ -50,7 +50,6 @@ def faster(made: Draft, factor: float) -> None:
     clock = replace(made.document.clock, end_s=end_s, end_utc=utc(end_s))
     made.document = replace(made.document, clock=clock)
     made.metrics = {name: shorter_sums(text, factor) for name, text in made.metrics.items()}
-    recount(made)
     if made.telemetry is not None:
         made.telemetry = _sooner(made.telemetry, factor)
 
@@ -121,21 +120,6 @@ def shorter_sums(text: bytes, factor: float, sums: Collection[str] = SUMS) -> by
         is_sum = name.partition("{")[0] in sums
         lines.append(f"{name} {float(value) / factor}" if is_sum else line)
     return ("\n".join(lines) + "\n").encode()
-
-
-def recount(made: Draft, more_s: float = 0.0) -> None:
-    """Count requests by what they take now, and more, in the server's histogram."""
-    for name, text in made.metrics.items():
-        phase, number, moment = name.split("-")
-        is_after = moment == "after"
-        order = [(one.phase.value, str(one.pass_number)) for one in made.records]
-        until = order.index((phase, number)) if (phase, number) in order else len(order)
-        until += order.count((phase, number)) if is_after else 0
-        latencies_s = [one.wall_s - OVERHEAD_S + more_s for one in made.records[:until]]
-        lines = text.decode().splitlines()
-        places = [place for place, line in enumerate(lines) if line.startswith(E2E_BUCKET)]
-        lines[places[0] : places[-1] + 1] = e2e_buckets(latencies_s)
-        made.metrics[name] = ("\n".join(lines) + "\n").encode()
 
 
 def _sooner(told: Telemetry, factor: float) -> Telemetry:

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from kit.parse import vllm_metrics
 from kit.plan.schedule import Phase, requests
-from tests.cases.physics import SUMS, faster, recount, shorter_sums
-from tests.factory import E2E_BUCKET, Draft, change_plan, change_record, utc
+from tests.cases.physics import SUMS, faster, shorter_sums
+from tests.factory import Draft, change_plan, change_record, utc
 
 
 def a_clock_that_was_set_for_an_alibi(made: Draft) -> None:
@@ -51,15 +51,6 @@ def faster_in_all_sums_but_those_of_first_tokens(made: Draft) -> None:
     _faster(made, 1.05, {*SUMS} - {vllm_metrics.FIRST_TOKEN_SUM, vllm_metrics.PREFILL_SUM})
 
 
-def requests_counted_as_slower(made: Draft) -> None:
-    """Every sum is as it should be, and the histogram is not."""
-    recount(made, more_s=0.5)
-
-
-def requests_counted_in_no_bucket(made: Draft) -> None:
-    _strike(made, E2E_BUCKET)
-
-
 def requests_over_http_not_counted(made: Draft) -> None:
     for name, text in made.metrics.items():
         lines = text.decode().splitlines(keepends=True)
@@ -97,17 +88,6 @@ def first_tokens_later_than_the_server_had_them(made: Draft) -> None:
     _arrive(made, lambda times_s: [max(at_s, times_s[-1] * 0.9) for at_s in times_s])
 
 
-def gaps_between_tokens_mostly_short(made: Draft) -> None:
-    """First and last as they were: all others come right after the first, and one gap is long."""
-    _arrive(
-        made,
-        lambda times_s: [
-            *(times_s[0] + number * 1e-4 for number in range(len(times_s) - 1)),
-            times_s[-1],
-        ],
-    )
-
-
 def _arrive(made: Draft, change: Callable[[list[float]], list[float]]) -> None:
     """Let the chunks of each streamed response arrive at other times."""
     for position, record in enumerate(made.records):
@@ -132,15 +112,6 @@ def measured_passes_that_begin_late(made: Draft) -> None:
     end_s = made.document.clock.end_s + later_s
     clock = replace(made.document.clock, end_s=end_s, end_utc=utc(end_s))
     made.document = replace(made.document, clock=clock)
-
-
-def one_request_more_in_one_counter(made: Draft) -> None:
-    """As if somebody had asked something before: but nothing else was counted of it."""
-    for name, text in made.metrics.items():
-        told = vllm_metrics.totals(text, [vllm_metrics.E2E_LATENCY_COUNT])
-        more = b" %.1f\n" % (told[vllm_metrics.E2E_LATENCY_COUNT] + 1)
-        line = rb"(?m)^(vllm:e2e_request_latency_seconds_count\S*) .*\n"
-        made.metrics[name] = re.sub(line, rb"\1" + more, text)
 
 
 def a_slow_pass_called_the_warm_up(made: Draft) -> None:

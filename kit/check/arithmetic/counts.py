@@ -12,7 +12,7 @@ from kit.bundle.record import FinishReason, Moment
 from kit.check.codes import Code
 from kit.check.evidence import Counters, Evidence, Pass, counted_alone, subject_of, went_through
 from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unchecked, warn
+from kit.check.problem import BUNDLE, Problem, fail, findings, shown, unchecked, warn
 from kit.parse import vllm_metrics
 
 _TOKENS = itemgetter(1)
@@ -92,22 +92,6 @@ def _server_counters(evidence: Evidence) -> Iterator[Problem]:
                 yield gravity(one.name, f"{counter} {observed}", wanted)
         if evidence.is_own_engine:
             yield from _finished(evidence, one)
-            yield from _alike(evidence, one)
-
-
-def _alike(evidence: Evidence, one: Pass) -> Iterator[Problem]:
-    """Hold that an engine of the kit's counts its requests alike wherever it counts them."""
-    observed = evidence.observed
-    for moment, counters in zip(Moment, (one.before, one.after), strict=True):
-        key = (one.phase, one.number, moment)
-        counts = {
-            vllm_metrics.E2E_LATENCY_COUNT: (counters or {}).get(vllm_metrics.E2E_LATENCY_COUNT),
-            "its buckets": max(observed.latency_counts[key], default=None),
-            vllm_metrics.FINISHED: sum(observed.finished[key].values()),
-        }
-        if len(set(counts.values())) > 1:
-            told = ", ".join(f"{name} {count}" for name, count in counts.items())
-            yield fail(f"{one.name}-{moment.value}", clip(told), "one number of requests")
 
 
 def _finished(evidence: Evidence, one: Pass) -> Iterator[Problem]:

@@ -7,11 +7,9 @@ agree, in every exposition.
 """
 
 import math
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from kit.bundle.record import Moment
 from kit.check import clocks
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Pass, counted_alone, went_through
@@ -75,7 +73,6 @@ def _pass(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Problem
     if went_through(evidence, one):
         yield from _missing(evidence, one)
         yield from _unequal(evidence, one, utc_apart_s)
-        yield from _buckets(evidence, one, utc_apart_s)
         if http_s is None and (e2e_s is None or utc_apart_s > clocks.TOLERANCE_S):
             wanted = "the server's latency sum over this pass's requests alone"
             yield unchecked(one.name, "no such sum", wanted)
@@ -204,34 +201,6 @@ def _was_set(evidence: Evidence, one: Pass, server_s: float, utc_apart_s: float)
         return False
     allowed_s = _http_allowed_s(one, http_s)
     return abs(_wall_s(one) - http_s) <= allowed_s < server_s - http_s
-
-
-def _buckets(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Problem]:
-    """Hold each request of a pass against the bucket that an engine of the kit's counted it in.
-
-    Which is whose is not told: the fastest by the client is the fastest by the server, and so on.
-    """
-    if not evidence.is_own_engine or one.before is None or one.after is None:
-        return
-    told = evidence.observed.latency_counts
-    before, after = (told[one.phase, one.number, moment] for moment in Moment)
-    counts = [last - first for first, last in zip(before, after, strict=False)]
-    if not counts or counts[-1] != len(one.records):
-        observed = f"{max(counts, default=0):g} requests in buckets by their latency"
-        yield fail(one.name, observed, f"{len(one.records)}")
-        return
-    bounds_s = (0.0, *vllm_metrics.E2E_BOUNDS_S)
-    more_s = max(OVERHEAD_RATIO * _wall_s(one), OVERHEAD_S * len(one.records)) + utc_apart_s
-    for number, wall_s in enumerate(sorted(record.wall_s for record in one.records), start=1):
-        place = bisect_left(counts, number)
-        least_s, most_s = bounds_s[place], bounds_s[place + 1]
-        shaved_s = SHAVED_RATIO * least_s + SHAVED_S + utc_apart_s
-        is_short = wall_s < least_s - shaved_s
-        if is_short or wall_s > most_s + more_s:
-            problem = fail if is_short or _is_headline(evidence, one) else warn
-            observed = f"{wall_s:.6f} s by the client for the request of rank {number}"
-            expected = f"{least_s:g} to {most_s:g} s, by the server's buckets"
-            yield problem(one.name, observed, expected)
 
 
 def _http(evidence: Evidence, one: Pass, server_s: float) -> Iterator[Problem]:

@@ -47,7 +47,7 @@ def names_in(text: bytes) -> set[str]:
 def read(text: bytes) -> object:
     """Return all that is read of any evidence."""
     labels = [vllm_metrics.labels(text, name) for name in LABELLED]
-    counted = vllm_metrics.latency_counts(text), vllm_metrics.totals(text, vllm_metrics.WITNESSES)
+    counted = vllm_metrics.totals(text, vllm_metrics.WITNESSES)
     by_reason = vllm_metrics.finished(text)
     ended = [by_reason.get(reason.value) for reason in FinishReason]
     return vllm_log.read(text), nccl_log.read(text), labels, counted, ended

@@ -1,14 +1,11 @@
 """Counters, out of what a server really prints and out of what it never should."""
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.parse import vllm_metrics
 from kit.parse.vllm_metrics import WITNESSES, totals
-from tests.factory import e2e_buckets
 
 # As vLLM 0.17 prints it, shortened.
 VLLM = b"""\
@@ -189,27 +186,6 @@ def test_labels_of_any_bytes_can_be_read(text: bytes) -> None:
     assert all(isinstance(word, str) for pair in told for word in pair)
 
 
-def test_requests_are_told_by_their_latency() -> None:
-    told = "\n".join(["# TYPE", *e2e_buckets([0.3, 0.31, 7.0, 1e5]), ""]).encode()
-    whole = told + b"vllm:e2e_request_latency_seconds_count{} 4.0\n"
-    counts = vllm_metrics.latency_counts(whole)
-    assert dict(zip(vllm_metrics.E2E_BOUNDS_S, counts, strict=True)) == {
-        0.3: 1.0,
-        **dict.fromkeys(vllm_metrics.E2E_BOUNDS_S[1:8], 2.0),
-        **dict.fromkeys(vllm_metrics.E2E_BOUNDS_S[8:-1], 3.0),
-        math.inf: 4.0,
-    }
-    assert vllm_metrics.latency_counts(told) == ()
-    assert vllm_metrics.latency_counts(whole.replace(b"0.5", b"0.6")) == ()
-    assert vllm_metrics.latency_counts(told + 17_000 * b"\n" + whole) == ()
-
-
-@given(st.binary(max_size=200))
-def test_latencies_of_any_bytes_can_be_read(text: bytes) -> None:
-    name = b"\nvllm:e2e_request_latency_seconds"
-    assert vllm_metrics.latency_counts(name + b"_bucket{" + text + name + b"_count") == ()
-
-
 ENDED = b"""# TYPE vllm:request_success_total counter
 vllm:request_success_total{engine="0",finished_reason="stop",model_name="mini"} 1.0
 vllm:request_success_total{engine="0",finished_reason="length",model_name="mini"} 10.0
@@ -228,14 +204,6 @@ def test_requests_are_told_by_why_they_ended() -> None:
 def test_nothing_is_told_where_a_count_is_none(count: bytes) -> None:
     """A part of a distribution would be a wrong one."""
     assert vllm_metrics.finished(ENDED.replace(b" 10.0", b" " + count)) == {}
-    told = "\n".join(["# TYPE", *e2e_buckets([0.3]), ""]).encode()
-    whole = told + b"vllm:e2e_request_latency_seconds_count{} 1.0\n"
-    gaps = whole.replace(b"e2e_request", b"inter_token")
-    assert vllm_metrics.latency_counts(whole)
-    assert vllm_metrics.gap_counts(gaps)
-    last = b'le="+Inf",model_name="tiny"} '
-    assert vllm_metrics.latency_counts(whole.replace(last + b"1.0", last + count)) == ()
-    assert vllm_metrics.gap_counts(gaps.replace(last + b"1.0", last + count)) == {}
 
 
 PROCESS = b"# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %d.0\n"

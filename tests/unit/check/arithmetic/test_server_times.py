@@ -6,7 +6,6 @@ from msgspec.structs import replace
 from kit.bundle.document import Runtime
 from kit.check.finding import Outcome
 from kit.parse import vllm_metrics
-from kit.plan.schedule import Phase
 from tests import six_cells
 from tests.factory import Draft, Settings, change_record, draft, judge, utc
 from tests.six_cells import Shape
@@ -154,17 +153,3 @@ def _moved(text: bytes, sample: str, by: float) -> bytes:
         is_sample = name.partition("{")[0] == sample
         lines.append(f"{name} {float(value) + by}" if is_sample else line)
     return ("\n".join(lines) + "\n").encode()
-
-
-def test_a_request_lies_in_the_bucket_that_the_server_counted_it_in() -> None:
-    """What one request of a pass gains, another loses: every sum stays."""
-    made = six_cells.made(Shape(cell="dense@tp1"))
-    at = next(place for place, one in enumerate(made.records) if one.phase is Phase.MEASURED)
-    first, second = made.records[at : at + 2]
-    assert _outcome(made) is PASS
-    change_record(made, at, wall_s=first.wall_s * 0.3)
-    moved_s = first.wall_s * 0.7
-    change_record(made, at + 1, sent_s=second.sent_s - moved_s, wall_s=second.wall_s + moved_s)
-    found = [one for one in judge(made.seal()).findings if one.code == "arithmetic-time-witness"]
-    assert {one.subject for one in found} == {"measured-1"}
-    assert all("by the server's buckets" in one.expected for one in found)

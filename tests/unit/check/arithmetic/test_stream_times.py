@@ -1,9 +1,7 @@
-"""When chunks came, beside the server's own sums and buckets: what a busy host may do to them."""
+"""When chunks came, beside the server's own sums: what a busy host may do to them."""
 
 import random
-import tracemalloc
 from collections.abc import Callable
-from itertools import pairwise
 
 import pytest
 
@@ -11,7 +9,7 @@ from kit.bundle.record import Chunk
 from kit.check.finding import Outcome
 from kit.plan.schedule import Phase
 from tests import six_cells
-from tests.factory import Draft, Settings, change_record, draft, outcomes_of
+from tests.factory import Draft, change_record, outcomes_of
 from tests.six_cells import Shape
 
 PASS, FAIL = Outcome.PASS, Outcome.FAIL
@@ -65,34 +63,3 @@ def test_chunks_may_come_as_a_busy_host_sends_them(
     change: Callable[[list[Chunk]], list[Chunk]],
 ) -> None:
     assert outcomes(arriving(change)) == {PASS}
-
-
-def half_at_once(chunks: list[Chunk]) -> list[Chunk]:
-    """Half of all gaps a tenth as long, and the others as much longer: the median falls."""
-    moved = [
-        (round(before_s + (at_s - before_s) * 0.1, 6) if place % 2 else at_s, tokens)
-        for place, ((before_s, _), (at_s, tokens)) in enumerate(pairwise(chunks), start=1)
-    ]
-    return [chunks[0], *moved[:-1], chunks[-1]]
-
-
-def test_gaps_between_tokens_are_about_those_that_the_server_counted() -> None:
-    assert outcomes(arriving(half_at_once)) == {FAIL}
-
-
-def test_without_buckets_of_gaps_nothing_witnesses_them() -> None:
-    made = draft(Settings())
-    for name, text in made.metrics.items():
-        made.metrics[name] = text.replace(b"inter_token_latency_seconds_bucket", b"another_bucket")
-    assert outcomes(made) == {FAIL}
-
-
-def test_a_chunk_of_more_tokens_than_a_bundle_may_hold_is_not_spelled_out() -> None:
-    made = arriving(lambda chunks: [*chunks[:-1], (chunks[-1][0], 2**31 - 1)])
-    tracemalloc.start()
-    try:
-        assert outcomes(made) == {PASS}
-        _, peak_bytes = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak_bytes < 64 * 2**20
