@@ -157,15 +157,6 @@ def metrics_of_another_engine(made: Draft) -> None:
     made.metrics[name] = _started(made.metrics[name], 1.7e9)
 
 
-def a_run_of_another_year(made: Draft) -> None:
-    clock = made.document.clock
-    years = (one.replace("2026", "2027") for one in (clock.start_utc, clock.end_utc))
-    start_utc, end_utc = years
-    made.document = replace(
-        made.document, clock=replace(clock, start_utc=start_utc, end_utc=end_utc)
-    )
-
-
 def first_tokens_sooner_than_their_prefills(made: Draft) -> None:
     made.metrics = {
         name: shorter_sums(text, 0.5, {vllm_metrics.PREFILL_SUM})

@@ -876,7 +876,6 @@ CASES = (
     _forgery(Code.ARITHMETIC_IDLE, s.measured_passes_that_were_moved_together),
     _forgery(Code.ARITHMETIC_ENGINE_START, s.metrics_of_another_engine),
     _forgery(Code.ARITHMETIC_ENGINE_START, s.metrics_of_a_later_engine),
-    _forgery(Code.ARITHMETIC_ENGINE_START, s.a_run_of_another_year),
     _forgery(Code.ARITHMETIC_TIME_WITNESS, s.first_tokens_sooner_than_their_prefills),
     _forgery(Code.ARITHMETIC_SERVER_COUNTER, s.metrics_of_requests_with_another_budget),
     _forgery(Code.ARITHMETIC_STREAM_WITNESS, s.first_tokens_sooner_than_the_server_had_them),

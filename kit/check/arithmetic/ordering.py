@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
-from kit.bundle.document import Runtime
 from kit.bundle.record import Record
 from kit.check import clocks
 from kit.check.codes import Code
@@ -27,9 +26,6 @@ BETWEEN_PASSES_S = 5.0
 WAITING_S, BETWEEN_TWO_S, HELD_UP_S = 0.02, 0.15, 0.6
 """For each request, between two passes, and once: what it may spend so from the first measured pass
 to the last in all, 0.1 to 0.5 s there. More would hide that responses were made shorter."""
-
-LONGEST_BEFORE_S = 30 * 86_400
-"""Whoever starts the containers by hand may let an engine wait; hardly for a month."""
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -148,12 +144,6 @@ def _engine_start(evidence: Evidence) -> Iterator[Problem]:
         yield fail(BUNDLE, f"started at {len(told)} moments", "one, in all metrics")
     clock = evidence.document.clock
     first_s = min((record.sent_s for record in evidence.records), default=clock.end_s)
-    early_s = clocks.epoch_s(clock.start_utc) - min(told)
-    if early_s > LONGEST_BEFORE_S:
-        observed = f"started {early_s / 86_400:.0f} days before the run"
-        # A clock may have been wrong when somebody started the containers.
-        problem = warn if evidence.document.runtime is Runtime.DOCKER else fail
-        yield problem(BUNDLE, observed, f"{LONGEST_BEFORE_S / 86_400:.0f} at most")
     late_s = max(told) - clocks.epoch_s(clock.start_utc) - first_s
     allowed_s = clocks.TOLERANCE_S + clocks.utc_apart_s(clock)
     if late_s > allowed_s:

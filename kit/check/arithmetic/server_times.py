@@ -14,7 +14,7 @@ from kit.check import clocks
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, Pass, counted_alone, went_through
 from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, fail, findings, unchecked, warn
+from kit.check.problem import Problem, fail, findings, unchecked, warn
 from kit.parse import vllm_metrics
 from kit.plan.schedule import Phase
 
@@ -63,8 +63,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     """
     utc_apart_s = clocks.utc_apart_s(evidence.document.clock)
     of_passes = (_pass(evidence, one, utc_apart_s) for one in evidence.passes)
-    found = chain(chain.from_iterable(of_passes), _together(evidence, utc_apart_s))
-    yield from findings(Code.ARITHMETIC_TIME_WITNESS, found)
+    yield from findings(Code.ARITHMETIC_TIME_WITNESS, chain.from_iterable(of_passes))
 
 
 def _pass(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Problem]:
@@ -77,28 +76,10 @@ def _pass(evidence: Evidence, one: Pass, utc_apart_s: float) -> Iterator[Problem
             wanted = "the server's latency sum over this pass's requests alone"
             yield unchecked(one.name, "no such sum", wanted)
     if e2e_s is not None:
-        yield from _end_to_end(evidence, one, e2e_s, utc_apart_s)
+        yield from _end_to_end(evidence, one, e2e_s, http_s, utc_apart_s)
         yield from _engine(evidence, one, utc_apart_s)
     if http_s is not None:
         yield from _http(evidence, one, http_s)
-
-
-def _together(evidence: Evidence, utc_apart_s: float) -> Iterator[Problem]:
-    """Hold that what the UTC clock was set by excuses that much in all passes together, once.
-
-    Only the kit's own engine has the client's clock.
-    """
-    if not evidence.is_own_engine:
-        return
-    told_s = [(one, _e2e_s(evidence, one)) for one in evidence.passes]
-    short_s = math.fsum(
-        max(0.0, server_s * (1 - SHAVED_RATIO) - SHAVED_S * len(one.records) - _wall_s(one))
-        for one, server_s in told_s
-        if server_s is not None
-    )
-    if short_s > utc_apart_s:
-        observed = f"{short_s:.6f} s less by the client than by the server, over all passes"
-        yield fail(BUNDLE, observed, f"{utc_apart_s:.6f} s, by which the UTC clock was set")
 
 
 def _e2e_s(evidence: Evidence, one: Pass) -> float | None:
@@ -170,37 +151,19 @@ def _moved_s(one: Pass, names: Sequence[str]) -> float | None:
 
 
 def _end_to_end(
-    evidence: Evidence, one: Pass, server_s: float, utc_apart_s: float
+    evidence: Evidence, one: Pass, server_s: float, http_s: float | None, utc_apart_s: float
 ) -> Iterator[Problem]:
+    """A server on another host may set its UTC clock; its monotonic clock then sums to less."""
     wall_s, requests = _wall_s(one), len(one.records)
     observed = f"{wall_s:.6f} s by the client, {server_s:.6f} s by the server"
-    if _is_shaved(one, server_s, utc_apart_s):
-        problem = warn if _was_set(evidence, one, server_s, utc_apart_s) else fail
+    if wall_s < server_s * (1 - SHAVED_RATIO) - SHAVED_S * requests - utc_apart_s:
+        was_set = http_s is not None and server_s - http_s > _http_allowed_s(one, http_s)
+        problem = warn if was_set and not evidence.is_own_engine else fail
         yield problem(one.name, observed, "no less by the client than by the server")
     allowed_s = max(OVERHEAD_RATIO * server_s, OVERHEAD_S * requests) + utc_apart_s
     if wall_s - server_s > allowed_s:
         problem = fail if _is_headline(evidence, one) else warn
         yield problem(one.name, observed, f"at most {allowed_s:.3f} s more by the client")
-
-
-def _is_shaved(one: Pass, server_s: float, utc_apart_s: float) -> bool:
-    """Tell whether the client waited less than the server took for all requests of a pass."""
-    return _wall_s(one) < server_s * (1 - SHAVED_RATIO) - SHAVED_S * len(one.records) - utc_apart_s
-
-
-def _was_set(evidence: Evidence, one: Pass, server_s: float, utc_apart_s: float) -> bool:
-    """Tell whether a server elsewhere may have had its UTC clock set forward during a pass.
-
-    Then that is the only pass in which its seconds are too many, and its web server's clock, which
-    is monotonic, contradicts them and agrees with the client's.
-    """
-    told_s = [(each, _e2e_s(evidence, each)) for each in evidence.passes]
-    shaved = [each for each, e2e_s in told_s if e2e_s and _is_shaved(each, e2e_s, utc_apart_s)]
-    http_s = _http_s(evidence, one)
-    if evidence.is_own_engine or len(shaved) > 1 or http_s is None:
-        return False
-    allowed_s = _http_allowed_s(one, http_s)
-    return abs(_wall_s(one) - http_s) <= allowed_s < server_s - http_s
 
 
 def _http(evidence: Evidence, one: Pass, server_s: float) -> Iterator[Problem]:

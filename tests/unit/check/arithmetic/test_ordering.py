@@ -95,7 +95,7 @@ def test_an_endpoint_may_be_asked_at_leisure() -> None:
 @pytest.mark.parametrize(
     ("late_s", "expected"),
     [
-        (-3e6, FAIL),
+        (-3e6, PASS),
         (-1e6, PASS),
         (-1.0, PASS),
         (1.9, PASS),

@@ -65,12 +65,10 @@ def test_a_clock_that_is_set_in_mid_run_accuses_nobody(step_s: float) -> None:
 
 @pytest.mark.parametrize(
     ("stepped", "expected"),
-    [(["measured-2"], WARN), (["warmup-0"], WARN), (["measured-1", "measured-2"], FAIL)],
+    [(["measured-2"], WARN), (["warmup-0"], WARN), (["measured-1", "measured-2"], WARN)],
 )
-def test_the_clock_of_a_server_elsewhere_may_be_set_once(
-    stepped: list[str], expected: Outcome
-) -> None:
-    """Its sums by the UTC clock then jump, once, and those by the monotonic clock do not."""
+def test_the_clock_of_a_server_elsewhere_may_be_set(stepped: list[str], expected: Outcome) -> None:
+    """Its sums by the UTC clock then jump, and those by the monotonic clock do not."""
     made = draft(Settings(runtime=Runtime.ENDPOINT, passes=3))
     for moved in stepped:
         is_later = False
@@ -90,24 +88,6 @@ def test_a_clock_set_elsewhere_needs_a_witness() -> None:
     for name, text in made.metrics.items():
         made.metrics[name] = text.replace(b"http_request", b"other_request")
     assert _outcome(made) is FAIL
-
-
-@pytest.mark.parametrize("is_asked_by_others", [False, True])
-def test_what_the_utc_clock_was_set_by_excuses_that_much_once(is_asked_by_others: bool) -> None:
-    """A second in each pass is not one step of two seconds; no warning beside it hides that."""
-    made = draft(Settings(passes=5))
-    _set_clock(made, 1.9)
-    later_s = 0.0
-    for name, text in made.metrics.items():
-        later_s += name.endswith("-after")
-        made.metrics[name] = _moved(text, vllm_metrics.E2E_LATENCY_SUM, later_s)
-    if is_asked_by_others:
-        for name, text in made.metrics.items():
-            if name != "warmup-0-before":
-                made.metrics[name] = _moved(text, vllm_metrics.HTTP_COUNT, 2)
-    found = [one for one in judge(made.seal()).findings if one.code == "arithmetic-time-witness"]
-    assert ("bundle", FAIL) in {(one.subject, one.outcome) for one in found}
-    assert any(one.outcome is WARN for one in found) or not is_asked_by_others
 
 
 def test_a_request_may_be_counted_late_by_the_web_server() -> None:
