@@ -840,6 +840,7 @@ ARTICLE = Settings(protocol=ProtocolName.ARTICLE)
 ENDPOINT = Settings(runtime=Runtime.ENDPOINT)
 OPENAI = Settings(runtime=Runtime.ENDPOINT, dialect=Dialect.OPENAI, has_metrics=False)
 PARTIAL = Settings(stop_after=5)
+LONG = Settings(passes=30)
 
 GPU_ONE = Settings(topology="tp1", model="moe")
 NVLINK = Settings(topology="tp2-nvlink", model="moe")
@@ -871,8 +872,7 @@ CASES = (
     _forgery(Code.ARITHMETIC_STREAM_WITNESS, s.first_tokens_later_than_the_server_had_them),
     _forgery(Code.TOPOLOGY_ENGINE_VERSION, t.a_fork_of_the_release),
     _forgery(Code.ARITHMETIC_IDLE, s.measured_passes_that_begin_late),
-    _forgery(Code.ARITHMETIC_IDLE, s.responses_shortened_where_they_stood),
-    _forgery(Code.ARITHMETIC_IDLE, s.responses_shortened_where_they_stood, CPU_TWO),
+    _forgery(Code.ARITHMETIC_IDLE, s.responses_shortened_where_they_stood, LONG),
     _forgery(Code.ARITHMETIC_IDLE, s.measured_passes_that_were_moved_together),
     _forgery(Code.ARITHMETIC_ENGINE_START, s.metrics_of_another_engine),
     _forgery(Code.ARITHMETIC_ENGINE_START, s.metrics_of_a_later_engine),

@@ -16,13 +16,6 @@ from kit.plan.schedule import Phase
 TIMEOUT_TOLERANCE_S = 10.0
 """The client cuts a request at its timeout; on a starved host it comes to do so later."""
 
-IDLE_S, IDLE_RATIO = 0.05, 0.01
-"""For each request, and of a pass: what the client may spend between a response and the next
-request. It reads the response's JSON, and does nothing else: 0.2 to 8 ms on a host under load."""
-
-BETWEEN_PASSES_S = 5.0
-"""What it may spend between two passes, to read the server's metrics twice: 24 to 125 ms there."""
-
 WAITING_S, BETWEEN_TWO_S, HELD_UP_S = 0.02, 0.15, 0.6
 """For each request, between two passes, and once: what it may spend so from the first measured pass
 to the last in all, 0.1 to 0.5 s there. More would hide that responses were made shorter."""
@@ -34,7 +27,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     yield from findings(Code.ARITHMETIC_SPAN, _span(evidence))
     yield from findings(Code.ARITHMETIC_CLOCK, _clock(evidence))
     if evidence.is_own_engine:
-        yield from findings(Code.ARITHMETIC_IDLE, _idle(evidence))
+        yield from findings(Code.ARITHMETIC_IDLE, _idle_in_all(evidence))
         yield from findings(Code.ARITHMETIC_ENGINE_START, _engine_start(evidence))
 
 
@@ -47,24 +40,6 @@ def _overlaps(evidence: Evidence) -> Iterator[Problem]:
                 f"sent at {later.sent_s} s",
                 f"not before {free_s:.6f} s, when {subject_of(earlier)} was complete",
             )
-
-
-def _idle(evidence: Evidence) -> Iterator[Problem]:
-    """Hold that a serial client goes on at once: who shortens a response leaves a gap behind it.
-
-    Only the measured passes make the headline; elsewhere somebody may have stopped the client.
-    """
-    for one in evidence.passes:
-        idle_s = math.fsum(_waits_s(one.records))
-        span_s = math.fsum(record.wall_s for record in one.records)
-        allowed_s = IDLE_S * len(one.records) + IDLE_RATIO * span_s
-        if idle_s > allowed_s:
-            problem = _grave(evidence) if one.phase is Phase.MEASURED else warn
-            observed = f"{idle_s:.3f} s between its responses and the next requests"
-            yield problem(one.name, observed, f"{allowed_s:.3f} s at most")
-    for one, following in pairwise(evidence.passes):
-        yield from _between(evidence, one, following)
-    yield from _idle_in_all(evidence)
 
 
 def _idle_in_all(evidence: Evidence) -> Iterator[Problem]:
@@ -85,15 +60,6 @@ def _idle_in_all(evidence: Evidence) -> Iterator[Problem]:
 def _grave(evidence: Evidence) -> Callable[[str, str, str], Problem]:
     """Return what a client that was held up comes to: of a rehearsal nobody shows figures."""
     return warn if evidence.document.plan.rehearsal else fail
-
-
-def _between(evidence: Evidence, one: Pass, following: Pass) -> Iterator[Problem]:
-    idle_s = _apart_s(one, following)
-    if idle_s > BETWEEN_PASSES_S:
-        is_measured = Phase.MEASURED in (one.phase, following.phase)
-        problem = _grave(evidence) if is_measured else warn
-        subject = f"{one.name} to {following.name}"
-        yield problem(subject, f"{idle_s:.3f} s apart", f"{BETWEEN_PASSES_S:g} s at most")
 
 
 def _apart_s(one: Pass, following: Pass) -> float:
