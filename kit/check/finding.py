@@ -49,11 +49,10 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
 
     They are Python's own, equal in processes that are forked from one and salted anew in the next,
     so that nobody can choose them. `times` are two a measured request, of which other runs may
-    share a few; `traces` are what no other run can have.
+    share a few.
     """
 
     times: tuple[int, ...] = ()
-    traces: tuple[int, ...] = ()
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,9 +71,7 @@ def verify(
         status=None if document is None else document.status,
         is_rehearsal=document is not None and document.plan.rehearsal,
         not_shown=reportable.not_shown(found, document),
-        fingerprint=duplicates.fingerprint(
-            document, reading.records or (), bag.digests, bag.metrics
-        ),
+        fingerprint=duplicates.fingerprint(reading.records or ()),
         findings=found,
     )
 
