@@ -41,25 +41,6 @@ def _renamed(made: Draft, name: str) -> None:
     each_card(made, name=name)
 
 
-def _each_reading(made: Draft, **values: object) -> None:
-    each_sample(
-        made, lambda one: replace(one, gpus=tuple(replace(gpu, **values) for gpu in one.gpus))
-    )
-
-
-def clocks_that_stand_still(made: Draft) -> None:
-    _each_reading(made, sm_clock_mhz=0)
-
-
-def a_power_limit_without_limit(made: Draft) -> None:
-    each_card(made, power_limit_w=9999.0)
-
-
-def processors_that_run_at_any_speed(made: Draft) -> None:
-    each_card(made, sm_clock_max_mhz=2100)
-    _one_reading(made, sm_clock_mhz=9999)
-
-
 def memory_that_runs_at_any_speed(made: Draft) -> None:
     each_card(made, memory_clock_max_mhz=9751)
     _one_reading(made, memory_clock_mhz=99_999)

@@ -103,6 +103,7 @@ def test_every_code_that_can_fail_has_a_case() -> None:
         Code.INTEGRITY_DEPTH,
         Code.ARITHMETIC_TIER,
         Code.TOPOLOGY_TIER,
+        Code.TOPOLOGY_LIMITS,
         Code.TOPOLOGY_PCIE,
         Code.TOPOLOGY_PROCESSES,
         Code.PHYSICS_TIER,

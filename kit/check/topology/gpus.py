@@ -26,13 +26,6 @@ SLOWDOWNS = (
 LIMIT_TOLERANCE_W = 1.0
 """A limit that the driver rounds on its way is still the card's own."""
 
-HIGHEST_LIMIT, MOST_W = 2.0, 1500.0
-"""Makers of cards allow some tenths above the default; no card takes more watts than these."""
-
-MOST_OVERCLOCKED = 1.5
-"""Of the clock that a driver says is a card's highest: whoever overclocks one goes some tenths
-beyond, and nobody by half."""
-
 FEW_SILENT, SELDOM_SILENT_RATIO = 2, 0.02
 """Of readings without the reasons for their clocks, on cards that tell them otherwise."""
 
@@ -94,33 +87,13 @@ def _limits(evidence: Evidence) -> Iterator[Problem]:
         readings = measured[gpu.index]
         if not _is_idle(readings):
             memory_mhz = [one.memory_clock_mhz for one in readings]
-            yield from _clock(gpu, "memory", memory_mhz, gpu.memory_clock_max_mhz)
             yield from _held_back(gpu, memory_mhz, gpu.memory_clock_max_mhz)
-            processors_mhz = [one.sm_clock_mhz for one in readings]
-            yield from _clock(gpu, "processors", processors_mhz, gpu.sm_clock_max_mhz)
 
 
 def _is_idle(readings: Sequence[Reading]) -> bool:
     """Tell whether a card says that it did nothing: its clocks may then stand still."""
     told = [one.utilization_percent for one in readings if one.utilization_percent is not None]
     return bool(told) and max(told) == 0
-
-
-def _clock(
-    gpu: GpuFacts, what: str, clocks_mhz: Sequence[int | None], most_mhz: int | None
-) -> Iterator[Problem]:
-    """Hold that a clock runs, and not above what the driver says that it can.
-
-    Whoever overclocks a card gets a little more than that.
-    """
-    told = [one for one in clocks_mhz if one is not None]
-    highest_mhz = max(told, default=0)
-    if told and highest_mhz == 0:
-        yield fail(gpu_name(gpu), f"{what} at 0 MHz throughout", "a clock, under load")
-    elif told and most_mhz and highest_mhz > most_mhz:
-        problem = fail if highest_mhz > most_mhz * MOST_OVERCLOCKED else warn
-        observed = f"{what} at {shown(highest_mhz)} MHz"
-        yield problem(gpu_name(gpu), observed, f"{shown(most_mhz)} MHz at most, its own")
 
 
 def _held_back(
@@ -143,13 +116,6 @@ def _power_limits(evidence: Evidence) -> Iterator[Problem]:
             yield unchecked(
                 gpu_name(gpu), "not both limits are told", "the one in force, and its own"
             )
-        elif not 0 < limit_w <= MOST_W or not 0 < default_w <= MOST_W:
-            observed = f"limits of {limit_w:g} W, and {default_w:g} by default"
-            yield fail(gpu_name(gpu), observed, f"{MOST_W:g} W at most")
-        elif limit_w > default_w * HIGHEST_LIMIT:
-            # Of one in a laptop its maker decides (NVIDIA, "Dynamic Boost on Linux").
-            observed = f"a limit of {limit_w:g} W, and {default_w:g} by default"
-            yield warn(gpu_name(gpu), observed, f"{HIGHEST_LIMIT:g} times its default at most")
         elif limit_w < default_w - LIMIT_TOLERANCE_W:
             yield warn(gpu_name(gpu), f"limited to {limit_w:g} W", f"{default_w:g} W, its default")
 
