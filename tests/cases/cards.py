@@ -46,23 +46,6 @@ def memory_that_runs_at_any_speed(made: Draft) -> None:
     _one_reading(made, memory_clock_mhz=99_999)
 
 
-def more_bandwidth_than_the_links_have(made: Draft) -> None:
-    """Four links of 14.06 GB/s, for which NCCL never writes more than 48.0."""
-    made.nccl_log = (made.nccl_log or b"") + b"n [0] NCCL INFO + NVL[240.0] - GPU/0-b3000\n"
-
-
-def nvlink_in_nccls_log_alone(made: Draft) -> None:
-    """No link is up, by the driver: so that nothing can be asked of the links."""
-    each_card(made, nvlink_links_active=0, nvlink_link_gb_s=None)
-    made.nccl_log = (made.nccl_log or b"") + b"n [0] NCCL INFO + NVL[48.0] - GPU/0-b3000\n"
-
-
-def links_of_another_generation(made: Draft) -> None:
-    """Faster by four than those that NCCL found."""
-    each_card(made, nvlink_link_gb_s=53.125)
-    made.nccl_log = (made.nccl_log or b"") + b"n [0] NCCL INFO + NVL[24.0] - GPU/0-b3000\n"
-
-
 def cards_that_are_not_linked_to_each_other(made: Draft) -> None:
     """Their links are up, and lead to other cards."""
     assert made.host_facts is not None

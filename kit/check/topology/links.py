@@ -15,10 +15,6 @@ from kit.check.topology.samples import no_telemetry
 from kit.plan.plan import Engine
 from kit.plan.spec import Transport
 
-LEAST_OF_A_LINK = 0.7
-"""What NCCL takes a link for, of what its driver says: in GB/s 12.0 of 14.06 on compute capability
-8.6, 20.0 of 25.78 on 8.0, 20.6 of 26.56 on 9.0, 40.1 of 53.13 on 10.0 (`src/graph/topo.h`)."""
-
 _BONDED = re.compile(r"NV[0-9]{1,3}")
 """What `nvidia-smi topo -m` calls "a bonded set of # NVLinks"."""
 
@@ -28,8 +24,6 @@ STILL_BYTES = 2**20
 
 def nvlink(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
     """Yield what is wrong with NVLink: in use where it is promised, and still elsewhere."""
-    if engine.transport not in (Transport.NONE, Transport.GLOO):
-        yield from _as_nccl_has_it(evidence)
     match engine.transport:
         case Transport.NVLINK:
             yield from _links_up(evidence)
@@ -50,32 +44,6 @@ def _links_up(evidence: Evidence) -> Iterator[Problem]:
     log = evidence.observed.nccl_log
     if not (log and log.nvlink_gb_s):
         yield unchecked(NCCL_LOG, "NCCL tells of no NVLink in its topology", expected)
-
-
-def _as_nccl_has_it(evidence: Evidence) -> Iterator[Problem]:
-    """Hold the bandwidth of NCCL's connections against the links that the driver says are up.
-
-    NCCL multiplies a figure of its own for a link by the number of those to a peer, which may be
-    fewer than all (`src/graph/topo.cc`, `ncclTopoAddNvLinks`).
-    """
-    log = evidence.observed.nccl_log
-    told = [_link_gb_s(gpu) for gpu in gpus_of(evidence)]
-    up = [one for one in told if one is not None]
-    if log is None or not up or len(up) < len(told):
-        return
-    least, most = min(least for least, _ in up), max(most for _, most in up)
-    for told_gb_s in log.nvlink_gb_s:
-        if not least * LEAST_OF_A_LINK <= told_gb_s <= most:
-            expected = f"{least:g} for a link to {most:g} for all, by the driver, or a little less"
-            yield fail(NCCL_LOG, f"NVLink of {told_gb_s:g} GB/s", expected)
-
-
-def _link_gb_s(gpu: GpuFacts) -> tuple[float, float] | None:
-    """Return the bandwidth of one link and of all that are up; None where it is not known."""
-    links, one_gb_s = gpu.nvlink_links_active, gpu.nvlink_link_gb_s
-    if links == 0:
-        return 0.0, 0.0
-    return None if links is None or one_gb_s is None else (one_gb_s, links * one_gb_s)
 
 
 def _as_the_host_has_it(evidence: Evidence) -> Iterator[Problem]:

@@ -278,33 +278,6 @@ def test_an_idle_card_may_have_no_clock() -> None:
     assert outcomes(made, "limits") == {PASS}
 
 
-@pytest.mark.parametrize(
-    ("active", "link_gb_s", "nccl_gb_s", "expected"),
-    [
-        (4, 14.062, 48.0, PASS),
-        (4, 14.062, 36.0, PASS),
-        (4, 14.062, 12.0, PASS),
-        (12, 25.781, 240.0, PASS),
-        (18, 26.562, 370.8, PASS),
-        (18, 53.125, 721.8, PASS),
-        (4, None, 480.0, PASS),
-        (None, 14.062, 480.0, PASS),
-        (4, 14.062, 60.0, FAIL),
-        (3, 14.062, 48.0, FAIL),
-        (4, 14.062, 6.0, FAIL),
-        (4, -14.062, 48.0, FAIL),
-    ],
-)
-def test_nccl_finds_the_links_that_the_driver_tells(
-    active: int | None, link_gb_s: float | None, nccl_gb_s: float, expected: Outcome
-) -> None:
-    made = draft(NVLINK)
-    each_card(made, nvlink_links_active=active, nvlink_link_gb_s=link_gb_s)
-    line = f"n [0] NCCL INFO + NVL[{nccl_gb_s:.1f}] - GPU/0-b3000\n"
-    made.nccl_log = (made.nccl_log or b"") + line.encode()
-    assert outcomes(made, "nvlink") == {expected}
-
-
 FOUR = """\tGPU0\tGPU1\tGPU2\tGPU3\tNIC0\tCPU Affinity
 GPU0\t X \tNV4\tPHB\tSYS\tPIX\t0-15
 GPU1\tNV4\t X \tPHB\tSYS\tPHB\t0-15
