@@ -242,7 +242,7 @@ class Code(Enum):
     )
     TOPOLOGY_DEVICE = (
         "topology-device",
-        "the server's log names the device that the topology is of, and no more cores of a CPU",
+        "the server's log names the device that the topology is of",
         "measure again on a machine with the devices that the topology needs",
     )
     TOPOLOGY_ARGUMENTS = (

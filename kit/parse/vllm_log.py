@@ -2,7 +2,7 @@
 
 Formats are those of vLLM 0.17.0, from its sources and, for all that does not take a GPU, from real
 logs of its CPU build. A process prefix such as `(EngineCore_DP0 pid=7) ` may be there or not. One
-pass over the text for each of four expressions: each begins with fixed text, which is searched for
+pass over the text for each of three expressions: each begins with fixed text, which is searched for
 ten times as fast as a choice of texts, and every branch has an end.
 """
 
@@ -40,8 +40,7 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     `arguments` is None for a line that could not be read; `devices` are torch's names for what
     serves. `models` are the folders of model and tokenizer, `architectures` the classes that vLLM
     resolved; `settings` are what the engine ended up with, by vLLM's names and in its words.
-    `cores` are the processors that OpenMP's threads are bound to; `rank_pids` are the process ids
-    of the ranks that told their number, as they see them.
+    `rank_pids` are the process ids of the ranks that told their number, as they see them.
     `context_limits` and `kv_cache_tokens`
     are in tokens; `model_gib` are a rank's weights. `kernels` are those for
     4-bit weights, in vLLM's words; `fallbacks` the lines that say that Marlin was not to be had.
@@ -58,7 +57,6 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
     architectures: tuple[str, ...]
     settings: tuple[tuple[str, str], ...]
-    cores: tuple[int, ...]
     rank_pids: tuple[int, ...]
     kv_cache_tokens: tuple[int, ...]
     model_gib: tuple[float, ...]
@@ -103,7 +101,6 @@ _FACT = re.compile(
 _GLOO = re.compile(
     rb"\[Gloo\] (?P<gloo>Rank [0-9]{1,6} is connected to (?P<peers>[0-9]{1,6}) peer ranks)"
 )
-_CORE = re.compile(rb"\tOMP tid: [0-9]{1,10}, (?P<bound>core (?P<core>[0-9]{1,6}))\b")
 _RANK = re.compile(
     rb" pid=(?P<rank>(?P<pid>[0-9]{1,10})\) [A-Z]{4,8} [0-9: -]{14} "
     rb"\[[a-z_]{1,40}\.py:[0-9]{1,6}\] world_size=)"
@@ -114,7 +111,7 @@ _COMPLETION = b'"POST /v1/chat/completions HTTP/1.1" 200'
 def read(log: bytes) -> ServerLog:
     """Read a log; what is not known is passed over, so that another release's tells little."""
     facts = _Facts()
-    for form in (_FACT, _GLOO, _CORE, _RANK):
+    for form in (_FACT, _GLOO, _RANK):
         for match in form.finditer(log, 0, LOG_LIMIT_BYTES):
             facts.add(match)
     found = facts.values
@@ -126,7 +123,6 @@ def read(log: bytes) -> ServerLog:
         models=tuple(found["models"]),
         architectures=tuple(found["architectures"]),
         settings=tuple(found["settings"]),
-        cores=tuple(found["cores"]),
         rank_pids=tuple(found["rank_pids"]),
         kv_cache_tokens=tuple(found["kv_cache_tokens"]),
         model_gib=tuple(found["model_gib"]),
@@ -226,7 +222,6 @@ _READERS: dict[str, tuple[_Reader, ...]] = {
     "world": (("worlds", "world", _world),),
     "cpu_shm": (("cpu_shm_disabled", "cpu_shm", _word),),
     "gloo": (("gloo_peers", "peers", _whole),),
-    "bound": (("cores", "core", _whole),),
     "rank": (("rank_pids", "pid", _whole),),
 }
 """For each kind of line: the field, the group of the expression, and how its text is read."""

@@ -74,19 +74,6 @@ def more_engines_than_planned(made: Draft) -> None:
     respelled(made, b"data_parallel_size=1", b"data_parallel_size=4")
 
 
-def more_cores_than_planned(made: Draft) -> None:
-    """Log and document say the same, and the host has as many."""
-    lines = b"".join(b"\n\tOMP tid: %d, core %d" % (7 + core, core) for core in range(1, 64))
-    respelled(made, b"core 0", b"core 0" + lines)
-    engine = replace(made.document.engine, cores=tuple(range(64)))
-    host = replace(made.document.host, cpu_count=64)
-    made.document = replace(made.document, engine=engine, host=host)
-
-
-def other_cores_than_were_chosen(made: Draft) -> None:
-    respelled(made, b"core 0", b"core 1")
-
-
 def four_bits_sold_as_eight(made: Draft) -> None:
     """A run of the 4-bit model with another plan, and the one word of its log that names it."""
     planned = plan.plan_engine(

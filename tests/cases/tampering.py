@@ -1077,8 +1077,6 @@ CASES = (
     _forgery(Code.TOPOLOGY_ARGUMENTS, o.weights_of_another_quantization, GPU_ONE),
     _forgery(Code.TOPOLOGY_ARGUMENTS, o.weights_that_are_not_quantized, FP8),
     _forgery(Code.TOPOLOGY_ARGUMENTS, o.more_engines_than_planned, NVLINK),
-    _forgery(Code.TOPOLOGY_DEVICE, o.more_cores_than_planned),
-    _forgery(Code.TOPOLOGY_DEVICE, o.other_cores_than_were_chosen),
     _forgery(Code.TOPOLOGY_KERNELS, o.four_bits_sold_as_eight, NVLINK),
     _forgery(Code.TOPOLOGY_LOG, o.the_nccl_log_of_another_run, NVLINK),
     _forgery(Code.TOPOLOGY_LOG, o.the_nccl_log_of_one_rank_of_another_run, PCIE),

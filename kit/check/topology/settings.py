@@ -4,7 +4,7 @@ Only the pinned release's log is understood: of another's nothing is concluded b
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from kit.bundle.bag import SERVER_LOG
 from kit.check.codes import Code
@@ -38,9 +38,6 @@ _DEFAULTS = {
 }
 """What the log leaves out: defaults of vLLM 0.17.0, as its own argument parser gives them. That of
 `max_model_len`, `max_num_seqs`, `enable_chunked_prefill` and others is None: no plan says that."""
-
-_BIND_LIMIT = 1000
-"""Characters of a list of cores; the kit's own has three."""
 
 _ALWAYS = {
     "speculative_config": "None",
@@ -131,45 +128,6 @@ def _device(evidence: Evidence, engine: Engine, log: ServerLog | None) -> Iterat
     for name in log.devices:
         if name != expected:
             yield fail(SERVER_LOG, clip(name), expected)
-    if engine.device is Device.CPU:
-        yield from _cores(evidence, engine, log.cores)
-
-
-def _cores(evidence: Evidence, engine: Engine, bound: Sequence[int]) -> Iterator[Problem]:
-    """Hold the cores that threads were bound to against the plan's number of them.
-
-    Which ones they are is the machine's: a process takes the first that it may use, and tells.
-    An engine that never answered may have ended before each rank had its own.
-    """
-    count = _core_count(dict(engine.environment).get("VLLM_CPU_OMP_THREADS_BIND", ""))
-    chosen = set(evidence.document.engine.cores or ())
-    if count is None:
-        return
-    if chosen and len(chosen) != count:
-        yield fail("engine.cores", f"{len(chosen)} cores", f"{count}, by the plan")
-    told = set(bound)
-    if evidence.answered and not told:
-        yield unchecked(SERVER_LOG, "the log tells of no core", f"{count}, by the plan")
-    is_short = bool(told and evidence.answered) and len(told) < count
-    if is_short or len(told) > count:
-        yield fail(SERVER_LOG, f"{len(told)} cores", f"{count}, by the plan")
-    if chosen and not told <= chosen:
-        observed = clip(f"cores {', '.join(map(str, sorted(told)))}")
-        yield fail(SERVER_LOG, observed, clip(f"cores {', '.join(map(str, sorted(chosen)))}"))
-
-
-def _core_count(words: str) -> int | None:
-    """Return how many cores vLLM is told: ranges and numbers, ranks apart by `|`; None if others.
-
-    (vllm/v1/worker/cpu_worker.py; ranges as `numactl` has them.)
-    """
-    cores: set[int] = set()
-    for word in words[:_BIND_LIMIT].replace("|", ",").split(","):
-        match = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", word)
-        if match is None:
-            return None
-        cores |= set(range(int(match[1]), int(match[2] or match[1]) + 1))
-    return len(cores)
 
 
 def _arguments(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
