@@ -152,7 +152,7 @@ class Code(Enum):
     )
     ARITHMETIC_TEXT = (
         "arithmetic-text",
-        "a response's text is what its token ids say, up to its end, and a prompt's ids ask it",
+        "a response's text is what its token ids say, and a prompt's ids ask it",
         "ask for the original; for a model of the hub give its tokenizer with --tokenizer",
     )
     ARITHMETIC_PROMPT_TOKENS = (

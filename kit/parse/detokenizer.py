@@ -35,14 +35,13 @@ Pieces: TypeAlias = tuple[bytes | None, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Detokenizer:
-    """`pieces` are the bytes of each token; empty for one that a server leaves out of the text.
+    """`pieces` are the bytes of each token; empty for a special one, which a server leaves out.
 
-    `specials` maps the ids of those to what they are called; in `prompt_pieces` that is their text.
+    In `prompt_pieces` the text of a special token is its name.
     """
 
     pieces: Pieces
     prompt_pieces: Pieces
-    specials: Mapping[int, str]
 
     def bytes_of(self, token_ids: Sequence[int]) -> bytes | None:
         """Return the bytes that these tokens stand for; None if an id is not in the vocabulary."""
@@ -78,7 +77,6 @@ def of_vocabulary(pieces: Mapping[int, bytes], specials: Mapping[int, str]) -> D
     return Detokenizer(
         pieces=_by_id({**pieces, **dict.fromkeys(specials, b"")}),
         prompt_pieces=_by_id({**pieces, **named}),
-        specials=specials,
     )
 
 

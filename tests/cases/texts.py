@@ -4,7 +4,7 @@ As `tampering.py`.
 """
 
 from kit.bundle.record import FinishReason
-from tests.factory import END_OF_TURN, TOKENIZER, Draft, change_record
+from tests.factory import Draft, change_record
 
 
 def another_question(made: Draft) -> None:
@@ -19,14 +19,6 @@ def the_prompt_of_another_request(made: Draft) -> None:
     for position, record in enumerate(made.records):
         asked = ids["impl" if record.prompt_id == "test" else record.prompt_id]
         change_record(made, position, prompt_token_ids=asked)
-
-
-def tokens_that_say_nothing(made: Draft) -> None:
-    """Three of four tokens are special ones: they count, and cost no text."""
-    for position, record in enumerate(made.records):
-        pairs = enumerate(record.token_ids or ())
-        ids = tuple(END_OF_TURN if number % 4 else token_id for number, token_id in pairs)
-        change_record(made, position, token_ids=ids, text=TOKENIZER.text_of(ids))
 
 
 def a_twin_that_stops_by_itself(made: Draft) -> None:

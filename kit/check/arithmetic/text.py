@@ -1,17 +1,17 @@
 """The arithmetic tier's look at texts: an answer is what its token ids say, a prompt was asked.
 
 Who writes another text beside real ids, or other ids beside a real text, is found out wherever the
-model's tokenizer is at hand. So is who asks for something else, or counts what says nothing.
+model's tokenizer is at hand. So is who asks for something else.
 """
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
-from kit.bundle.record import FinishReason, Record
+from kit.bundle.record import Record
 from kit.check.codes import Code
 from kit.check.evidence import Catalog, Evidence, subject_of
 from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
+from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked
 from kit.format.bounded_cache import kept
 from kit.parse.detokenizer import Detokenizer
 from kit.plan.models import HubModel, Model, Twin
@@ -20,9 +20,6 @@ TOKENIZER = "tokenizer.json"
 
 _INCOMPLETE = "\ufffd"
 """Stands for the bytes of a character that never came to its end, where a server sends them."""
-
-_END_OF_TURN = "<|im_end|>"
-"""What ends an answer of every model of the Qwen family: the engine generates nothing after it."""
 
 
 def check(evidence: Evidence, catalog: Catalog) -> Iterator[Finding]:
@@ -35,8 +32,6 @@ def _texts(evidence: Evidence, catalog: Catalog) -> Iterator[Problem]:
     if len(counted) < len(evidence.answered):
         missing = len(evidence.answered) - len(counted)
         yield unchecked(BUNDLE, f"{missing} responses have no token ids", "token ids")
-    twin = _twin(evidence, catalog.models)
-    yield from _stops(evidence, twin)
     digest = _digest(evidence, catalog.models)
     tokenizer = None if digest is None else catalog.tokenizers.get(digest)
     if tokenizer is None:
@@ -45,7 +40,6 @@ def _texts(evidence: Evidence, catalog: Catalog) -> Iterator[Problem]:
         return
     for record in counted:
         yield from _text(record, tokenizer)
-        yield from _goes_on(record, tokenizer, twin)
     yield from _prompts(evidence, tokenizer)
 
 
@@ -67,23 +61,6 @@ def _pinned(model: Model | None) -> str | None:
             return None
 
 
-def _twin(evidence: Evidence, models: Mapping[str, Model]) -> Twin | None:
-    """Return the twin that was served, if it is one."""
-    if not evidence.is_own_engine or evidence.document.plan.rehearsal:
-        return None
-    model = models.get(evidence.document.plan.cell.model)
-    return model if isinstance(model, Twin) else None
-
-
-def _stops(evidence: Evidence, twin: Twin | None) -> Iterator[Problem]:
-    """Hold a twin to its weights, by which no response ends by itself (`kit.twins.weights`)."""
-    if twin is None or twin.stop_every is not None:
-        return
-    for record in evidence.answered:
-        if record.finish_reason is FinishReason.STOP:
-            yield fail(subject_of(record), "it ended by itself", "a twin spends its whole budget")
-
-
 def _text(record: Record, tokenizer: Detokenizer) -> Iterator[Problem]:
     """Hold a text against its ids; one may end amid a character, and lacks then what is held back.
 
@@ -100,23 +77,6 @@ def _text(record: Record, tokenizer: Detokenizer) -> Iterator[Problem]:
         first = next((position for position, (one, other) in pairs if one != other), len(said))
         around = slice(max(0, first - 10), first + 30)
         yield fail(subject_of(record), clip(told[around]), clip(f"{said[around]}, by its ids"))
-
-
-def _goes_on(record: Record, tokenizer: Detokenizer, twin: Twin | None) -> Iterator[Problem]:
-    """Hold that nothing comes after the end of an answer: such tokens count, and say nothing.
-
-    A twin generates no special token at all. Another model may, though hardly ever: only the one
-    that ends a turn is known to end its answers too.
-    """
-    names, ids = tokenizer.specials, (record.token_ids or ())[:-1]
-    if names.keys().isdisjoint(ids):
-        return
-    inner = {names[one] for one in ids if one in names}
-    subject, observed = subject_of(record), clip(f"amid its tokens: {', '.join(sorted(inner))}")
-    if twin is not None or _END_OF_TURN in inner:
-        yield fail(subject, observed, "an answer ends there")
-    else:
-        yield warn(subject, observed, "tokens of text, up to the last")
 
 
 def _prompts(evidence: Evidence, tokenizer: Detokenizer) -> Iterator[Problem]:

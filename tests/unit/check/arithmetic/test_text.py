@@ -6,32 +6,24 @@ import pytest
 from msgspec.structs import replace
 
 from kit.bundle.document import Runtime
-from kit.bundle.record import FinishReason
 from kit.check.arithmetic import text
 from kit.check.evidence import Catalog
 from kit.check.finding import Finding, Outcome
 from kit.check.verify import verify
 from kit.edge.files import checkout
 from kit.parse import detokenizer
-from kit.plan.models import HubModel, Model
 from kit.plan.plan import Dialect
 from tests.factory import (
     CATALOG,
-    END_OF_TEXT,
-    END_OF_TURN,
     KNOWN,
     PIECES,
     SPECIALS,
-    TOKENIZER,
     TOKENIZER_SHA256,
-    TWIN,
     Draft,
     Settings,
     change_record,
     draft,
 )
-
-HUB = HubModel(id=TWIN.id, repository="somebody/tiny", licence="MIT", files=())
 
 
 def found(made: Draft, catalog: Catalog = CATALOG) -> list[Finding]:
@@ -121,39 +113,6 @@ def test_the_prompts_of_the_checkout_say_nothing_special() -> None:
     """A name of a special token in a prompt would be that token."""
     for suite in checkout.catalog().suites.values():
         assert not any("<|" in prompt.text for prompt in suite.prompts)
-
-
-@pytest.mark.parametrize(
-    ("inner", "model", "expected"),
-    [
-        (END_OF_TURN, TWIN, Outcome.FAIL),
-        (END_OF_TEXT, TWIN, Outcome.FAIL),
-        (END_OF_TURN, HUB, Outcome.FAIL),
-        (END_OF_TEXT, HUB, Outcome.WARN),
-    ],
-)
-def test_an_answer_does_not_go_on_after_its_end(
-    inner: int, model: Model, expected: Outcome
-) -> None:
-    made = draft()
-    ids = (inner, *(made.records[4].token_ids or ())[1:])
-    change_record(made, 4, token_ids=ids, text=TOKENIZER.text_of(ids))
-    changed = dataclasses.replace(CATALOG, models={**CATALOG.models, TWIN.id: model})
-    assert {one.outcome for one in found(made, changed)} == {expected}
-    last = (*ids[1:], inner)
-    change_record(made, 4, token_ids=last, text=TOKENIZER.text_of(last))
-    assert {one.outcome for one in found(made, changed)} == {Outcome.PASS}
-
-
-@pytest.mark.parametrize(("stop_every", "expected"), [(None, Outcome.FAIL), (5, Outcome.PASS)])
-def test_a_twin_ends_by_itself_only_where_it_is_made_to(
-    stop_every: int | None, expected: Outcome
-) -> None:
-    made = draft()
-    change_record(made, 4, finish_reason=FinishReason.STOP)
-    twin = dataclasses.replace(TWIN, stop_every=stop_every)
-    changed = dataclasses.replace(CATALOG, models={**CATALOG.models, TWIN.id: twin})
-    assert {one.outcome for one in found(made, changed)} == {expected}
 
 
 def test_a_difference_is_shown_where_it_begins() -> None:
