@@ -271,8 +271,8 @@ class FakeServer:
     started_s: float = field(init=False)
 
     def __post_init__(self) -> None:
-        """Start at a moment of its own, without a throw of the dice that others are made with."""
-        start = f"{self.settings.topology} {self.settings.model} {hash(self.noise.getstate())}"
+        """Start at a moment of its own, the same in every process."""
+        start = f"{self.settings.topology} {self.settings.model} {self.settings.seed}"
         self.started_s = START.timestamp() - random.Random(start).uniform(0, 1e3)
 
     def send(self, planned: Plan, request: Request) -> Record:
