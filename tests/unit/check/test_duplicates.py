@@ -15,7 +15,7 @@ from kit.check.finding import Finding, Fingerprint, Outcome, Verdict
 from kit.parse import vllm_metrics
 from kit.plan.plan import ProtocolName
 from kit.plan.schedule import Phase
-from tests.cases.physics import faster
+from tests.edits.speed import faster
 from tests.factory import ROOT, Draft, Settings, change_record, draft, judge
 
 

@@ -12,7 +12,7 @@ from kit.check.finding import Finding, Outcome
 from kit.parse import vllm_log
 from kit.plan.schedule import Phase
 from tests import six_cells
-from tests.cases.physics import faster
+from tests.edits.speed import faster
 from tests.factory import ROOT, START, Draft, Settings, change_record, draft, judge, utc
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK

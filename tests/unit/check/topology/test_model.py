@@ -12,8 +12,8 @@ from kit.check.topology import model as model_checks
 from kit.check.verify import verify
 from kit.edge.files import checkout
 from kit.plan.models import Twin
-from tests.cases import topologies
-from tests.cases.cards import each_sample
+from tests.edits.logs import edit_server_log
+from tests.edits.telemetry import each_sample
 from tests.factory import (
     CATALOG,
     KNOWN,
@@ -35,7 +35,7 @@ def outcomes(made: Draft) -> set[Outcome]:
 
 def respelled(old: bytes, new: bytes, settings: Settings = MOE) -> Draft:
     made = draft(settings)
-    topologies.respelled(made, old, new)
+    edit_server_log(made, old, new)
     return made
 
 

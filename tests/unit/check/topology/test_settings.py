@@ -10,7 +10,7 @@ from kit.check.topology import options
 from kit.check.topology import settings as settings_checks
 from kit.edge.files import checkout
 from kit.errors import ExitCode
-from tests.cases import topologies
+from tests.edits.logs import edit_server_log
 from tests.factory import Draft, Settings, change_plan, draft, judge, outcomes_of
 from tests.gpu_evidence import LOGS
 
@@ -27,7 +27,7 @@ def outcomes(made: Draft, name: str) -> set[Outcome]:
 
 def respelled(old: bytes, new: bytes, settings: Settings = PCIE) -> Draft:
     made = draft(settings)
-    topologies.respelled(made, old, new)
+    edit_server_log(made, old, new)
     return made
 
 
