@@ -15,7 +15,8 @@ from backports import zstd
 from kit.check.codes import Code
 from kit.edge.files.archive import HEADER_LIMIT, Compression, pack
 from kit.edge.files.safe_read import DEPTH_LIMIT, ENTRY_LIMIT, FILE_LIMIT_BYTES
-from tests.factory import Settings, draft
+from tests.factory import draft
+from tests.settings import Settings
 
 FILES = draft(Settings(passes=1)).seal()
 FOLDER = "bundle-1"

@@ -5,9 +5,10 @@ from msgspec.structs import replace
 from kit.bundle.record import FinishReason, Record
 from tests.cases.case import edit, forged, group
 from tests.cases.runs import CPU, CPU_TWO_RANKS, ENDPOINT, OPENAI, PCIE
+from tests.catalog import END_OF_TURN, TOKENIZER
 from tests.edits.document import set_absent, set_plan
 from tests.edits.records import copy_fields, each_record, edit_record, set_records
-from tests.factory import END_OF_TURN, TOKENIZER, change_record
+from tests.factory import change_record
 
 FIRST_PASS_INTO_SECOND = ((3, 6), (4, 7), (5, 8))
 

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from kit.bundle.host_facts import BASE_LABEL, DeviceRequest
 from tests.cases.case import edit, forged, group
 from tests.cases.runs import CPU_IN_CONTAINERS, NVLINK, PCIE
+from tests.catalog import BASE_IMAGE
 from tests.edits.document import set_document
 from tests.edits.host_facts import (
     CLIENT,
@@ -17,7 +18,7 @@ from tests.edits.host_facts import (
     set_device_request,
     set_host_facts,
 )
-from tests.factory import BASE_IMAGE, Draft
+from tests.factory import Draft
 
 ONE_GPU = DeviceRequest(driver="nvidia", device_ids=("0",), capabilities=("gpu",))
 OTHER_BASE = "docker.io/library/python:3.12"

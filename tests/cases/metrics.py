@@ -14,7 +14,8 @@ from tests.edits.metrics import (
     recount_latencies,
     with_value,
 )
-from tests.factory import E2E_BUCKET, Draft
+from tests.factory import Draft
+from tests.fake_server import E2E_BUCKET
 
 LATER_PASSES = b'vllm:generation_tokens_total{engine="1"} 5.0\n'
 

@@ -6,7 +6,7 @@ from tests.cases.runs import CPU, NVLINK, PCIE, TP1
 from tests.edits.logs import append_nccl_log, edit_nccl_log
 from tests.edits.telemetry import each_card
 from tests.factory import Draft
-from tests.gpu_evidence import NCCL_LOGS
+from tests.fake_logs import NCCL_LOGS
 
 NVLINK_CHANNEL = next(
     line for line in NCCL_LOGS[Transport.NVLINK].splitlines(keepends=True) if b" via P2P/" in line

@@ -7,8 +7,9 @@ from kit.plan.schedule import requests
 from kit.plan.spec import Prompt
 from tests.cases.case import edit, forged, group
 from tests.cases.runs import ARTICLE, CPU, ENDPOINT, OPENAI
+from tests.catalog import ENGINE
 from tests.edits.document import set_document, set_plan
-from tests.factory import ENGINE, Draft, change_plan, change_record
+from tests.factory import Draft, change_plan, change_record
 
 
 def add_flag(draft: Draft, flag: str) -> None:

@@ -6,10 +6,11 @@ from kit.bundle.record import Record
 from kit.plan.plan import CachePolicy, Choices, plan_engine
 from tests.cases.case import edit, forged, group
 from tests.cases.runs import COLD, CPU, NVLINK
+from tests.catalog import ENGINE, SUITE, TWIN
 from tests.edits.document import set_document
 from tests.edits.metrics import append_metrics, recount_cache_hits
 from tests.edits.records import each_record, edit_record, set_records
-from tests.factory import ENGINE, SUITE, TWIN, Draft, change_record
+from tests.factory import Draft, change_record
 
 HITS = b'vllm:prefix_cache_hits_total{engine="1"} 8.0\n'
 """Eight more cache hits, as of a second engine."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kit.bundle.document import Runtime
 from kit.plan.plan import CachePolicy, Dialect, ProtocolName
-from tests.factory import Settings
+from tests.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,11 +18,13 @@ from tests.cases.runs import (
     PCIE,
     TP1,
 )
+from tests.catalog import ENGINES, MODELS, SUITE
 from tests.edits.document import set_document
 from tests.edits.logs import append_server_log, edit_server_log
 from tests.edits.metrics import edit_metrics
-from tests.factory import ENGINES, MODELS, START, SUITE, Draft
-from tests.gpu_evidence import access_log, throughput_log
+from tests.factory import Draft
+from tests.fake_logs import access_log, throughput_log
+from tests.settings import START
 
 POST = b"POST /v1/chat/completions"
 ALL_REDUCE_LINE = (

@@ -1,4 +1,4 @@
-"""Cases that tamper with the GPUs' telemetry. No GPU was measured: see `tests/gpu_evidence.py`."""
+"""Cases that tamper with the telemetry. No GPU was used: see `tests/fake_telemetry.py`."""
 
 from msgspec.structs import replace
 
@@ -17,7 +17,7 @@ from tests.edits.telemetry import (
     with_samples,
 )
 from tests.factory import Draft
-from tests.gpu_evidence import telemetry_of
+from tests.fake_telemetry import telemetry_of
 
 GIB = 2**30
 SLOWED_BY_HEAT = (ClockReason.SW_POWER_CAP, ClockReason.SW_THERMAL_SLOWDOWN)

@@ -8,7 +8,8 @@ from kit.errors import ExitCode
 from tests.cases.case import Case
 from tests.cases.runs import Run
 from tests.cases.tampering import CASES, page
-from tests.factory import ROOT, judge
+from tests.catalog import ROOT
+from tests.factory import judge
 
 WITHOUT_A_CASE = {
     # The reader of folders and archives fails with these: see `tests/unit/edge/`.

@@ -19,8 +19,9 @@ from kit.claims.verdict import ClaimOutcome, JudgedSet, Judgement, exit_code
 from kit.errors import ExitCode
 from kit.plan.plan import ProtocolName
 from tests import factory, six_cells
-from tests.factory import Draft, Settings, draft
-from tests.six_cells import CELLS, TASKS, Shape, heard, made, six, witness
+from tests.factory import Draft, draft
+from tests.settings import Settings
+from tests.six_cells import CELLS, TASKS, Shape, cell_draft, eligible, load_draft, six
 
 REPRODUCED = ClaimOutcome.REPRODUCED
 NOT_REPRODUCED = ClaimOutcome.NOT_REPRODUCED
@@ -145,7 +146,7 @@ A ratio of two published single passes is good for 4.2 % itself, so that a tenth
 def test_a_tenth_less_in_one_cell_changes_what_the_table_says(slow: str, seed: int) -> None:
     before = outcomes(judged(six(seed)))
     shapes = [Shape(cell=cell, seed=seed, slower=0.1 * (cell == slow)) for cell in CELLS]
-    after = judged([witness(shape) for shape in shapes])
+    after = judged([eligible(shape) for shape in shapes])
     changed = {name: now for name, now in outcomes(after).items() if now is not before[name]}
     assert changed == A_TENTH_SLOWER[slow] | rates_of(slow)
     assert exit_code([after]) is ExitCode.DIFFERS
@@ -153,13 +154,13 @@ def test_a_tenth_less_in_one_cell_changes_what_the_table_says(slow: str, seed: i
 
 def test_a_quarter_less_in_one_cell_contradicts_the_ratios() -> None:
     shapes = [Shape(cell=cell, slower=0.25 * (cell == "moe@tp1")) for cell in CELLS]
-    found = outcomes(judged([witness(shape) for shape in shapes]))
+    found = outcomes(judged([eligible(shape) for shape in shapes]))
     for name in ("moe-advantage-tp1", "moe-spread-over-topologies", "second-gpu-moe"):
         assert found[name] is NOT_REPRODUCED
 
 
 def test_a_seventh_cell_makes_the_fp8_claim_testable() -> None:
-    everyone = [*six(), witness(Shape(cell="moe-fp8@tp2-nvlink"))]
+    everyone = [*six(), eligible(Shape(cell="moe-fp8@tp2-nvlink"))]
     assert claim(everyone, "fp8-slower").outcome is REPRODUCED
 
 
@@ -235,8 +236,8 @@ def test_on_other_hardware_ratios_are_judged_and_absolute_numbers_are_not() -> N
 
 
 def test_claims_are_judged_host_by_host() -> None:
-    here = [witness(Shape(cell=cell)) for cell in CELLS if "pcie" not in cell]
-    there = [witness(Shape(cell=cell, host=2)) for cell in CELLS if "pcie" in cell]
+    here = [eligible(Shape(cell=cell)) for cell in CELLS if "pcie" not in cell]
+    there = [eligible(Shape(cell=cell, host=2)) for cell in CELLS if "pcie" in cell]
     sets = judge(PART_1, NOISE, {}, [*here, *there])
     assert {one.host_id for one in sets} == {f"{1:032x}", f"{2:032x}"}
     for one in sets:
@@ -250,7 +251,7 @@ def test_claims_are_judged_host_by_host() -> None:
 def test_every_key_of_comparability_parts_bundles() -> None:
     def apart(**changes: object) -> int:
         shapes = [Shape(cell="moe@tp1"), dataclasses.replace(Shape(cell="dense@tp1"), **changes)]
-        return len(judge(PART_1, NOISE, {}, [witness(shape) for shape in shapes]))
+        return len(judge(PART_1, NOISE, {}, [eligible(shape) for shape in shapes]))
 
     assert apart() == 1
     assert (
@@ -263,8 +264,8 @@ def test_every_key_of_comparability_parts_bundles() -> None:
 
 
 def test_a_copy_of_a_run_counts_once() -> None:
-    one = witness(Shape(cell="moe@tp1"))
-    again = witness(Shape(cell="moe@tp1"))
+    one = eligible(Shape(cell="moe@tp1"))
+    again = eligible(Shape(cell="moe@tp1"))
     assert len(judged([one, again]).bundles) == 1
 
 
@@ -285,16 +286,16 @@ def the_log_without_kernels(one: Draft) -> None:
 
 
 def test_evidence_that_a_claim_needs_must_have_passed() -> None:
-    bare = made(Shape(cell="moe@tp1"))
+    bare = cell_draft(Shape(cell="moe@tp1"))
     the_log_without_kernels(bare)
-    others = [witness(Shape(cell=cell)) for cell in CELLS if cell != "moe@tp1"]
-    one = claim([heard("bare", bare), *others], "both-on-marlin")
+    others = [eligible(Shape(cell=cell)) for cell in CELLS if cell != "moe@tp1"]
+    one = claim([load_draft("bare", bare), *others], "both-on-marlin")
     assert one.outcome is NOT_TESTABLE
     assert one.reason == "topology-kernels did not pass in bare"
 
 
 def of_an_endpoint() -> EligibleBundle | Verdict:
-    return heard("x", draft(Settings(runtime=Runtime.ENDPOINT)))
+    return load_draft("x", draft(Settings(runtime=Runtime.ENDPOINT)))
 
 
 def of_a_twin() -> EligibleBundle | Verdict:
@@ -303,28 +304,28 @@ def of_a_twin() -> EligibleBundle | Verdict:
 
 
 def of_a_rehearsal() -> EligibleBundle | Verdict:
-    one = witness(Shape(cell="moe@tp1"))
+    one = eligible(Shape(cell="moe@tp1"))
     assert isinstance(one, EligibleBundle)
     return dataclasses.replace(one, verdict=replace(one.verdict, is_rehearsal=True))
 
 
 def of_a_run_that_stopped_short() -> EligibleBundle | Verdict:
-    one = witness(Shape(cell="moe@tp1"))
+    one = eligible(Shape(cell="moe@tp1"))
     assert isinstance(one, EligibleBundle)
     document = replace(one.document, status=Status.PARTIAL)
     return dataclasses.replace(one, bundle=dataclasses.replace(one.bundle, document=document))
 
 
 def of_an_invalid_bundle() -> EligibleBundle | Verdict:
-    one = made(Shape(cell="moe@tp1"))
+    one = cell_draft(Shape(cell="moe@tp1"))
     one.records[9] = replace(one.records[9], completion_tokens=4000)
-    return heard("x", one)
+    return load_draft("x", one)
 
 
 def of_a_model_that_nobody_pinned() -> EligibleBundle | Verdict:
     models = {"moe": dataclasses.replace(six_cells.MODELS["moe"], revision=None, files=())}
     catalog = dataclasses.replace(six_cells.CATALOG, models=models)
-    return heard("x", made(Shape(cell="moe@tp1")), known(factory.schemas(), catalog))
+    return load_draft("x", cell_draft(Shape(cell="moe@tp1")), known(factory.schemas(), catalog))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from kit.claims.judge import judge
 from kit.claims.reference import noise_of
 from kit.claims.verdict import ClaimOutcome, JudgedSet
 from tests.factory import Draft, change_record
-from tests.six_cells import CELLS, Shape, heard, made, references, six, witness
+from tests.six_cells import CELLS, Shape, cell_draft, eligible, load_draft, references, six
 
 REFERENCES = references()
 PART_1 = REFERENCES["article-part-1"]
@@ -72,9 +72,9 @@ def with_defaults(*defaults_w: float) -> Change:
 
 
 def changed(cell: str, change: Change) -> EligibleBundle | Verdict:
-    one = made(Shape(cell=cell))
+    one = cell_draft(Shape(cell=cell))
     change(one)
-    return heard(f"{cell} changed", one)
+    return load_draft(f"{cell} changed", one)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def changed(cell: str, change: Change) -> EligibleBundle | Verdict:
     ],
 )
 def test_another_machine_under_one_id_is_judged_by_itself(change: Change, reason: str) -> None:
-    here, there = judged(witness(Shape(cell="moe@tp1")), changed("dense@tp1", change))
+    here, there = judged(eligible(Shape(cell="moe@tp1")), changed("dense@tp1", change))
     assert (here.bundles, there.bundles) == (("moe@tp1",), ("dense@tp1 changed",))
     (left_out,) = here.excluded
     assert left_out.bundle == "dense@tp1 changed"
@@ -101,7 +101,7 @@ def test_another_machine_under_one_id_is_judged_by_itself(change: Change, reason
 
 
 def test_cells_of_another_host_are_not_listed_with_each_set() -> None:
-    sets = judged(witness(Shape(cell="moe@tp1")), witness(Shape(cell="dense@tp1", host=2)))
+    sets = judged(eligible(Shape(cell="moe@tp1")), eligible(Shape(cell="dense@tp1", host=2)))
     assert [one.excluded for one in sets] == [(), ()]
 
 
@@ -114,7 +114,7 @@ def test_cells_of_another_host_are_not_listed_with_each_set() -> None:
     ],
 )
 def test_one_machine_after_a_new_kernel_is_the_same(change: Change) -> None:
-    (found,) = judged(witness(Shape(cell="moe@tp1")), changed("dense@tp1", change))
+    (found,) = judged(eligible(Shape(cell="moe@tp1")), changed("dense@tp1", change))
     assert len(found.bundles) == 2
 
 

@@ -11,8 +11,10 @@ from kit.check.finding import Outcome, Verdict
 from kit.errors import ExitCode
 from kit.plan.plan import CachePolicy, Dialect, ProtocolName
 from kit.plan.schedule import requests
+from tests.catalog import TRANSPORTS
 from tests.edits.logs import edit_server_log
-from tests.factory import TRANSPORTS, Draft, Settings, change_plan, draft, judge
+from tests.factory import Draft, change_plan, draft, judge
+from tests.settings import Settings
 
 SERVERS: Mapping[str, Settings] = {
     "process": Settings(),

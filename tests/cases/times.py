@@ -12,7 +12,8 @@ from tests.cases.runs import CPU, CPU_TWO_RANKS, ENDPOINT, OPENAI
 from tests.edits.document import set_document, set_end, set_plan, step_utc_clock
 from tests.edits.metrics import divide_sums
 from tests.edits.records import copy_fields, each_record, edit_record, set_records
-from tests.factory import Draft, change_record, utc
+from tests.factory import Draft, change_record
+from tests.settings import utc
 
 MEASURED = range(3, 12)
 FIRST_TO_SECOND_PASS = ((3, 6), (4, 7), (5, 8))

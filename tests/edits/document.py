@@ -5,7 +5,8 @@ from typing import TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tests.factory import Draft, utc
+from tests.factory import Draft
+from tests.settings import utc
 
 AnyStruct = TypeVar("AnyStruct", bound=Struct)
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection
 from itertools import accumulate
 
 from kit.parse import vllm_metrics
-from tests.factory import E2E_BUCKET, OVERHEAD_S, Draft, e2e_buckets
+from tests.factory import Draft
+from tests.fake_server import E2E_BUCKET, OVERHEAD_S, e2e_buckets
 
 SUMS = frozenset(
     {

@@ -11,7 +11,8 @@ from kit.bundle.record import Record
 from tests.edits.document import set_end
 from tests.edits.metrics import divide_sums, recount_latencies
 from tests.edits.records import each_record
-from tests.factory import Draft, utc
+from tests.factory import Draft
+from tests.settings import utc
 
 
 def faster(draft: Draft, factor: float) -> None:

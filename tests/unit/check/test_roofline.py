@@ -14,9 +14,10 @@ from kit.check.verify import Known, verify
 from kit.plan.plan import CachePolicy
 from kit.plan.schedule import Phase
 from tests.cases.chunks import all_at_once
+from tests.catalog import GPUS, TRANSPORTS
 from tests.edits.speed import faster
 from tests.edits.telemetry import set_readings
-from tests.factory import CATALOG, GPUS, KNOWN, TRANSPORTS, Draft, Settings, draft, judge
+from tests.factory import CATALOG, KNOWN, Draft, Settings, draft, judge
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
 UNCHECKED = Outcome.COULD_NOT_CHECK

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kit.parse import vllm_metrics
 from kit.parse.vllm_metrics import WITNESSES, totals
-from tests.factory import e2e_buckets
+from tests.fake_server import e2e_buckets
 
 # As vLLM 0.17 prints it, shortened.
 VLLM = b"""\

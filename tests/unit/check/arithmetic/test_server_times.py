@@ -47,7 +47,7 @@ def _slower(made: Draft, factor: float) -> None:
 def test_requests_of_a_gpu_may_not_be_stretched_by_two_percent(
     factor: float, expected: Outcome
 ) -> None:
-    made = six_cells.made(Shape(cell="dense@tp1", seed=1))
+    made = six_cells.cell_draft(Shape(cell="dense@tp1", seed=1))
     _slower(made, factor)
     assert _outcome(made) is expected
 
@@ -158,7 +158,7 @@ def _moved(text: bytes, sample: str, by: float) -> bytes:
 
 def test_a_request_lies_in_the_bucket_that_the_server_counted_it_in() -> None:
     """What one request of a pass gains, another loses: every sum stays."""
-    made = six_cells.made(Shape(cell="dense@tp1"))
+    made = six_cells.cell_draft(Shape(cell="dense@tp1"))
     at = next(place for place, one in enumerate(made.records) if one.phase is Phase.MEASURED)
     first, second = made.records[at : at + 2]
     assert _outcome(made) is PASS

@@ -15,14 +15,10 @@ from kit.edge.files import checkout
 from kit.parse import detokenizer
 from kit.plan.models import HubModel, Model
 from kit.plan.plan import Dialect
+from tests.catalog import END_OF_TEXT, END_OF_TURN, PIECES, SPECIALS, TOKENIZER
 from tests.factory import (
     CATALOG,
-    END_OF_TEXT,
-    END_OF_TURN,
     KNOWN,
-    PIECES,
-    SPECIALS,
-    TOKENIZER,
     TOKENIZER_SHA256,
     TWIN,
     Draft,

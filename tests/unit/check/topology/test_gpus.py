@@ -12,8 +12,9 @@ from kit.check.finding import Outcome
 from kit.check.topology import gpus
 from kit.errors import ExitCode
 from kit.plan.schedule import Phase
+from tests.catalog import GPUS
 from tests.edits.telemetry import each_card, each_sample, set_readings
-from tests.factory import GPUS, Draft, Settings, draft, judge, outcomes_of
+from tests.factory import Draft, Settings, draft, judge, outcomes_of
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
 UNCHECKED = Outcome.COULD_NOT_CHECK

@@ -13,7 +13,8 @@ from kit.parse import vllm_log
 from kit.plan.schedule import Phase
 from tests import six_cells
 from tests.edits.speed import faster
-from tests.factory import ROOT, START, Draft, Settings, change_record, draft, judge, utc
+from tests.factory import ROOT, Draft, Settings, change_record, draft, judge, utc
+from tests.settings import START
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
 RATE = re.compile(rb"(?<=generation throughput: )[0-9.]+")
@@ -28,7 +29,7 @@ def outcomes(made: Draft) -> set[Outcome]:
 
 
 def long_run(cell: str = "dense@tp1") -> Draft:
-    return six_cells.made(six_cells.Shape(cell=cell))
+    return six_cells.cell_draft(six_cells.Shape(cell=cell))
 
 
 def log_of(made: Draft) -> bytes:

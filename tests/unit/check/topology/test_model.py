@@ -14,16 +14,7 @@ from kit.edge.files import checkout
 from kit.plan.models import Twin
 from tests.edits.logs import edit_server_log
 from tests.edits.telemetry import each_sample
-from tests.factory import (
-    CATALOG,
-    KNOWN,
-    TWIN,
-    Draft,
-    Settings,
-    change_plan,
-    draft,
-    outcomes_of,
-)
+from tests.factory import CATALOG, KNOWN, TWIN, Draft, Settings, change_plan, draft, outcomes_of
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
 MOE = Settings(topology="tp2-nvlink", model="moe")

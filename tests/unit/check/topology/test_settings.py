@@ -12,7 +12,7 @@ from kit.edge.files import checkout
 from kit.errors import ExitCode
 from tests.edits.logs import edit_server_log
 from tests.factory import Draft, Settings, change_plan, draft, judge, outcomes_of
-from tests.gpu_evidence import LOGS
+from tests.fake_logs import LOGS
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
 PCIE = Settings(topology="tp2-pcie", model="moe")
