@@ -1,7 +1,7 @@
-"""Archives that nobody means well with, each with the code that refuses it.
+"""Hostile archives, each with the code that must refuse it.
 
-All begin from a good bundle. `tests/unit/edge/test_archive.py` reads them one by one, and the
-fuzzer begins from them.
+All are made from a valid bundle. `tests/unit/edge/files/test_archive.py` reads each of them, and
+the fuzzer starts from them.
 """
 
 import gzip
@@ -15,7 +15,8 @@ from backports import zstd
 from kit.check.codes import Code
 from kit.edge.files.archive import HEADER_LIMIT, Compression, pack
 from kit.edge.files.safe_read import DEPTH_LIMIT, ENTRY_LIMIT, FILE_LIMIT_BYTES
-from tests.factory import Settings, draft
+from tests.factory import draft
+from tests.settings import Settings
 
 FILES = draft(Settings(passes=1)).seal()
 FOLDER = "bundle-1"
@@ -25,7 +26,7 @@ END = bytes(2 * tarfile.BLOCKSIZE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hostile:
-    """One archive, and what must be said of it."""
+    """One archive, and the code that must refuse it."""
 
     name: str
     code: Code
@@ -33,7 +34,7 @@ class Hostile:
 
 
 def member(name: str, data: bytes = b"", **fields: object) -> bytes:
-    """Return one member: a plain header, but for the fields that are given, and its data."""
+    """Return one member: its header, with some fields of the tar header set, and its data."""
     header = tarfile.TarInfo(name)
     header.size = len(data)
     for field, value in fields.items():
@@ -42,14 +43,14 @@ def member(name: str, data: bytes = b"", **fields: object) -> bytes:
 
 
 def patched(block: bytes, at: int, value: bytes) -> bytes:
-    """Return a header with other bytes at one place, and the checksum that then fits."""
+    """Return a header with other bytes at one offset, and its checksum renewed."""
     block = block[:at] + value + block[at + len(value) :]
     head = block[:148] + b" " * 8 + block[156:512]
     return head[:148] + b"%06o\0 " % sum(head) + head[156:] + block[512:]
 
 
 def bag_of(files: Mapping[str, bytes] = FILES, folder: str = FOLDER) -> bytes:
-    """Return the members of a bundle, without an end."""
+    """Return the members of a bundle, without the end of an archive."""
     return b"".join(member(f"{folder}/{name}", data) for name, data in sorted(files.items()))
 
 
@@ -62,7 +63,7 @@ def gzip_of(*members: bytes, end: bytes = END) -> bytes:
 
 
 def pax(records: Iterable[tuple[str, str]], kind: bytes = tarfile.XHDTYPE) -> bytes:
-    """Return a member that holds PAX records, as spelled by the standard library."""
+    """Return a member of PAX records, each with its length in front (POSIX.1-2001, pax)."""
     text = b""
     for key, value in records:
         line = f" {key}={value}\n".encode()
@@ -73,12 +74,12 @@ def pax(records: Iterable[tuple[str, str]], kind: bytes = tarfile.XHDTYPE) -> by
 
 
 def long_name(text: bytes) -> bytes:
-    """Return GNU tar's member that names the next one."""
+    """Return the member in which GNU tar writes the name of the next one."""
     return member("././@LongLink", text, type=tarfile.GNUTYPE_LONGNAME)
 
 
 def _bomb() -> bytes:
-    """Zeros of twice what a bundle may hold, in files of the largest size, in 30 KiB or so."""
+    """Return about 30 KiB that inflate to three files of the largest size, of zeros alone."""
     header = member(f"{FOLDER}/data/records.jsonl")
     size = b"%011o\0" % FILE_LIMIT_BYTES
     compressor = zstd.ZstdCompressor(level=1)
@@ -90,7 +91,7 @@ def _bomb() -> bytes:
 
 
 def _padding_bomb() -> bytes:
-    """A good bundle with endless zeros after its end, which other readers skip."""
+    """Return a valid bundle with 600 MiB of zeros after its end, which other readers skip."""
     compressor = zstd.ZstdCompressor(level=1)
     parts = [compressor.compress(bag_of() + END)]
     parts += [compressor.compress(bytes(2**20)) for _ in range(600)]
@@ -98,7 +99,7 @@ def _padding_bomb() -> bytes:
 
 
 def with_window(log: int) -> bytes:
-    """Return a good bundle in a frame that asks its reader for a window of so many bytes."""
+    """Return a valid bundle in a Zstandard frame whose window is 2**log bytes."""
     parameter = zstd.CompressionParameter
     options: dict[int, int] = {
         parameter.window_log: log,
@@ -224,13 +225,13 @@ _MAKERS: tuple[tuple[str, Code, Callable[[], bytes]], ...] = (
 )
 
 LARGE = ("bomb", "padding-bomb", "padding", "too-many", "too-many-names", "pax-of-nothing")
-"""Those that take long to make, or are long."""
+"""Names of archives that are large, or slow to make."""
 
 HOSTILE = tuple(Hostile(name=name, code=code, make=make) for name, code, make in _MAKERS)
 
 
 def written_by_tarfile(files: Mapping[str, bytes], form: int, mode: str) -> bytes:
-    """Return an archive as the standard library writes it, folders included."""
+    """Return an archive of files and folders as the standard library writes it."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode=mode, format=form) as tar:
         for name in ("data", "data/metrics"):

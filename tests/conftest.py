@@ -1,13 +1,13 @@
-"""What every test has in common."""
+"""Settings of all tests."""
 
 import signal
 
 from hypothesis import settings
 
-settings.register_profile("shared-machine", deadline=None)  # a busy host is no fault of the code
+settings.register_profile("shared-machine", deadline=None)  # a busy host is no bug
 settings.load_profile("shared-machine")
 
-# A shell ignores Ctrl-C for what it starts in the background, and what that starts ignores it too:
-# tests that interrupt a program would wait for nothing.
+# A shell in the background ignores SIGINT, and so does every process started from it: tests that
+# interrupt a program would never end.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

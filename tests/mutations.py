@@ -1,4 +1,4 @@
-"""One change to a JSON value: something else, nothing, or one field too many, somewhere in it."""
+"""One mutation of a JSON value: a value somewhere in it is replaced, removed, or a field added."""
 
 import copy
 from collections.abc import Iterator
@@ -12,21 +12,21 @@ VALUES: tuple[Any, ...] = (
     {"x": 1}, {"x": "y"}, {"": "y"}, {"x" * 101: "y"}, {str(n): "" for n in range(101)}, [0] * 4097,
     "warmup", "stop", "kit", "none", "process", "x y", "-x", ".", "A" * 64, "A" * 65,
 )  # fmt: skip
-"""On both sides of every bound of the schemas, and of every type."""
+"""Values of every type, on both sides of every bound in the schemas."""
 
 
 ADDED = ("x", "text", "schema_version", "")
-LOOKED_AT = 3
-"""Items of an array that are changed: the others are like them."""
+ITEMS_MUTATED = 3
+"""Items of an array that may be mutated, from the first on: the others are alike."""
 
 
 def changed(whole: dict[str, Any], where: int, how: int) -> dict[str, Any]:
-    """Return another value; `where` and `how` may be any numbers from 0."""
+    """Return a mutated copy; `where` and `how` choose the mutation, and may be any integers from 0."""
     other = copy.deepcopy(whole)
-    found = list(_places(other))
-    if not found:
+    paths = list(_paths(other))
+    if not paths:
         return other
-    *path, last = found[where % len(found)]
+    *path, last = paths[where % len(paths)]
     holder: Any = other
     for key in path:
         holder = holder[key]
@@ -40,13 +40,13 @@ def changed(whole: dict[str, Any], where: int, how: int) -> dict[str, Any]:
     return other
 
 
-def _places(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path of every value within."""
+def _paths(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path to every value inside this one."""
     items: Any = ()
     if isinstance(value, dict):
         items = value.items()
     elif isinstance(value, list):
-        items = enumerate(value[:LOOKED_AT])
+        items = enumerate(value[:ITEMS_MUTATED])
     for key, inner in items:
         yield (*path, key)
-        yield from _places(inner, (*path, key))
+        yield from _paths(inner, (*path, key))

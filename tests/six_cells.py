@@ -1,7 +1,7 @@
-"""Bundles of the article's six cells, as they would be if the article were right, with noise.
+"""Bundles of the article's six cells, simulated at the published rates with noise.
 
-A cell's tasks run at their published rates, times what a start of the engine, a pass and a request
-scatter by. No GPU was seen: logs and telemetry are those of `tests/gpu_evidence.py`.
+Each start of the engine, each pass and each request has noise of its own. No GPU was used: see
+`tests/fake_logs.py` and `tests/fake_telemetry.py`.
 """
 
 import dataclasses
@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import accumulate
 
 from msgspec.structs import replace
 
-from kit.bundle.document import Clock, ModelFile
+from kit.bundle.document import ModelFile
 from kit.bundle.record import FinishReason, Record
-from kit.bundle.telemetry import Telemetry
 from kit.check.evidence import Catalog
 from kit.check.finding import Verdict
 from kit.check.verify import Known, known, verify
@@ -23,28 +23,15 @@ from kit.claims import reference
 from kit.claims.eligible import EligibleBundle, load
 from kit.claims.formula import CellName
 from kit.claims.reference import Reference
-from kit.plan import plan, schedule
 from kit.plan.models import HubFile, HubModel
-from kit.plan.plan import Choices, Plan, ProtocolName
+from kit.plan.plan import Plan, ProtocolName
 from kit.plan.schedule import Phase, Request
 from kit.plan.spec import Prompt, Suite, SuiteMode
-from tests.factory import (
-    BASE_IMAGE,
-    BLOCK_TOKENS,
-    ENGINES,
-    GPUS,
-    ROOT,
-    SHAPES,
-    Draft,
-    FakeServer,
-    Settings,
-    draft,
-    host_facts,
-    logged,
-    schemas,
-    utc,
-)
-from tests.gpu_evidence import telemetry_of
+from tests.catalog import BASE_IMAGE, ENGINES, GPUS, ROOT, SHAPES
+from tests.edits.telemetry import each_card, set_header, with_samples
+from tests.factory import Draft, draft, host_facts, schemas
+from tests.fake_server import FakeServer
+from tests.settings import BLOCK_TOKENS, Settings
 
 TASKS = ("impl", "debug", "test", "refactor", "design")
 SUITE = Suite(
@@ -87,6 +74,7 @@ KV_TOKENS = {
 """Just enough for the published context limits."""
 
 PROMPT_TOKENS = 300
+CACHED_TOKENS = (PROMPT_TOKENS - 1) // BLOCK_TOKENS * BLOCK_TOKENS
 TOKENS = 400
 TTFT_S = {"moe": 0.06, "dense": 0.2, "moe-fp8": 0.07}
 GPU = "NVIDIA GeForce RTX 3090"
@@ -94,12 +82,12 @@ GPU = "NVIDIA GeForce RTX 3090"
 START_DEVIATION = 0.0065
 PASS_DEVIATION = 0.003
 REQUEST_DEVIATION = 0.002
-"""In proportion: half of what the author's repeats scatter by, and an undisturbed machine's."""
+"""Relative: half of the scatter of the author's repeats, and that of an undisturbed machine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """What is run, and on what. `slower` is by how much the whole cell is slower than published."""
+    """One cell on one host; its rates are below the published ones by the share `slower`."""
 
     cell: str
     seed: int = 1
@@ -136,30 +124,20 @@ def rates(cell: str) -> Mapping[str, float]:
 
 
 @dataclass(kw_only=True, slots=True)
-class Machine:
-    """A server that answers at the published rates; time passes only while it works."""
+class PublishedServer(FakeServer):
+    """A server that answers at the published rates; `start` is the noise of its start."""
 
     shape: Shape
-    noise: random.Random
     start: float
-    counters: FakeServer
-    budget: int
-    now_s: float = 0.5
-    passes: dict[tuple[Phase, int], float] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)
+    pass_noise: dict[tuple[Phase, int], float] = field(default_factory=dict)
 
-    def send(self, request: Request) -> Record:
+    def send(self, plan: Plan, request: Request) -> Record:
+        """Answer one request with about 400 tokens."""
         tokens = TOKENS + self.noise.randrange(40)
-        seconds = self._seconds(request, tokens)
-        cached = (PROMPT_TOKENS - 1) // BLOCK_TOKENS * BLOCK_TOKENS
-        cached = cached if request.prompt_id in self.seen else 0
-        self.seen.add(request.prompt_id)
-        first_s = 0.9 * TTFT_S[self.shape.name.model]
-        first_and_last_s = (first_s, seconds - self._way())
-        self.counters._count(
-            tokens, PROMPT_TOKENS, cached, first_and_last_s, self.budget, FinishReason.STOP
-        )
-        chunks = self._chunks(tokens, seconds) if request.phase is Phase.STREAM else None
+        wall_s = self._wall_s(request, tokens)
+        cached = CACHED_TOKENS if request.prompt_id in self.prompts_seen else 0
+        self.prompts_seen.add(request.prompt_id)
+        chunks = self._count_tokens(request, tokens, wall_s, cached, plan.sampling.max_tokens)
         ids = tuple(self.noise.randrange(1000) for _ in range(tokens))
         record = Record(
             phase=request.phase,
@@ -167,7 +145,7 @@ class Machine:
             prompt_id=request.prompt_id,
             seed=request.seed,
             sent_s=round(self.now_s, 6),
-            wall_s=round(seconds, 6),
+            wall_s=round(wall_s, 6),
             prompt_tokens=PROMPT_TOKENS,
             cached_tokens=cached or None,
             completion_tokens=tokens,
@@ -180,115 +158,97 @@ class Machine:
         self.now_s = record.sent_s + record.wall_s + self.noise.uniform(0.001, 0.002)
         return record
 
-    def _seconds(self, request: Request, tokens: int) -> float:
+    def _wall_s(self, request: Request, tokens: int) -> float:
         drawn = self.noise.gauss(0, PASS_DEVIATION)
-        of_pass = self.passes.setdefault((request.phase, request.pass_number), drawn)
+        of_pass = self.pass_noise.setdefault((request.phase, request.pass_number), drawn)
         scatter = self.start + of_pass + self.noise.gauss(0, REQUEST_DEVIATION)
         rate = rates(self.shape.cell)[request.prompt_id] * (1 - self.shape.slower) * (1 + scatter)
         return tokens / rate
 
-    def _way(self) -> float:
-        return self.noise.uniform(0.0005, 0.001)
+    def _count_tokens(
+        self, request: Request, tokens: int, wall_s: float, cached: int, budget: int
+    ) -> tuple[tuple[float, int], ...] | None:
+        """Count a request and its gaps, and return its chunks if it is streamed."""
+        first_s = 0.9 * TTFT_S[self.shape.name.model]
+        last_s = wall_s - self.noise.uniform(0.0005, 0.001)
+        self.count(tokens, PROMPT_TOKENS, cached, (first_s, last_s), budget, FinishReason.STOP)
+        if request.phase is Phase.STREAM:
+            chunks = self._chunks(tokens, wall_s)
+            self.count_gaps([at_s for at_s, _ in chunks])
+            return chunks
+        pace_s = (wall_s - first_s) / (tokens - 1)
+        self.count_gaps([number * pace_s for number in range(tokens)])
+        return None
 
-    def _chunks(self, tokens: int, seconds: float) -> tuple[tuple[float, int], ...]:
+    def _chunks(self, tokens: int, wall_s: float) -> tuple[tuple[float, int], ...]:
         first_s = TTFT_S[self.shape.name.model] * self.noise.uniform(0.9, 1.1)
         steps = [self.noise.uniform(0.9, 1.1) for _ in range(tokens - 1)]
-        pace_s = (seconds - 0.001 - first_s) / sum(steps)
-        arrivals, at_s = [round(first_s, 6)], first_s
-        for step in steps:
-            at_s += step * pace_s
-            arrivals.append(round(at_s, 6))
-        return tuple((arrival, 1) for arrival in arrivals)
+        pace_s = (wall_s - 0.001 - first_s) / sum(steps)
+        arrivals_s = accumulate((step * pace_s for step in steps), initial=first_s)
+        return tuple((round(arrival_s, 6), 1) for arrival_s in arrivals_s)
 
 
-def made(shape: Shape) -> Draft:
+def cell_draft(shape: Shape) -> Draft:
     """Return the draft of one cell's bundle."""
-    cell = shape.name
+    model, topology = shape.name.model, shape.name.topology
     settings = Settings(
-        topology=cell.topology, model=cell.model, protocol=shape.protocol, seed=shape.seed
-    )
-    planned = plan.plan_engine(
-        MODELS[cell.model],
-        settings.engine,
-        cell.topology,
-        SUITE,
-        Choices(protocol=shape.protocol, passes=shape.passes),
+        topology=topology,
+        model=model,
+        protocol=shape.protocol,
+        passes=shape.passes,
+        seed=shape.seed,
+        suite=SUITE.id,
+        catalog=CATALOG,
     )
     noise = random.Random(f"{shape.seed} {shape.cell}")
     start = noise.gauss(0, shape.start_deviation)
-    counters = FakeServer(settings=settings, noise=noise, kv_tokens=KV_TOKENS[shape.cell])
-    budget = planned.sampling.max_tokens
-    machine = Machine(shape=shape, noise=noise, start=start, counters=counters, budget=budget)
-    records, metrics = _walk(planned, machine)
-    end_s = round(machine.now_s + 0.5, 6)
-    base = draft(settings)
-    base.document = replace(
-        base.document,
-        host_id=f"{shape.host:032x}",
-        plan=planned,
-        plan_digest=planned.digest(),
-        clock=Clock(start_utc=utc(0.0), end_utc=utc(end_s), end_s=end_s),
-        engine=replace(base.document.engine, model_files=_files(cell.model)),
+    kv_tokens = KV_TOKENS[shape.cell]
+    server = PublishedServer(
+        settings=settings, noise=noise, kv_tokens=kv_tokens, shape=shape, start=start
     )
-    base.host_facts = host_facts(base.document, settings)
-    base.records, base.metrics = records, metrics
-    base.server_log = _log(shape, settings, records)
-    base.telemetry = _telemetry(shape, end_s)
-    return base
+    made = draft(settings, server)
+    engine = replace(made.document.engine, model_files=_model_files(model))
+    made.document = replace(made.document, host_id=f"{shape.host:032x}", engine=engine)
+    made.host_facts = host_facts(made.document, settings.startable())
+    _set_loaded_weights(made, CHECKPOINT_BYTES[model] / settings.engine.tensor_parallel_size)
+    _set_cards(made, shape.gpu)
+    return made
 
 
 @cache
-def witness(shape: Shape) -> EligibleBundle | Verdict:
-    """Return what the verifier makes of the bundle of this shape."""
-    return heard(shape.cell, made(shape))
+def eligible(shape: Shape) -> EligibleBundle | Verdict:
+    """Return the bundle of this shape as claims load it; a verdict, if it is not eligible."""
+    return load_draft(shape.cell, cell_draft(shape))
 
 
-def heard(path: str, one: Draft, held_against: Known = KNOWN) -> EligibleBundle | Verdict:
-    """Verify a draft's files, and hear what they say."""
-    files = one.seal()
-    return load(verify(path, files, (), held_against), files)
+def load_draft(path: str, made: Draft, known_here: Known = KNOWN) -> EligibleBundle | Verdict:
+    """Seal and verify a draft, and load it as claims do."""
+    files = made.seal()
+    return load(verify(path, files, (), known_here), files)
 
 
 def six(seed: int = 1, **changes: object) -> Sequence[EligibleBundle | Verdict]:
     """Return the six cells of one seed; `changes` are of all their shapes."""
     return tuple(
-        witness(dataclasses.replace(Shape(cell=cell, seed=seed), **changes)) for cell in CELLS
+        eligible(dataclasses.replace(Shape(cell=cell, seed=seed), **changes)) for cell in CELLS
     )
 
 
-def _walk(planned: Plan, machine: Machine) -> tuple[list[Record], dict[str, bytes]]:
-    records: list[Record] = []
-    metrics: dict[str, bytes] = {}
-    for position, request in enumerate(schedule.requests(planned)):
-        name = f"{request.phase.value}-{request.pass_number}"
-        if position % len(planned.prompts) == 0:
-            metrics[f"{name}-before"] = machine.counters.metrics()
-        records.append(machine.send(request))
-        if (position + 1) % len(planned.prompts) == 0:
-            metrics[f"{name}-after"] = machine.counters.metrics()
-    return records, metrics
-
-
-def _files(model: str) -> tuple[ModelFile, ...]:
+def _model_files(model: str) -> tuple[ModelFile, ...]:
     size = CHECKPOINT_BYTES[model]
     return (ModelFile(name="model.safetensors", size_bytes=size, sha256="ab" * 32),)
 
 
-def _log(shape: Shape, settings: Settings, records: list[Record]) -> bytes:
-    """Return the server's log, with the memory that the published context limits take."""
-    loaded_gib = CHECKPOINT_BYTES[shape.name.model] / 2**30 / settings.engine.tensor_parallel_size
-    log = logged(records, settings, KV_TOKENS[shape.cell])
-    told = f"Model loading took {loaded_gib:.2f} GiB".encode()
-    return re.sub(rb"Model loading took [0-9.]+ GiB", told, log)
+def _set_loaded_weights(made: Draft, size_bytes: float) -> None:
+    """Let the log name a rank's share of the checkpoint as the memory of the weights."""
+    assert made.server_log is not None
+    loaded = f"Model loading took {size_bytes / 2**30:.2f} GiB".encode()
+    made.server_log = re.sub(rb"Model loading took [0-9.]+ GiB", loaded, made.server_log)
 
 
-def _telemetry(shape: Shape, end_s: float) -> Telemetry:
-    told = telemetry_of(utc(0.0), end_s)
-    capability = GPUS[shape.gpu].compute_capability
-    gpus = tuple(
-        replace(gpu, name=shape.gpu, compute_capability=capability)
-        for gpu in told.header.inventory.gpus
-    )
-    inventory = replace(told.header.inventory, gpus=gpus)
-    header = replace(told.header, inventory=inventory, interval_s=1.0)
-    return replace(told, header=header, samples=(*told.samples[::10], told.samples[-1]))
+def _set_cards(made: Draft, name: str) -> None:
+    """Let the cards be of another model, and be sampled once a second, as the kit does."""
+    capability = GPUS[name].compute_capability
+    each_card(made, name=name, compute_capability=capability)
+    set_header(made, interval_s=1.0)
+    with_samples(made, lambda samples: (*samples[::10], samples[-1]))

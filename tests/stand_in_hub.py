@@ -1,13 +1,13 @@
-"""A small stand-in for the hub of models, on loopback. Standard library alone.
+"""A small stand-in for the Hugging Face hub, on loopback. Only the standard library.
 
     python tests/stand_in_hub.py FOLDER
 
-serves a folder as one repository. Addresses, redirections and headers are the real hub's, as its
-documentation and its public clients have them: `/api/models/...` tells of a repository and lists
-its files, `/{repository}/resolve/{revision}/{file}` sends a small file itself (or redirects to a
-cache on the same host) and redirects for a large one to a storage on another port, with its SHA-256
-as `X-Linked-Etag`. What it does wrong, if anything, is `faults`: they can be changed at any time,
-or counted out, so that it mends itself after some requests.
+serves a folder as one repository. Paths, redirects and headers are the real hub's, by its
+documentation and its public clients: `/api/models/...` describes a repository and lists its files;
+`/{repository}/resolve/{revision}/{file}` sends a small file, or redirects to a cache on the same
+host; for a large file it redirects to a storage on another port, with the file's SHA-256 as
+`X-Linked-Etag`. `faults` is what it does wrong, if anything: one fault a request, so that it can
+recover after some.
 """
 
 import hashlib
@@ -31,21 +31,21 @@ from urllib.parse import unquote, urlsplit
 REPOSITORY = "stand-in/model"
 REVISION = "5ca1ab1e" * 5
 LARGE_BYTES = 1000
-"""What is larger is kept in the storage (LFS); on the real hub that is 10 MB."""
+"""Larger files are in the storage (LFS); the real hub's limit is 10 MB."""
 
 
 class Fault(Enum):
-    """What is done wrong, to files unless said otherwise."""
+    """What is done wrong, with requests for files unless said otherwise."""
 
-    CORRUPT = "corrupt"  # one bit of the body is turned
+    CORRUPT = "corrupt"  # one bit of the body is flipped
     CORRUPT_LISTED = "corrupt-listed"  # the listing's digests are wrong
-    OTHER_FILE = "other-file"  # as long, and honest about its digest
+    OTHER_FILE = "other-file"  # of the same size, with its own digest
     CUT = "cut"  # the connection is reset in the middle
-    CUT_CLEANLY = "cut-cleanly"  # closed, with a Content-Length that promised more
+    CUT_CLEANLY = "cut-cleanly"  # closed before the end of Content-Length
     CUT_UNSEEN = "cut-unseen"  # closed, with no Content-Length
-    NO_RANGES = "no-ranges"  # 200 and all of it, whatever is asked for
-    WRONG_RANGE = "wrong-range"  # 206, from another byte on, and honest about it
-    LYING_RANGE = "lying-range"  # 206 that says what was asked for, and sends the beginning
+    NO_RANGES = "no-ranges"  # 200 and the whole file, whatever range is requested
+    WRONG_RANGE = "wrong-range"  # 206 from another byte on, with the right Content-Range
+    LYING_RANGE = "lying-range"  # 206 with the requested Content-Range and the file's beginning
     BAD_RANGE = "bad-range"  # 206 without a Content-Range
     REFUSES_RANGE = "refuses-range"  # 416
     HTTP_401 = "http-401"
@@ -53,22 +53,22 @@ class Fault(Enum):
     HTTP_418 = "http-418"
     HTTP_429 = "http-429"
     HTTP_500 = "http-500"
-    LARGER = "larger"  # says that it is one byte longer
-    SMALLER = "smaller"  # says that it is one byte shorter
-    LINKED_SIZE = "linked-size"  # says so in X-Linked-Size
-    LONGER_BODY = "longer-body"  # sends more than it should
-    LISTED_SIZE = "listed-size"  # says so in the listing
-    OTHER_COMMIT = "other-commit"  # X-Repo-Commit is of another revision
+    LARGER = "larger"  # headers have a size of one byte more
+    SMALLER = "smaller"  # headers have a size of one byte less
+    LINKED_SIZE = "linked-size"  # X-Linked-Size has one byte more
+    LONGER_BODY = "longer-body"  # the body is longer than the file
+    LISTED_SIZE = "listed-size"  # the listing has one byte more
+    OTHER_COMMIT = "other-commit"  # X-Repo-Commit is another revision
     LOOPS = "loops"
     TO_A_FILE = "to-a-file"  # redirects to file:///etc/passwd
     TO_NOWHERE = "to-nowhere"  # redirects without a Location
-    SMALL_FROM_CACHE = "small-from-cache"  # no fault: 307 to /api/resolve-cache
+    SMALL_FROM_CACHE = "small-from-cache"  # 307 to /api/resolve-cache, which is no fault
     NOT_HTTP = "not-http"
     SILENT = "silent"
-    DRIPS = "drips"  # a byte now and then
+    DRIPS = "drips"  # one byte every 20 ms
     GARBAGE = "garbage"  # the API answers in HTML
     PAGES = "pages"  # the listing has another page
-    MOVED = "moved"  # the API says that the revision is another one
+    MOVED = "moved"  # the API names another revision
 
 
 STATUSES = {
@@ -83,7 +83,7 @@ STATUSES = {
 
 @dataclass
 class Seen:
-    """One request as it came in."""
+    """One request."""
 
     place: str
     path: str
@@ -93,14 +93,14 @@ class Seen:
 
 @dataclass
 class StandInHub:
-    """What is served, what is done wrong, and what was asked for."""
+    """The files to serve, the faults to have, and the requests so far."""
 
     files: Mapping[str, bytes]
     repository: str = REPOSITORY
     revision: str = REVISION
     licence: str = "apache-2.0"
     faults: list[Fault | None] = field(default_factory=list)
-    """One a request to a file; the last stays. Those of the API hold for every request."""
+    """One for each request for a file; the last one stays. Those of the API hold for every request."""
     seen: list[Seen] = field(default_factory=list)
     endpoint: str = ""
     storage: str = ""
@@ -115,7 +115,7 @@ class StandInHub:
         return self.faults.pop(0) if len(self.faults) > 1 else next(iter(self.faults), None)
 
     def listing(self) -> list[dict[str, Any]]:
-        """Return what `/tree/` answers."""
+        """Return the response of `/tree/`."""
         folders = {name.rpartition("/")[0] for name in self.files if "/" in name}
         entries: list[dict[str, Any]] = [
             {"type": "directory", "oid": "0" * 40, "size": 0, "path": name}
@@ -139,18 +139,18 @@ class StandInHub:
 
 
 def is_large(data: bytes) -> bool:
-    """Tell whether a file is kept in the storage."""
+    """Tell whether a file is in the storage."""
     return len(data) > LARGE_BYTES
 
 
 @lru_cache(maxsize=64)
 def sha256(data: bytes) -> str:
-    """Return the name of a file's content in the storage."""
+    """Return the SHA-256 of a file, its name in the storage."""
     return hashlib.sha256(data).hexdigest()
 
 
 def git_blob(data: bytes) -> str:
-    """Return git's name for a file's content."""
+    """Return the id of a file's git object."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
@@ -171,7 +171,7 @@ def _server(hub: StandInHub, place: str) -> Iterator[str]:
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, *arguments: object) -> None:
-        """Say nothing: clients of a hub like this one hang up in the middle."""
+        """Print nothing: clients disconnect because of the faults."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -180,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
     place: str
 
     def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
@@ -234,7 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.hub.next_fault()
         if data is None or revision not in (self.hub.revision, "main"):
             self._status(404)
-        elif fault in STATUSES and not (fault is Fault.REFUSES_RANGE and not self._asked_from()):
+        elif fault in STATUSES and not (fault is Fault.REFUSES_RANGE and not self._first_byte()):
             self._status(STATUSES[fault])
         elif fault in (Fault.LOOPS, Fault.TO_A_FILE, Fault.TO_NOWHERE):
             self._send(302, b"", _places(self.path)[fault])
@@ -247,8 +247,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_file(data, fault)
 
     def _redirect_to_storage(self, data: bytes, fault: Fault | None) -> None:
-        told = other(data) if fault is Fault.OTHER_FILE else data
-        digest = sha256(told)
+        digest = sha256(other(data) if fault is Fault.OTHER_FILE else data)
         headers = {
             "Location": f"{self.hub.storage}/{fault.name if fault else '-'}/"
             f"{sha256(data)}?X-Amz-Signature=s",
@@ -269,13 +268,13 @@ class _Handler(BaseHTTPRequestHandler):
         commit = "0" * 40 if fault is Fault.OTHER_COMMIT else self.hub.revision
         return {"X-Repo-Commit": commit}
 
-    def _asked_from(self) -> int:
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
-        return int(asked[1]) if asked else 0
+    def _first_byte(self) -> int:
+        requested = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
+        return int(requested[1]) if requested else 0
 
     def _send_file(self, data: bytes, fault: Fault | None) -> None:
         whole = {Fault.CORRUPT: corrupted, Fault.OTHER_FILE: other}.get(fault, bytes)(data)
-        start = 0 if fault is Fault.NO_RANGES else min(self._asked_from(), len(data))
+        start = 0 if fault is Fault.NO_RANGES else min(self._first_byte(), len(data))
         if start and fault is Fault.WRONG_RANGE:
             start -= 1
         body = whole[:-start] if start and fault is Fault.LYING_RANGE else whole[start:]
@@ -340,13 +339,13 @@ def _places(path: str) -> Mapping[Fault, Mapping[str, str]]:
 
 
 def corrupted(data: bytes) -> bytes:
-    """Return the bytes with one bit turned, in the middle."""
+    """Return the data with one bit flipped in the middle."""
     middle = len(data) // 2
     return data[:middle] + bytes((data[middle] ^ 1,)) + data[middle + 1 :] if data else data
 
 
 def other(data: bytes) -> bytes:
-    """Return other bytes, as many."""
+    """Return other data of the same size."""
     return bytes(len(data))
 
 

@@ -2,10 +2,10 @@
 
     .kit/dev/bin/python -m tests.fuzz.run TARGET --seconds 60 [--corpus FOLDER]
 
-Ends with 0 when nothing was found. Else it prints the traceback, and writes the input to a file
-where it was started. An input that takes more than ten seconds or 2 GiB is found, too, and so is a
-parser that opens a file, starts a program or reaches for the network: what it holds is compiled and
-imported before the first input.
+Exits with 0 if nothing was found. Otherwise it prints the traceback and writes the input to a file
+in the working directory. An input that takes more than ten seconds or 2 GiB is a finding too, and
+so is a parser that opens a file, starts a program or uses the network. What parsers import and compile
+when first used is imported and compiled before the first input.
 """
 
 import argparse
@@ -26,15 +26,17 @@ HANG_S = 10
 MEMORY_LIMIT_MIB = 2048
 LONGEST_INPUT_BYTES = 32 * 2**10
 EFFECTS = ("open", "os.", "shutil.", "socket.", "subprocess.", "tempfile.", "ctypes.")
-"""Beginnings of the audit events of Python (its "Audit events table") that no parser may raise."""
+"""Prefixes of the audit events (Python's "Audit events table") that no parser may raise."""
 
 
 def main() -> int:
-    """Fuzz until the time is up. Of one target it never returns: libFuzzer ends the process."""
+    """Fuzz until the time is up. With one target it never returns: libFuzzer ends the process."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("target", choices=[*TARGETS, ALL])
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
-    parser.add_argument("--corpus", type=Path, help="a folder that keeps what was found useful")
+    parser.add_argument(
+        "--corpus", type=Path, help="a folder that keeps inputs which reached new code"
+    )
     options = parser.parse_args()
     if options.target == ALL:
         return _all(options.seconds, options.corpus)
@@ -45,9 +47,9 @@ def main() -> int:
 
 
 def fuzz(target: Target, seconds: int, corpus: Path | None) -> None:
-    """Feed a target, beginning from its seeds and from what earlier runs kept."""
+    """Feed a target, starting from its seeds and from the corpus of earlier runs."""
     for validator in (KNOWN.validators.document, KNOWN.validators.record):
-        list(validator.iter_errors({}))  # imported and compiled before the watch begins
+        list(validator.iter_errors({}))  # compile them before the watch begins
     with TemporaryDirectory() as seeds:
         for number, seed in enumerate(target.seeds()):
             Path(seeds, str(number)).write_bytes(seed)
@@ -67,7 +69,7 @@ def fuzz(target: Target, seconds: int, corpus: Path | None) -> None:
 
 
 def _watched(target: Callable[[bytes], object]) -> Callable[[bytes], None]:
-    """Return a target that fails as soon as it has an effect."""
+    """Return a target that fails as soon as it raises one of these audit events."""
     is_feeding = False
 
     def watch(event: str, details: tuple[object, ...]) -> None:
@@ -96,7 +98,7 @@ def _all(seconds: int, corpus: Path | None) -> int:
         command = [sys.executable, "-m", "tests.fuzz.run", name, "--seconds", str(seconds), *kept]
         if subprocess.run(command, check=False).returncode:
             failed.append(name)
-    print(f"{len(TARGETS)} targets, found something in: {' '.join(failed) or 'none'}")
+    print(f"{len(TARGETS)} targets, findings in: {' '.join(failed) or 'none'}")
     return min(len(failed), 1)
 
 

@@ -1,7 +1,7 @@
-"""What the fuzzer feeds: a function of bytes for each parser of others' bytes, and good input.
+"""Targets of the fuzzer: a function of bytes for each parser of foreign bytes, and seeds.
 
-A target raises for a bug alone: what a parser is expected to say of bad input is caught here. Most
-look at something besides, such as a length or a second way to read the same.
+A target raises for bugs only: the errors that a parser may raise for bad input are caught here.
+Most also check a property, such as a limit, or that a second way to read gives the same.
 """
 
 import io
@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -57,7 +58,7 @@ SSE_LIMIT_BYTES = 4096
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """A function to feed, and the good and the odd input to begin from."""
+    """A function to feed, and the input to start from."""
 
     feed: Callable[[bytes], object]
     seeds: Callable[[], Iterable[bytes]]
@@ -68,12 +69,12 @@ def _archive(data: bytes) -> None:
 
 
 def _tar(data: bytes) -> None:
-    """Past the compression, whose checksums stop a fuzzer."""
+    """Feed the tar inside the compression, whose checksums would stop a fuzzer."""
     _judge(archive.read(io.BytesIO(zstd.compress(data, level=1))))
 
 
 def _files(data: bytes) -> None:
-    """One file of a bundle is something else, and sealed so that every hash fits."""
+    """Replace one file of a bundle by the input, and seal it again."""
     name, content = NAMES[data[0] % len(NAMES) if data else 0], data[1:]
     if name.endswith(".gz"):
         content = bag.compress(content)
@@ -87,7 +88,7 @@ def _files(data: bytes) -> None:
 
 
 def _fields(data: bytes) -> None:
-    """Some values of a document, record or sample are others; all is spelled and sealed well."""
+    """Mutate values of the document, a record or a sample, and seal it again as canonical JSON."""
     name = JSON_FILES[data[0] % len(JSON_FILES) if data else 0]
     lines = [msgspec.json.decode(line) for line in LINES[name]]
     for at in range(1, min(len(data), 4 * EDITS), 4):
@@ -103,10 +104,10 @@ def _fields(data: bytes) -> None:
 def _judge(folder: safe_read.Folder) -> None:
     for name in folder.files:
         assert bag.is_plain_name(name), name
-    found = verify("case", folder.files, folder.refused, KNOWN)
-    assert not folder.refused or int(found.exit_code) == 6
-    assert canonical.decode(canonical.encode(found), Verdict) == found
-    assert all(printable(one.observed).isprintable() for one in found.findings)
+    verdict = verify("case", folder.files, folder.refused, KNOWN)
+    assert not folder.refused or int(verdict.exit_code) == 6
+    assert canonical.decode(canonical.encode(verdict), Verdict) == verdict
+    assert all(printable(finding.observed).isprintable() for finding in verdict.findings)
 
 
 def _json(data: bytes) -> None:
@@ -118,16 +119,19 @@ def _json(data: bytes) -> None:
 
 
 def _exposition(data: bytes) -> None:
-    found = vllm_metrics.totals(data, vllm_metrics.WITNESSES)
-    assert all(math.isfinite(value) for value in found.values())
-    assert all(0 <= count < math.inf for count in vllm_metrics.finished(data).values())
+    totals = vllm_metrics.totals(data, vllm_metrics.WITNESSES)
+    assert all(math.isfinite(value) for value in totals.values())
+    latency_counts = vllm_metrics.latency_counts(data)
+    assert len(latency_counts) in (0, len(vllm_metrics.E2E_BOUNDS_S))
+    counts = (vllm_metrics.finished(data).values(), vllm_metrics.gap_counts(data).values())
+    assert all(0 <= count < math.inf for count in chain(latency_counts, *counts))
     for name in (vllm_metrics.STARTED, vllm_metrics.CACHE_CONFIG):
         assert all(label and '"' not in value for label, value in vllm_metrics.labels(data, name))
 
 
 def _server_log(data: bytes) -> None:
-    found = vllm_log.read(data)
-    assert len(found.arguments) <= vllm_log.DISTINCT_LIMIT
+    log = vllm_log.read(data)
+    assert len(log.arguments) <= vllm_log.DISTINCT_LIMIT
 
 
 def _nccl_log(data: bytes) -> None:
@@ -136,15 +140,15 @@ def _nccl_log(data: bytes) -> None:
 
 def _telemetry(data: bytes) -> None:
     with suppress(NotCanonical):
-        told = telemetry.read(data)
-        assert telemetry.write(told) == data
+        samples = telemetry.read(data)
+        assert telemetry.write(samples) == data
     with suppress(NotCanonical):
         telemetry.from_start(data, 1.5)
     telemetry.has_ended(data)
 
 
 def _events(data: bytes) -> None:
-    """Where the pieces of a stream end must not matter."""
+    """Check that events do not depend on how the stream is split."""
     size = 1 + data[0] % 7 if data else 1
     stream = data[1:]
     pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
@@ -156,7 +160,7 @@ def _read_events(pieces: list[bytes]) -> list[str]:
     with suppress(EventTooLarge):
         for piece in pieces:
             for event in parser.feed(piece):
-                seen.append(event)  # one by one: what came before an error counts
+                seen.append(event)  # one by one, to keep those before an error
     return seen
 
 
@@ -179,22 +183,22 @@ def _formula(data: bytes) -> None:
 def _reference(data: bytes) -> None:
     for name in ("x.toml", "x.json"):
         with suppress(SpecError):
-            found = reference.parse(data, name)
-            reference.all_claims(found)
-            audit(found, PUBLISHED, FACTS, {})
+            parsed = reference.parse(data, name)
+            reference.all_claims(parsed)
+            audit(parsed, PUBLISHED, FACTS, {})
 
 
 def _data_files(data: bytes) -> None:
-    one = PUBLISHED["article-part-1"]
+    article = PUBLISHED["article-part-1"]
     for name in ("swarm-moe-tp1.csv", "bench-coding-results.json"):
-        assert list(check_files(one, PUBLISHED, None, {name: data}))
+        assert list(check_files(article, PUBLISHED, None, {name: data}))
 
 
 def _tokenizer(data: bytes) -> None:
     with suppress(SpecError):
-        found = detokenizer.parse(data, "tokenizer.json")
-        assert found.bytes_of([]) == b""
-        found.bytes_of(range(len(found.pieces)))
+        tokenizer = detokenizer.parse(data, "tokenizer.json")
+        assert tokenizer.bytes_of([]) == b""
+        tokenizer.bytes_of(range(len(tokenizer.pieces)))
 
 
 def _references() -> Iterable[bytes]:
@@ -252,7 +256,7 @@ def _chat_seeds() -> Iterable[bytes]:
 
 def _small_archives() -> Iterable[bytes]:
     yield from (GOOD, gzip_of(bag_of()))
-    yield from (one.make() for one in HOSTILE if one.name not in LARGE)
+    yield from (hostile.make() for hostile in HOSTILE if hostile.name not in LARGE)
 
 
 def _small_tars() -> Iterable[bytes]:

@@ -1,7 +1,7 @@
-"""A short fuzz of every parser of others' bytes; `make fuzz` goes on for longer.
+"""A fuzz of two seconds for every parser of foreign bytes; `make fuzz` runs for longer.
 
-Two seconds each begin where good and odd input ends. What a longer run finds becomes a test of its
-parser, so that nothing here depends on luck.
+It starts from valid and from known invalid input. An input that a longer run finds becomes a test
+of its parser.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.fuzz.targets import TARGETS
 
 SECONDS = 2
 HUNG_AFTER_S = 300
-"""The fuzzer itself gives an input ten seconds; a busy host may take long to begin."""
+"""The fuzzer limits an input to ten seconds; a busy host may be slow to start it."""
 
 PLANTED = """
 import time
@@ -34,7 +34,7 @@ def feed(data):
 
 fuzz(Target(feed=feed, seeds=lambda: [b"xxxx"]), 60, None)
 """
-"""Bugs that only a fuzzer finds that is guided by coverage: 1 of 2^24 inputs has them."""
+"""A bug that 1 of 2**24 random inputs reaches: only a fuzzer guided by coverage finds it."""
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -54,24 +54,24 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_no_input_breaks_a_parser(target: str, tmp_path: Path) -> None:
     done = run(tmp_path, "-m", "tests.fuzz.run", target, "--seconds", str(SECONDS))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-    fed = re.search(r"stat::number_of_executed_units: (\d+)", done.stdout + done.stderr)
-    assert fed is not None
-    assert int(fed[1]) > len(list(TARGETS[target].seeds()))
+    inputs = re.search(r"stat::number_of_executed_units: (\d+)", done.stdout + done.stderr)
+    assert inputs is not None
+    assert int(inputs[1]) > len(list(TARGETS[target].seeds()))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("bug", "told"),
+    ("bug", "message"),
     [
         ("raise KeyError(data)", "KeyError"),
         ("open('/etc/hostname')", "a parser has an effect: open"),
-        # Memory is looked at once a second, and blamed on what is being fed just then.
+        # libFuzzer measures memory once a second, and blames the input of that moment.
         ("held = bytearray(3 * 2**30); time.sleep(5)", "out-of-memory"),
     ],
 )
-def test_a_planted_bug_is_found(bug: str, told: str, tmp_path: Path) -> None:
+def test_a_planted_bug_is_found(bug: str, message: str, tmp_path: Path) -> None:
     done = run(tmp_path, "-c", PLANTED.format(bug=bug))
     assert done.returncode != 0
-    assert told in done.stdout + done.stderr
-    (found,) = tmp_path.iterdir()
-    assert b"kit" in found.read_bytes()
+    assert message in done.stdout + done.stderr
+    (crash,) = tmp_path.iterdir()
+    assert b"kit" in crash.read_bytes()

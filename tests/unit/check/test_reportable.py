@@ -11,7 +11,8 @@ from kit.bundle.host_facts import BASE_LABEL
 from kit.check.finding import Outcome, Verdict
 from kit.check.verify import Known, verify
 from kit.errors import ExitCode
-from tests.factory import BASE_IMAGE, KNOWN, TRANSPORTS, Draft, Settings, draft, judge
+from tests.catalog import TRANSPORTS
+from tests.factory import BASE_IMAGE, KNOWN, Draft, Settings, draft, judge
 
 DOCKER = Settings(runtime=Runtime.DOCKER)
 

@@ -1,6 +1,6 @@
 """The physics tier: it says what it cannot judge, passes what can be, and fails what cannot.
 
-The ways to tamper that only it sees are in `tests/cases/physics.py`.
+The ways to tamper that only it sees are in `tests/cases/speed.py`.
 """
 
 import dataclasses
@@ -13,9 +13,11 @@ from kit.check.finding import Finding, Outcome, Tier
 from kit.check.verify import Known, verify
 from kit.plan.plan import CachePolicy
 from kit.plan.schedule import Phase
-from tests.cases.physics import faster, late_chunks_all_at_once, ten_times_as_fast
-from tests.cases.topologies import retold
-from tests.factory import CATALOG, GPUS, KNOWN, TRANSPORTS, Draft, Settings, draft, judge
+from tests.cases.chunks import all_at_once
+from tests.catalog import GPUS, TRANSPORTS
+from tests.edits.speed import faster
+from tests.edits.telemetry import set_readings
+from tests.factory import CATALOG, KNOWN, Draft, Settings, draft, judge
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
 UNCHECKED = Outcome.COULD_NOT_CHECK
@@ -108,7 +110,7 @@ def test_a_checkout_without_gpus_judges_none() -> None:
 def test_nothing_but_physics_sees_a_run_that_is_ten_times_as_fast_throughout() -> None:
     """And it sees it on every request, and on every pass."""
     made = draft(NVLINK)
-    ten_times_as_fast(made)
+    faster(made, 10)
     failed = [one for one in judge(made.seal()).findings if one.outcome is FAIL]
     assert {one.tier for one in failed} == {Tier.PHYSICS}
     subjects = {one.subject for one in failed if one.code == "physics-roofline"}
@@ -193,7 +195,7 @@ def test_a_chunk_that_was_read_late_accuses_nobody() -> None:
 
 def test_a_response_that_arrives_in_a_burst_is_too_fast_between_its_tokens() -> None:
     made = draft(GPU_ONE)
-    late_chunks_all_at_once(made)
+    all_at_once(made)
     assert "chunks came faster" in found(made)["stream"][0].observed
 
 
@@ -213,13 +215,13 @@ def test_a_response_that_arrives_in_a_burst_is_too_fast_between_its_tokens() -> 
 )
 def test_power_fits_the_load(values: dict[str, object], expected: Outcome) -> None:
     made = draft(DENSE_ON_ONE)
-    retold(made, **values)
+    set_readings(made, **values)
     assert outcome(made, "power") is expected
 
 
 def test_few_readings_may_all_have_missed_the_load() -> None:
     made = draft(Settings(topology="tp1", model="moe", passes=1))
-    retold(made, utilization_percent=0)
+    set_readings(made, utilization_percent=0)
     assert made.telemetry is not None
     start_s = next(one.sent_s for one in made.records if one.phase is Phase.MEASURED)
     kept = tuple(one for one in made.telemetry.samples if one.t_s < start_s + 0.2)
@@ -233,7 +235,7 @@ def test_few_readings_may_all_have_missed_the_load() -> None:
 )
 def test_memory_may_be_overclocked_a_little(clock_mhz: int | None, expected: Outcome) -> None:
     made = draft(GPU_ONE)
-    retold(made, memory_clock_mhz=clock_mhz)
+    set_readings(made, memory_clock_mhz=clock_mhz)
     assert outcome(made, "memory-clock") is expected
 
 

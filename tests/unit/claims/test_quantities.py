@@ -14,11 +14,11 @@ from kit.claims.estimate import Estimate
 from kit.claims.formula import Quantity
 from kit.claims.quantities import Missing, by_cell, resolve
 from kit.plan.schedule import Phase
-from tests.six_cells import Shape, heard, made, witness
+from tests.six_cells import Shape, cell_draft, eligible, load_draft
 
 
 def moe(**changes: object) -> EligibleBundle:
-    one = witness(dataclasses.replace(Shape(cell="moe@tp1"), **changes))
+    one = eligible(dataclasses.replace(Shape(cell="moe@tp1"), **changes))
     assert isinstance(one, EligibleBundle)
     return one
 
@@ -87,10 +87,10 @@ def no_log() -> EligibleBundle:
 
 def no_list_of_processes() -> EligibleBundle:
     """Of a host that did not tell what was on its GPUs."""
-    draft = made(Shape(cell="moe@tp1"))
+    draft = cell_draft(Shape(cell="moe@tp1"))
     assert draft.host_facts is not None
     draft.host_facts = replace(draft.host_facts, gpu_processes=None)
-    one = heard("moe@tp1", draft)
+    one = load_draft("moe@tp1", draft)
     assert isinstance(one, EligibleBundle)
     return one
 
@@ -122,7 +122,7 @@ def test_what_is_not_there_is_said(text: str, one: EligibleBundle, said: str) ->
 
 def test_a_warning_is_no_pass() -> None:
     """A card that was slowed down in the warm-up: valid, and yet throttled."""
-    hot = made(Shape(cell="moe@tp1"))
+    hot = cell_draft(Shape(cell="moe@tp1"))
     assert hot.telemetry is not None
     last_s = max(one.sent_s + one.wall_s for one in hot.records if one.phase is Phase.WARMUP)
     slow = tuple(
@@ -135,7 +135,7 @@ def test_a_warning_is_no_pass() -> None:
         hot.telemetry,
         samples=(samples[0], replace(hot.telemetry.samples[1], gpus=slow), *samples[2:]),
     )
-    one = heard("hot", hot)
+    one = load_draft("hot", hot)
     assert isinstance(one, EligibleBundle)
     assert value("not-passed(moe@tp1, topology-slowdown)", one).value > 0
     assert value("not-passed(moe@tp1, topology-slowdown)").value == 0

@@ -20,7 +20,7 @@ from kit.format import canonical
 from kit.report import claims
 from tests import six_cells
 from tests.factory import ROOT, Settings, draft, schemas
-from tests.six_cells import Shape, witness
+from tests.six_cells import Shape, eligible
 from tests.unit.claims.audit.test_data import swarm
 from tests.unit.cli.test_cli import ENDPOINT, kit
 
@@ -72,7 +72,7 @@ def test_a_verdict_with_every_outcome_passes_its_schema() -> None:
 
 def one_slow_cell() -> Sequence[EligibleBundle | Verdict]:
     shapes = [Shape(cell=cell, slower=0.1 * (cell == "moe@tp1")) for cell in six_cells.CELLS]
-    return [witness(shape) for shape in shapes]
+    return [eligible(shape) for shape in shapes]
 
 
 def of_nothing() -> Verdict:

@@ -4,7 +4,8 @@ import pytest
 
 from kit.errors import SpecError
 from kit.roofline.gpus import Gpu, parse_gpus
-from tests.factory import GPUS, ROOT
+from tests.catalog import GPUS
+from tests.factory import ROOT
 
 TABLE = (ROOT / "docker/gpus.toml").read_text()
 

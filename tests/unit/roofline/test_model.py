@@ -11,7 +11,7 @@ from kit.errors import SpecError
 from kit.roofline import model as roofline
 from kit.roofline.model import Ceiling, Shape
 from kit.twins.weights import layout
-from tests.factory import GPUS, SHAPES
+from tests.catalog import GPUS, SHAPES
 
 RTX_3090 = "NVIDIA GeForce RTX 3090"
 

@@ -7,7 +7,8 @@ from kit.bundle.document import Runtime
 from kit.check.finding import Outcome
 from kit.parse import vllm_metrics
 from kit.plan.schedule import Phase
-from tests.factory import START, Draft, Settings, change_record, draft, judge, utc
+from tests.factory import Draft, Settings, change_record, draft, judge, utc
+from tests.settings import START
 
 PASS, FAIL, WARN, UNCHECKED = (
     Outcome.PASS,

@@ -46,7 +46,7 @@ def _slower(made: Draft, factor: float) -> None:
 def test_requests_of_a_gpu_may_not_be_stretched_by_two_percent(
     factor: float, expected: Outcome
 ) -> None:
-    made = six_cells.made(Shape(cell="dense@tp1", seed=1))
+    made = six_cells.cell_draft(Shape(cell="dense@tp1", seed=1))
     _slower(made, factor)
     assert _outcome(made) is expected
 

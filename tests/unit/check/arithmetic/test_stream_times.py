@@ -17,7 +17,7 @@ PASS, FAIL = Outcome.PASS, Outcome.FAIL
 
 def arriving(change: Callable[[list[Chunk]], list[Chunk]]) -> Draft:
     """Return a long run whose streamed chunks came otherwise."""
-    made = six_cells.made(Shape(cell="dense@tp1"))
+    made = six_cells.cell_draft(Shape(cell="dense@tp1"))
     for position, record in enumerate(made.records):
         if record.phase is Phase.STREAM:
             change_record(made, position, chunks=tuple(change(list(record.chunks or ()))))

@@ -13,11 +13,10 @@ from kit.check.verify import verify
 from kit.edge.files import checkout
 from kit.parse import detokenizer
 from kit.plan.plan import Dialect
+from tests.catalog import PIECES, SPECIALS
 from tests.factory import (
     CATALOG,
     KNOWN,
-    PIECES,
-    SPECIALS,
     TOKENIZER_SHA256,
     Draft,
     Settings,

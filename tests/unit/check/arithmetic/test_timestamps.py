@@ -1,6 +1,6 @@
 """Timings that chance does not give are named, and honest ones never, however quiet the machine.
 
-The ways to make them up are in `tests/cases/timings.py`.
+The ways to make them up are in `tests/cases/times.py` and `chunks.py`.
 """
 
 import random

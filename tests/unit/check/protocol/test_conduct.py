@@ -1,6 +1,6 @@
 """What the engine did: what it had done before, what it took from its cache, what it was sent.
 
-The ways to tamper with it are in `tests/cases/engines.py` and `tampering.py`.
+The ways to tamper with it are in `tests/cases/`.
 """
 
 import re
@@ -12,7 +12,7 @@ from kit.bundle.document import Runtime
 from kit.check.finding import Outcome
 from kit.errors import ExitCode
 from kit.parse import vllm_metrics
-from tests.cases.engines import whole_prompts_from_the_cache
+from tests.cases.prompts import cache_whole_prompts
 from tests.factory import ROOT, Draft, Settings, change_record, draft, judge, outcomes_of
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
@@ -32,7 +32,7 @@ def test_of_a_prompt_something_is_computed(settings: Settings, expected: Outcome
     """A server of somebody else's may count otherwise."""
     made = draft(settings)
     assert outcomes(made, "cache") == {PASS}
-    whole_prompts_from_the_cache(made)
+    cache_whole_prompts(made)
     assert outcomes(made, "cache") == {expected}
 
 

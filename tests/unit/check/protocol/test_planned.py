@@ -12,18 +12,8 @@ from kit.errors import ExitCode
 from kit.plan import plan
 from kit.plan.models import HubFile, HubModel
 from kit.plan.plan import CachePolicy, Choices, Dialect
-from tests.factory import (
-    ENGINE,
-    KNOWN,
-    SUITE,
-    Draft,
-    Settings,
-    change_plan,
-    change_record,
-    draft,
-    judge,
-    utc,
-)
+from tests.catalog import ENGINE, SUITE
+from tests.factory import KNOWN, Draft, Settings, change_plan, change_record, draft, judge, utc
 
 ENDPOINT = Settings(runtime=Runtime.ENDPOINT)
 OPENAI = Settings(runtime=Runtime.ENDPOINT, dialect=Dialect.OPENAI, has_metrics=False)

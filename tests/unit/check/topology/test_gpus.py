@@ -12,9 +12,9 @@ from kit.check.finding import Outcome
 from kit.check.topology import gpus
 from kit.errors import ExitCode
 from kit.plan.schedule import Phase
-from tests.cases.cards import each_card, each_sample
-from tests.cases.topologies import no_nvlink_link_up, retold
-from tests.factory import GPUS, Draft, Settings, draft, judge, outcomes_of
+from tests.catalog import GPUS
+from tests.edits.telemetry import each_card, each_sample, set_readings
+from tests.factory import Draft, Settings, draft, judge, outcomes_of
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
 UNCHECKED = Outcome.COULD_NOT_CHECK
@@ -29,7 +29,7 @@ def outcomes(made: Draft, name: str) -> set[Outcome]:
 
 def with_values(settings: Settings, **values: object) -> Draft:
     made = draft(settings)
-    retold(made, **values)
+    set_readings(made, **values)
     return made
 
 
@@ -136,7 +136,7 @@ def test_an_idle_card_may_lower_its_link() -> None:
 def test_nvlink_that_is_down_cannot_carry_anything() -> None:
     made = draft(PCIE)
     assert outcomes(made, "nvlink") == {UNCHECKED}  # up, and a GeForce card does not count
-    no_nvlink_link_up(made)
+    each_card(made, nvlink_links_active=0)
     assert outcomes(made, "nvlink") == {PASS}
 
 
@@ -273,7 +273,7 @@ def test_a_card_has_the_memory_of_its_name() -> None:
 def test_an_idle_card_may_have_no_clock() -> None:
     """As drivers tell it of cards that sleep."""
     made = draft(PCIE)
-    retold(made, sm_clock_mhz=0, memory_clock_mhz=405, utilization_percent=0)
+    set_readings(made, sm_clock_mhz=0, memory_clock_mhz=405, utilization_percent=0)
     each_card(made, sm_clock_max_mhz=2100, memory_clock_max_mhz=9751)
     assert outcomes(made, "limits") == {PASS}
 
@@ -316,7 +316,7 @@ def test_the_cards_that_serve_are_linked_to_each_other(
 def test_other_topologies_may_be_of_cards_with_a_bridge_or_none() -> None:
     for settings in (PCIE, Settings(topology="tp1", model="moe")):
         made = draft(settings)
-        no_nvlink_link_up(made)
+        each_card(made, nvlink_links_active=0)
         for matrix in (FOUR, FOUR.replace("NV4", "PHB")):
             assert made.host_facts is not None
             made.host_facts = replace(made.host_facts, topology_matrix=matrix)

@@ -10,17 +10,8 @@ from kit.check.topology import model as model_checks
 from kit.check.verify import verify
 from kit.edge.files import checkout
 from kit.plan.models import Twin
-from tests.cases import topologies
-from tests.factory import (
-    CATALOG,
-    KNOWN,
-    TWIN,
-    Draft,
-    Settings,
-    change_plan,
-    draft,
-    outcomes_of,
-)
+from tests.edits.logs import edit_server_log
+from tests.factory import CATALOG, KNOWN, TWIN, Draft, Settings, change_plan, draft, outcomes_of
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
 MOE = Settings(topology="tp2-nvlink", model="moe")
@@ -32,7 +23,7 @@ def outcomes(made: Draft) -> set[Outcome]:
 
 def respelled(old: bytes, new: bytes, settings: Settings = MOE) -> Draft:
     made = draft(settings)
-    topologies.respelled(made, old, new)
+    edit_server_log(made, old, new)
     return made
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from kit.check.finding import Outcome
 from kit.parse import vllm_metrics
-from tests.factory import TRANSPORTS, Draft, Settings, draft, judge, outcomes_of
+from tests.catalog import TRANSPORTS
+from tests.factory import Draft, Settings, draft, judge, outcomes_of
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
 PCIE = Settings(topology="tp2-pcie", model="moe")

@@ -1,6 +1,6 @@
 """Telemetry itself: whose it is, of which run, and over what time. No GPU was seen.
 
-The ways to tamper with it are in `tests/cases/cards.py` and `topologies.py`.
+The ways to tamper with it are in `tests/cases/telemetry.py`.
 """
 
 import pytest
@@ -9,9 +9,14 @@ from msgspec.structs import replace
 from kit.bundle.document import Runtime
 from kit.bundle.telemetry import Reading
 from kit.check.finding import Outcome
-from tests.cases.cards import each_card, each_sample, told, with_cards
-from tests.cases.physics import faster
-from tests.cases.topologies import retold
+from tests.edits.speed import faster
+from tests.edits.telemetry import (
+    each_card,
+    each_sample,
+    set_readings,
+    telemetry_in,
+    with_cards,
+)
 from tests.factory import Draft, Settings, draft, judge, outcomes_of, utc
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
@@ -48,7 +53,7 @@ def test_a_name_is_one_that_a_driver_can_have_told(name: str, expected: Outcome)
 
 def with_a_third_card(name: str, **values: object) -> Draft:
     made = draft(PCIE)
-    first, *rest = told(made).header.inventory.gpus
+    first, *rest = telemetry_in(made).header.inventory.gpus
     third = replace(first, index=2, name=name, compute_capability=None)
     with_cards(made, first, *rest, third)
     each_sample(
@@ -85,11 +90,11 @@ def test_the_cards_that_served_are_held_against_though_another_is_not_known() ->
 def began_before(made: Draft, *, apart_s: float, end_apart_s: float = 0.0) -> Draft:
     """Have the sampler begin 90 s before the run, its UTC clock off by so much then, and at the
     end."""
-    header = replace(told(made).header, t_s=-90.0, utc=utc(-90.0 - apart_s))
-    end = told(made).end
+    header = replace(telemetry_in(made).header, t_s=-90.0, utc=utc(-90.0 - apart_s))
+    end = telemetry_in(made).end
     assert end is not None
     made.telemetry = replace(
-        told(made), header=header, end=replace(end, utc=utc(end.t_s - end_apart_s))
+        telemetry_in(made), header=header, end=replace(end, utc=utc(end.t_s - end_apart_s))
     )
     return made
 
@@ -117,16 +122,16 @@ def test_a_clock_may_be_set_while_the_engine_loads(
 def test_a_clock_may_be_set_before_a_run_that_broke_off() -> None:
     made = draft(Settings(runtime=Runtime.DOCKER, topology="tp1", model="moe", stop_after=4))
     made = began_before(made, apart_s=3.5)
-    made.telemetry = replace(told(made), end=None)
+    made.telemetry = replace(telemetry_in(made), end=None)
     assert outcomes(made) == {WARN}
 
 
 def test_samples_that_all_miss_the_measured_passes_tell_nothing_of_them() -> None:
     """A sampler that was asked for one a minute is the kit's; such a run is valid."""
     made = draft(PCIE)
-    samples = told(made).samples
-    header = replace(told(made).header, interval_s=60.0)
-    made.telemetry = replace(told(made), header=header, samples=(samples[0], samples[-1]))
+    samples = telemetry_in(made).samples
+    header = replace(telemetry_in(made).header, interval_s=60.0)
+    made.telemetry = replace(telemetry_in(made), header=header, samples=(samples[0], samples[-1]))
     verdict = judge(made.seal())
     assert outcomes(made) == {UNCHECKED}
     assert FAIL not in {one.outcome for one in verdict.findings}
@@ -159,7 +164,7 @@ def test_readings_that_tell_nothing_are_none() -> None:
 )
 def test_a_known_card_is_as_its_maker_says(facts: dict[str, object], expected: Outcome) -> None:
     made = draft(PCIE)
-    retold(made, memory_used_bytes=None)
+    set_readings(made, memory_used_bytes=None)
     each_card(made, **facts)
     assert outcomes(made) == {expected}
 
@@ -176,10 +181,10 @@ def test_a_known_card_is_as_its_maker_says(facts: dict[str, object], expected: O
 )
 def test_one_impossible_reading_does_not_invalidate_telemetry(values: dict[str, object]) -> None:
     made = draft(PCIE)
-    samples = [*told(made).samples]
+    samples = [*telemetry_in(made).samples]
     middle = len(samples) // 2
     first, *others = samples[middle].gpus
     samples[middle] = replace(samples[middle], gpus=(replace(first, **values), *others))
-    made.telemetry = replace(told(made), samples=tuple(samples))
+    made.telemetry = replace(telemetry_in(made), samples=tuple(samples))
     assert outcomes(made) == {PASS}
     assert judge(made.seal()).is_reportable

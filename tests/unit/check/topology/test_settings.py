@@ -9,9 +9,9 @@ from kit.check.finding import Outcome
 from kit.check.topology import options
 from kit.edge.files import checkout
 from kit.errors import ExitCode
-from tests.cases import topologies
+from tests.edits.logs import edit_server_log
 from tests.factory import Draft, Settings, change_plan, draft, judge, outcomes_of
-from tests.gpu_evidence import LOGS
+from tests.fake_logs import LOGS
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
 PCIE = Settings(topology="tp2-pcie", model="moe")
@@ -26,7 +26,7 @@ def outcomes(made: Draft, name: str) -> set[Outcome]:
 
 def respelled(old: bytes, new: bytes, settings: Settings = PCIE) -> Draft:
     made = draft(settings)
-    topologies.respelled(made, old, new)
+    edit_server_log(made, old, new)
     return made
 
 

@@ -7,8 +7,9 @@ from kit.check.finding import Finding, Outcome
 from kit.errors import ExitCode
 from kit.plan.plan import Dialect
 from kit.plan.spec import Transport
-from tests.factory import TRANSPORTS, Draft, Settings, draft, judge
-from tests.gpu_evidence import LOGS, NCCL_LOGS
+from tests.catalog import TRANSPORTS
+from tests.factory import Draft, Settings, draft, judge
+from tests.fake_logs import LOGS, NCCL_LOGS
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
 PCIE = Settings(topology="tp2-pcie", model="moe")

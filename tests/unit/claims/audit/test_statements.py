@@ -8,7 +8,7 @@ from kit.claims.audit import facts
 from kit.claims.audit.finding import AuditOutcome, Rule
 from kit.edge.files import checkout
 from kit.errors import SpecError
-from tests.factory import SHAPES
+from tests.catalog import SHAPES
 from tests.unit.claims.audit.factory import (
     CANNOT_TELL,
     CONTRADICTED,
