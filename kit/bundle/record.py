@@ -1,14 +1,10 @@
 """What was sent and what was observed of one request; raw only, nothing derived."""
 
 from enum import Enum
-from functools import cache
 from typing import TypeAlias
 
 import msgspec
-from msgspec.structs import asdict
 
-from kit.format import canonical
-from kit.format.bounded_cache import kept
 from kit.format.fields import Below2To31, Count, Name, Seconds
 from kit.plan.schedule import Phase
 
@@ -86,47 +82,3 @@ class Record(
     text: str | None = None
     chunks: tuple[Chunk, ...] | None = None
     error: ErrorCode | None = None
-
-
-_ABSENT = msgspec.Raw()
-
-
-class _AsSpelled(
-    Record,
-    frozen=True,
-    kw_only=True,
-    omit_defaults=True,
-    forbid_unknown_fields=True,
-    gc=False,
-):
-    """A record whose prompt's token ids are still text."""
-
-    # Another type than a record's, and so no record to others: none of these leaves this module.
-    prompt_token_ids: msgspec.Raw = _ABSENT  # type: ignore[assignment]
-
-
-_LINES = msgspec.json.Decoder(_AsSpelled)
-
-
-def decode_records(data: bytes) -> tuple[Record, ...]:
-    """Read canonical JSON Lines; records of one prompt share the token ids that it came to.
-
-    These are the larger part, and the same in every pass. Raises `NotCanonical` without a word on
-    where, which `kit.format.canonical.decode_lines` tells.
-    """
-    try:
-        spelled = _LINES.decode_lines(data)
-        if canonical.encode_lines(spelled) != data:
-            raise canonical.NotCanonical("not in canonical form")
-        ids_of = cache(_ids_of)
-        return tuple(
-            Record(**asdict(one) | {"prompt_token_ids": ids_of(bytes(one.prompt_token_ids))})
-            for one in spelled
-        )
-    except canonical.UNREADABLE as error:
-        raise canonical.NotCanonical(str(error)) from error
-
-
-@kept(entries=64, longest=2**14)
-def _ids_of(spelled: bytes) -> TokenIds | None:
-    return canonical.decode(spelled + b"\n", TokenIds) if spelled else None

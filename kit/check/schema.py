@@ -23,7 +23,7 @@ from kit.bundle.limits import (
     RECORD_LIMIT,
     RECORDS_LIMIT_BYTES,
 )
-from kit.bundle.record import Record, decode_records
+from kit.bundle.record import Record
 from kit.check import answers
 from kit.check.answers import Sizes
 from kit.check.codes import Code
@@ -239,7 +239,7 @@ def _at_once(data: bytes) -> tuple[Record, ...] | None:
     if len(data) > LINE_LIMIT_BYTES:
         return None
     try:
-        return decode_records(data)
+        return canonical.decode_lines(data, Record)
     except canonical.NotCanonical:
         return None
 

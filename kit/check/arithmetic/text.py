@@ -129,8 +129,8 @@ def _prompts(evidence: Evidence, tokenizer: Detokenizer) -> Iterator[Problem]:
     last: dict[str, tuple[int, ...]] = {}
     for record in evidence.answered:
         ids = record.prompt_token_ids
-        if ids is None or record.prompt_id not in texts or last.get(record.prompt_id) is ids:
-            continue  # records of one bundle share the ids of a prompt
+        if ids is None or record.prompt_id not in texts or last.get(record.prompt_id) == ids:
+            continue
         last[record.prompt_id] = ids
         asked = _asked(ids, tokenizer)
         if asked is None:
