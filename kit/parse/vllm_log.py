@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from kit.format.bounded_cache import kept
 from kit.parse import vllm_config
 from kit.parse.vllm_config import ARGUMENTS_LIMIT_BYTES, Arguments
 
@@ -208,7 +207,6 @@ def _last_moment(tail: bytes) -> str | None:
     return last["moment"].decode() if last else None
 
 
-@kept(entries=128, longest=ARGUMENTS_LIMIT_BYTES)
 def _values(text: bytes, values: "_Values") -> tuple[object, ...]:
     return tuple(values(text.decode("utf-8", "replace")))
 

@@ -14,8 +14,6 @@ from typing import TypeAlias, TypeVar
 import msgspec
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
-from kit.format.bounded_cache import kept
-
 GENERATION_TOKENS = "vllm:generation_tokens_total"
 PROMPT_TOKENS = "vllm:prompt_tokens_total"
 PREFIX_CACHE_HITS = "vllm:prefix_cache_hits_total"
@@ -192,7 +190,6 @@ def labels(exposition: bytes, name: str) -> Labels:
     return () if begun < 0 or end < 0 else _labels(exposition[begun:end])
 
 
-@kept(entries=64, longest=2048)
 def _labels(line: bytes) -> Labels:
     return tuple(
         (name.decode(), value.decode("utf-8", "replace")) for name, value in _LABEL.findall(line)
@@ -209,7 +206,6 @@ def finished(exposition: bytes) -> Mapping[str, float]:
     return _by_reason(exposition[begun:end]) if 0 <= begun < end else {}
 
 
-@kept(entries=64, longest=2048)
 def _by_reason(block: bytes) -> Mapping[str, float]:
     return _read((reason.decode(), count) for reason, count in _REASON.findall(block))
 
@@ -235,7 +231,6 @@ def _buckets(exposition: bytes, name: bytes) -> bytes:
     return exposition[begun:end] if 0 <= begun < end else b""
 
 
-@kept(entries=128, longest=4096)
 def _counts(block: bytes) -> Mapping[float, float]:
     return _read((float(bound), count) for bound, count in _BUCKET.findall(block))
 
@@ -249,7 +244,6 @@ def _read(counts: Iterable[tuple[_Of, bytes]]) -> Mapping[_Of, float]:
     return told if all(map(math.isfinite, told.values())) else {}
 
 
-@kept(entries=1024, longest=256)
 def _value(rest: bytes) -> float | None:
     """Read what follows a name; NaN for what cannot be read, None if the name goes on."""
     read = _REST_OF_LINE.match(rest)

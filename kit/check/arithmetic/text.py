@@ -12,7 +12,6 @@ from kit.check.codes import Code
 from kit.check.evidence import Catalog, Evidence, subject_of
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
-from kit.format.bounded_cache import kept
 from kit.parse.detokenizer import Detokenizer
 from kit.plan.models import HubModel, Model, Twin
 
@@ -132,17 +131,12 @@ def _prompts(evidence: Evidence, tokenizer: Detokenizer) -> Iterator[Problem]:
         if ids is None or record.prompt_id not in texts or last.get(record.prompt_id) == ids:
             continue
         last[record.prompt_id] = ids
-        asked = _asked(ids, tokenizer)
+        asked = tokenizer.prompt_of(ids)
         if asked is None:
             yield fail(subject_of(record), "a prompt's id that the tokenizer has not", "its own")
         elif not _in_order(asked, (plan.system, texts[record.prompt_id])):
             observed = clip(f"asked, by its ids: {asked}")
             yield fail(subject_of(record), observed, "the plan's system message and prompt")
-
-
-@kept(entries=64, longest=4096)
-def _asked(ids: tuple[int, ...], tokenizer: Detokenizer) -> str | None:
-    return tokenizer.prompt_of(ids)
 
 
 def _in_order(text: str, parts: Sequence[str]) -> bool:
