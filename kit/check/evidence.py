@@ -15,7 +15,7 @@ from kit.parse import nccl_log, vllm_log, vllm_metrics
 from kit.parse.detokenizer import Detokenizer
 from kit.parse.nccl_log import NcclLog
 from kit.parse.vllm_log import ServerLog
-from kit.parse.vllm_metrics import Labels, Told
+from kit.parse.vllm_metrics import Labels, Metrics
 from kit.plan.models import Model
 from kit.plan.plan import Engine
 from kit.plan.schedule import Phase
@@ -203,7 +203,9 @@ def of_log(name: str, text: bytes) -> OfLogs:
         return {"telemetry_fault": str(error)}
 
 
-def observe(logs: Iterable[OfLogs], metrics: Mapping[MetricsKey, Told] | None = None) -> Observed:
+def observe(
+    logs: Iterable[OfLogs], metrics: Mapping[MetricsKey, Metrics] | None = None
+) -> Observed:
     """Put together what logs tell, and the server's expositions."""
     found, told = OfLogs(), metrics or {}
     for one in logs:

@@ -120,12 +120,12 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
         for name, data in files.items()
         if name.startswith("data/")
     }
-    inflated, reader = _Inflated(files), vllm_metrics.Reader()
+    inflated = _Inflated(files)
     named = filter(None, map(bag.METRICS.fullmatch, files))
     metrics = {
         (Phase(name["phase"]), int(name["number"]), Moment(name["moment"])): told
         for name in sorted(named, key=_in_time)
-        if (told := inflated.read(name[0], METRICS_LIMIT_BYTES, reader.read)) is not None
+        if (told := inflated.read(name[0], METRICS_LIMIT_BYTES, vllm_metrics.read)) is not None
     }
     logs = [
         inflated.read(name, bag.INFLATED_LIMIT_BYTES, partial(of_log, name)) for name in bag.LOGS

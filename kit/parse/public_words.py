@@ -53,7 +53,7 @@ moe dense mini server python
 """
 """What `vllm_log`, `nccl_log` and `vllm_metrics` of `kit.parse` read, in its usual places."""
 
-_FIXED = "\n".join([_LINES, *vllm_metrics.WITNESSES]).lower()
+_FIXED = "\n".join([_LINES, *vllm_metrics.COUNTERS]).lower()
 
 
 def is_fixed(name: str) -> bool:

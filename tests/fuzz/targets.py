@@ -119,14 +119,12 @@ def _json(data: bytes) -> None:
 
 
 def _exposition(data: bytes) -> None:
-    found = vllm_metrics.totals(data, vllm_metrics.WITNESSES)
-    assert all(math.isfinite(value) for value in found.values())
-    latency_counts = vllm_metrics.latency_counts(data)
-    assert len(latency_counts) in (0, len(vllm_metrics.E2E_BOUNDS_S))
-    counts = (vllm_metrics.finished(data).values(), vllm_metrics.gap_counts(data).values())
-    assert all(0 <= count < math.inf for count in chain(latency_counts, *counts))
-    for name in (vllm_metrics.STARTED, vllm_metrics.CACHE_CONFIG):
-        assert all(label and '"' not in value for label, value in vllm_metrics.labels(data, name))
+    found = vllm_metrics.read(data)
+    assert all(math.isfinite(value) for value in found.totals.values())
+    assert len(found.latency_counts) in (0, len(vllm_metrics.E2E_BOUNDS_S))
+    counts = chain(found.latency_counts, found.finished.values(), found.gap_counts.values())
+    assert all(0 <= count < math.inf for count in counts)
+    assert all(label and '"' not in value for label, value in found.cache_config)
 
 
 def _server_log(data: bytes) -> None:

@@ -29,7 +29,6 @@ PURE_STANDARD_LIBRARY = frozenset(
 EFFECTFUL_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__", "breakpoint"})
 
 HOMES = {
-    "ahocorasick_rs": ("kit.parse.vllm_metrics",),
     "backports": ("kit.edge.files.archive", "kit.edge.files.inflate"),
     "click": ("kit.cli",),
     "docker": ("kit.edge.docker.daemon",),
