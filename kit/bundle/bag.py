@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
-from zlib_ng import zlib_ng
 
 from kit.bundle import telemetry
 from kit.bundle.document import Document
@@ -172,10 +171,10 @@ def inflate(data: bytes, limit_bytes: int = INFLATED_LIMIT_BYTES) -> bytes:
     """Return what one gzip member holds; raise ValueError for anything else, or above the limit."""
     if len(data) > COMPRESSED_LIMIT_BYTES:  # zlib copies what it cannot read
         raise Oversized(f"more than {COMPRESSED_LIMIT_BYTES} bytes, compressed")
-    stream = zlib_ng.decompressobj(wbits=31)
+    stream = zlib.decompressobj(wbits=31)
     try:
         inflated = stream.decompress(data, limit_bytes + 1)  # to zlib, 0 is no limit at all
-    except zlib_ng.error as error:  # type: ignore[misc]  # its stub has an instance for the class
+    except zlib.error as error:
         raise ValueError(f"not gzip: {error}") from error
     if len(inflated) > limit_bytes:
         raise Oversized(f"inflates to more than {limit_bytes} bytes")

@@ -90,7 +90,8 @@ _REST_OF_LINE = re.compile(
 """What follows a name: labels with quoted values and a number; a timestamp may follow."""
 
 _LABEL = re.compile(rb'[{,]([a-z_]{1,64})="([^"\\\n]{0,256})"')
-_BOUND = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}|\+Inf")
+_BOUND = re.compile(rb'[{,]le="([0-9]{1,6}\.[0-9]{1,6}|\+Inf)"')
+_REASON = re.compile(rb'[{,]finished_reason="([a-z]{1,20})"')
 
 
 class _Sample(NamedTuple):
@@ -126,7 +127,7 @@ def read(exposition: bytes) -> Metrics:
         totals=_totals({name: samples[name] for name in COUNTERS}),
         latency_counts=tuple(latencies.values()) if tuple(latencies) == E2E_BOUNDS_S else (),
         gap_counts=_buckets(samples[BETWEEN_TOKENS_BUCKETS]),
-        finished=_by_label(samples[FINISHED], "finished_reason"),
+        finished=_by_label(samples[FINISHED], _REASON),
         served_name=dict(_first_labels(samples[STARTED])).get("model_name", ""),
         cache_config=_first_labels(samples[CACHE_CONFIG]),
     )
@@ -169,17 +170,16 @@ def _totals(samples: Mapping[str, Sequence[_Sample]]) -> dict[str, float]:
 
 
 def _buckets(samples: Iterable[_Sample]) -> Mapping[float, float]:
-    """Return a histogram's cumulative counts by upper bound; empty if one cannot be read."""
-    counts = _by_label(samples, "le")
-    is_whole = all(map(_BOUND.fullmatch, counts))
-    return {float(bound): count for bound, count in counts.items()} if is_whole else {}
+    """Return a histogram's cumulative counts by upper bound."""
+    return {float(bound): count for bound, count in _by_label(samples, _BOUND).items()}
 
 
-def _by_label(samples: Iterable[_Sample], label: str) -> Mapping[str, float]:
-    """Return sums by the value of a label; empty if one is no count: a part would be wrong."""
+def _by_label(samples: Iterable[_Sample], label: re.Pattern[bytes]) -> Mapping[str, float]:
+    """Return sums by a label's value; empty if one is no count, for a part would be wrong."""
     counts: defaultdict[str, float] = defaultdict(float)
     for sample in samples:
-        counts[dict(_labels(sample)).get(label, "")] += sample.value
+        if match := label.search(sample.labels):
+            counts[match[1].decode()] += sample.value
     return counts if all(0 <= count < math.inf for count in counts.values()) else {}
 
 

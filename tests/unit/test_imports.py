@@ -44,7 +44,6 @@ HOMES = {
     "tokenizers": ("kit.tools.train_tokenizer",),
     "urllib3": ("kit.edge.http_client", "kit.edge.docker.daemon"),
     "yaml": ("kit.plan.spec",),
-    "zlib_ng": ("kit.bundle.bag",),
 }
 """Where a package from PyPI may be imported; one that is not here may be imported nowhere."""
 
