@@ -131,7 +131,7 @@ class Reading(_Part, frozen=True, kw_only=True):
 class Header(_Part, frozen=True, kw_only=True, tag_field="kind", tag="facts"):
     """The first line. `t_s` and `utc` are one moment on both clocks."""
 
-    schema_version: int
+    schema_version: Annotated[int, msgspec.Meta(extra_json_schema={"const": SCHEMA_VERSION})]
     t_s: float
     utc: Utc
     interval_s: float

@@ -1,7 +1,7 @@
 """The ranges and lengths that a bundle's fields may have, as types that a decoder enforces.
 
-They say what `schemas/` says, and a test holds the two together: so what decodes, spelled
-canonically, needs no JSON Schema, which takes fifty times as long.
+`schemas/` is generated from them. A document that decodes and is spelled canonically needs no JSON
+Schema, which takes fifty times as long.
 """
 
 from typing import Annotated

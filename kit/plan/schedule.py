@@ -17,8 +17,6 @@ class Phase(Enum):
     MEASURED = "measured"
     STREAM = "stream"
 
-    __hash__ = object.__hash__  # an enum's own is Python, and asked for each record
-
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One request of a plan; `pass_number` is 0 for the warm-up and counts from 1 otherwise."""

@@ -81,8 +81,7 @@ class Topology:
     services: Mapping[str, Service]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prompt:
+class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One user message of a suite."""
 
     id: Name
