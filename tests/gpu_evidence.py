@@ -13,10 +13,10 @@ from kit.bundle.telemetry import (
     ClockReason,
     End,
     GpuFacts,
+    GpuSample,
     Header,
     Inventory,
     Reading,
-    Sample,
     Source,
     Telemetry,
 )
@@ -211,7 +211,7 @@ def telemetry_of(start_utc: str, end_s: float, **values: object) -> Telemetry:
             schema_version=1, t_s=0.0, utc=start_utc, interval_s=0.1, inventory=inventory
         ),
         samples=tuple(
-            Sample(t_s=t_s, gpus=tuple(_reading(index, values) for index in (0, 1)))
+            GpuSample(t_s=t_s, gpus=tuple(_reading(index, values) for index in (0, 1)))
             for t_s in times_s
         ),
         end=End(t_s=end_s, utc=_later(start_utc, end_s)),

@@ -36,20 +36,20 @@ HostId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}", max_length=32)]
 Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]*\Z", max_length=64)]
 
 
-class _Part(
+class _DocumentPart(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
     """A piece of `bundle.json`."""
 
 
-class Failure(_Part, frozen=True, kw_only=True):
+class Failure(_DocumentPart, frozen=True, kw_only=True):
     """Where a run stopped short, and a code for why."""
 
     stage: Line
     code: Line
 
 
-class Clock(_Part, frozen=True, kw_only=True):
+class Clock(_DocumentPart, frozen=True, kw_only=True):
     """A monotonic and UTC pair at both ends of the run; monotonic time starts at 0."""
 
     start_utc: Utc
@@ -57,7 +57,7 @@ class Clock(_Part, frozen=True, kw_only=True):
     end_s: Seconds
 
 
-class ModelFile(_Part, frozen=True, kw_only=True):
+class ModelFile(_DocumentPart, frozen=True, kw_only=True):
     """One file that the engine was given as part of its model."""
 
     name: FullLine
@@ -65,7 +65,7 @@ class ModelFile(_Part, frozen=True, kw_only=True):
     sha256: Sha256
 
 
-class EngineIdentity(_Part, frozen=True, kw_only=True):
+class EngineIdentity(_DocumentPart, frozen=True, kw_only=True):
     """What served. `version` is the server's own word; the rest is known of our own engine only."""
 
     version: Line | None = None
@@ -75,14 +75,14 @@ class EngineIdentity(_Part, frozen=True, kw_only=True):
     model_files: Annotated[tuple[ModelFile, ...], msgspec.Meta(max_length=1000)] | None = None
 
 
-class Load(_Part, frozen=True, kw_only=True):
+class Load(_DocumentPart, frozen=True, kw_only=True):
     """How busy the host was: the one-minute load average and the share of time stolen from it."""
 
     load_average: Annotated[float, msgspec.Meta(ge=0, le=1e6)]
     steal_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
 
 
-class Host(_Part, frozen=True, kw_only=True):
+class Host(_DocumentPart, frozen=True, kw_only=True):
     """The machine, by an allow-list of facts that name nobody."""
 
     system: Line
@@ -97,7 +97,7 @@ class Host(_Part, frozen=True, kw_only=True):
     load_after: Load | None = None
 
 
-class Document(_Part, frozen=True, kw_only=True):
+class Document(_DocumentPart, frozen=True, kw_only=True):
     """`bundle.json`. `absent` names the evidence that could not be had, each with its reason.
 
     `run_salt` went into the salts of a run with a cold cache, and is absent with a warm one.

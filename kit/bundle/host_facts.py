@@ -21,13 +21,13 @@ _Digest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class _Part(
+class _HostPart(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
     """A piece of `host.json`."""
 
 
-class DeviceRequest(_Part, frozen=True, kw_only=True):
+class DeviceRequest(_HostPart, frozen=True, kw_only=True):
     """GPUs asked of the engine for a container, as `HostConfig.DeviceRequests` has them."""
 
     driver: _ShortText
@@ -35,7 +35,7 @@ class DeviceRequest(_Part, frozen=True, kw_only=True):
     capabilities: tuple[_ShortText, ...]
 
 
-class Container(_Part, frozen=True, kw_only=True):
+class Container(_HostPart, frozen=True, kw_only=True):
     """One container as it was created; `image_digest` is absent for an image of this machine's own.
 
     `memory_bytes`, `pids` and `shm_bytes` are its limits.
@@ -54,7 +54,7 @@ class Container(_Part, frozen=True, kw_only=True):
     capabilities_dropped: tuple[_ShortText, ...]
 
 
-class HostFacts(_Part, frozen=True, kw_only=True):
+class HostFacts(_HostPart, frozen=True, kw_only=True):
     """`host.json`: the engine's versions and the containers, with the model's files in the image.
 
     `gpu_processes` were on the GPUs before the start; `topology_matrix` is what

@@ -64,7 +64,7 @@ class Source(Enum):
     NVIDIA_SMI = "nvidia-smi"
 
 
-class _Part(
+class _TelemetryPart(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
@@ -75,7 +75,7 @@ class _Part(
     """A piece of the telemetry."""
 
 
-class GpuFacts(_Part, frozen=True, kw_only=True):
+class GpuFacts(_TelemetryPart, frozen=True, kw_only=True):
     """One GPU as its driver describes it; `index` is the driver's own.
 
     `nvlink_link_gb_s` is the bandwidth of one NVLink link in GB/s, each way. `pcie_width_max` is in
@@ -99,7 +99,7 @@ class GpuFacts(_Part, frozen=True, kw_only=True):
     persistence_mode: bool | None = None
 
 
-class Inventory(_Part, frozen=True, kw_only=True):
+class Inventory(_TelemetryPart, frozen=True, kw_only=True):
     """The GPUs that can be seen, and the driver. `cuda_driver_version` is the newest it serves."""
 
     source: Source
@@ -108,7 +108,7 @@ class Inventory(_Part, frozen=True, kw_only=True):
     gpus: Annotated[tuple[GpuFacts, ...], msgspec.Meta(max_length=GPU_LIMIT)]
 
 
-class Reading(_Part, frozen=True, kw_only=True):
+class Reading(_TelemetryPart, frozen=True, kw_only=True):
     """One GPU at one moment. `utilization_percent` is of time with a kernel running.
 
     The NVLink counters are bytes of data over all links since the driver was loaded.
@@ -128,7 +128,7 @@ class Reading(_Part, frozen=True, kw_only=True):
     nvlink_sent_bytes: Count | None = None
 
 
-class Header(_Part, frozen=True, kw_only=True, tag_field="kind", tag="facts"):
+class Header(_TelemetryPart, frozen=True, kw_only=True, tag_field="kind", tag="facts"):
     """The first line. `t_s` and `utc` are one moment on both clocks."""
 
     schema_version: Annotated[int, msgspec.Meta(extra_json_schema={"const": SCHEMA_VERSION})]
@@ -138,21 +138,21 @@ class Header(_Part, frozen=True, kw_only=True, tag_field="kind", tag="facts"):
     inventory: Inventory
 
 
-class Sample(_Part, frozen=True, kw_only=True, tag_field="kind", tag="sample"):
+class GpuSample(_TelemetryPart, frozen=True, kw_only=True, tag_field="kind", tag="sample"):
     """All GPUs at `t_s`."""
 
     t_s: float
     gpus: Annotated[tuple[Reading, ...], msgspec.Meta(max_length=GPU_LIMIT)]
 
 
-class End(_Part, frozen=True, kw_only=True, tag_field="kind", tag="end"):
+class End(_TelemetryPart, frozen=True, kw_only=True, tag_field="kind", tag="end"):
     """The last line of a sampler that was told to stop. `t_s` and `utc` are one moment."""
 
     t_s: float
     utc: Utc
 
 
-Line: TypeAlias = Header | Sample | End
+Line: TypeAlias = Header | GpuSample | End
 _LINE: Any = Line  # a union is a kind to msgspec, but not a class to the type checker
 
 
@@ -160,11 +160,11 @@ class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
     """A whole file; `end` is absent where the sampler was not ended properly."""
 
     header: Header
-    samples: tuple[Sample, ...]
+    samples: tuple[GpuSample, ...]
     end: End | None
 
 
-class GpuProcesses(_Part, frozen=True, kw_only=True):
+class GpuProcesses(_TelemetryPart, frozen=True, kw_only=True):
     """How many processes of others are on one GPU, and the memory that they hold; who, never.
 
     A process that computes and draws counts as one that computes. Memory is absent where the
@@ -194,7 +194,7 @@ def read(data: bytes) -> Telemetry:
         raise NotCanonical(f"the first line is not a header of version {SCHEMA_VERSION}")
     end = last[0] if isinstance(last[0], End) else None
     between = lines[1:] if end is None else lines[1:-1]
-    samples = tuple(line for line in between if isinstance(line, Sample))
+    samples = tuple(line for line in between if isinstance(line, GpuSample))
     if len(samples) < len(between):
         raise NotCanonical("a header or an end between the samples")
     for number, (earlier, later) in enumerate(pairwise(lines), start=2):
@@ -248,7 +248,7 @@ def _since(origin_s: float, t_s: float) -> float:
     return round(t_s - origin_s, 6)
 
 
-def by_gpu(samples: Sequence[Sample]) -> defaultdict[int, list[Reading]]:
+def by_gpu(samples: Sequence[GpuSample]) -> defaultdict[int, list[Reading]]:
     """Return what each GPU told, by its index."""
     found: defaultdict[int, list[Reading]] = defaultdict(list)
     for sample in samples:

@@ -9,7 +9,7 @@ from kit.bundle import bag, telemetry
 from kit.bundle.document import Document, Runtime
 from kit.bundle.host_facts import HostFacts
 from kit.bundle.record import Moment, Record
-from kit.bundle.telemetry import Sample, Telemetry
+from kit.bundle.telemetry import GpuSample, Telemetry
 from kit.format.canonical import NotCanonical
 from kit.parse import nccl_log, vllm_log, vllm_metrics
 from kit.parse.detokenizer import Detokenizer
@@ -261,17 +261,17 @@ def span_s(records: Sequence[Record]) -> tuple[float, float]:
     return start_s, max((one.sent_s + one.wall_s for one in records), default=-1.0)
 
 
-def while_serving(evidence: Evidence) -> list[Sample]:
+def while_serving(evidence: Evidence) -> list[GpuSample]:
     """Return the samples from the first request to the last response."""
     return _sampled(evidence, evidence.records)
 
 
-def while_measured(evidence: Evidence) -> list[Sample]:
+def while_measured(evidence: Evidence) -> list[GpuSample]:
     """Return the samples from the first measured request to the last measured response."""
     return _sampled(evidence, of_measured_passes(evidence))
 
 
-def _sampled(evidence: Evidence, records: Sequence[Record]) -> list[Sample]:
+def _sampled(evidence: Evidence, records: Sequence[Record]) -> list[GpuSample]:
     start_s, end_s = span_s(records)
     told = evidence.observed.telemetry
     return [one for one in (told.samples if told else ()) if start_s <= one.t_s <= end_s]

@@ -93,7 +93,7 @@ _RECORD = _Form(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
+class SchemaResult:
     """What could be read: None where nothing can be said about it. With this tier's findings."""
 
     document: Document | None
@@ -107,19 +107,19 @@ Problems = defaultdict[Code, list[Problem]]
 _CODES = tuple(code for code in Code if code.tier is Tier.SCHEMA)
 
 
-def read(files: Mapping[str, bytes], validators: Validators) -> Reading:
+def read(files: Mapping[str, bytes], validators: Validators) -> SchemaResult:
     """Read `bundle.json` and `records.jsonl`; a missing file is the next tier's."""
     problems: Problems = defaultdict(list)
     data = files.get(bag.DOCUMENT)
     version_problem = _version(data)
     if version_problem is not None:
         found = tuple(findings(Code.SCHEMA_VERSION, [version_problem]))
-        return Reading(document=None, records=None, host_facts=None, findings=found)
+        return SchemaResult(document=None, records=None, host_facts=None, findings=found)
     document = None if data is None else _document(data, validators, problems)
     lines = files.get(bag.RECORDS)
     records = None if lines is None else _records(lines, validators, problems)
     facts = _host_facts(files.get(bag.HOST_FACTS), problems)
-    return Reading(
+    return SchemaResult(
         document=document,
         records=records,
         host_facts=facts,

@@ -79,7 +79,7 @@ def verify(
 
 
 def _gathered(
-    files: Mapping[str, bytes], bag: integrity.Bag, reading: schema.Reading
+    files: Mapping[str, bytes], bag: integrity.Bag, reading: schema.SchemaResult
 ) -> Evidence | None:
     if reading.document is None or reading.records is None:
         return None

@@ -52,13 +52,13 @@ Budget = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 UpTo100 = Annotated[float, msgspec.Meta(ge=0, le=100)]
 
 
-class _Part(
+class _PlanPart(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
     """A piece of the plan."""
 
 
-class Cell(_Part, frozen=True, kw_only=True):
+class Cell(_PlanPart, frozen=True, kw_only=True):
     """Model x topology x suite."""
 
     model: FullLine
@@ -69,7 +69,7 @@ class Cell(_Part, frozen=True, kw_only=True):
         return f"{self.model} x {self.topology} x {self.suite}"
 
 
-class Sampling(_Part, frozen=True, kw_only=True):
+class Sampling(_PlanPart, frozen=True, kw_only=True):
     """Sent with every request, since a model's own file would override the server's defaults.
 
     0.7 and the token budget are the article's. The rest is meant to be what the models' own
@@ -93,7 +93,7 @@ PUBLISHED_SAMPLING = Sampling(
 )
 
 
-class Engine(_Part, frozen=True, kw_only=True):
+class Engine(_PlanPart, frozen=True, kw_only=True):
     """How the server is started: a Compose file's words, with its variables at their defaults."""
 
     device: Device
@@ -103,14 +103,14 @@ class Engine(_Part, frozen=True, kw_only=True):
     environment: Annotated[tuple[tuple[Line, Text], ...], msgspec.Meta(max_length=1000)]
 
 
-class Deviation(_Part, frozen=True, kw_only=True):
+class Deviation(_PlanPart, frozen=True, kw_only=True):
     """Where the run departs from what was published, and why."""
 
     what: Line
     why: Line
 
 
-class Plan(_Part, frozen=True, kw_only=True):
+class Plan(_PlanPart, frozen=True, kw_only=True):
     """One cell's run. `timeout_s` bounds one request; `engine` is absent for an endpoint.
 
     In a rehearsal the CPU engine serves a twin in place of what the plan says, so that every step

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from kit.bundle.telemetry import GpuFacts, Sample, Telemetry
+from kit.bundle.telemetry import GpuFacts, GpuSample, Telemetry
 from tests.cases.physics import faster
 from tests.factory import Draft
 
@@ -30,7 +30,7 @@ def each_card(made: Draft, **facts: object) -> None:
     with_cards(made, *(replace(gpu, **facts) for gpu in told(made).header.inventory.gpus))
 
 
-def each_sample(made: Draft, change: Callable[[Sample], Sample]) -> None:
+def each_sample(made: Draft, change: Callable[[GpuSample], GpuSample]) -> None:
     """Change every sample."""
     made.telemetry = replace(told(made), samples=tuple(map(change, told(made).samples)))
 
@@ -130,14 +130,14 @@ def an_idle_card_that_nobody_knows(made: Draft) -> None:
     first, *rest = told(made).header.inventory.gpus
     with_cards(made, first, *rest, replace(first, index=2, name="NVIDIA T400 4GB"))
 
-    def more(one: Sample) -> Sample:
+    def more(one: GpuSample) -> GpuSample:
         return replace(one, gpus=(*one.gpus, replace(one.gpus[0], index=2, utilization_percent=0)))
 
     each_sample(made, more)
 
 
 def readings_of_cards_that_are_not_there(made: Draft) -> None:
-    def others(one: Sample) -> Sample:
+    def others(one: GpuSample) -> GpuSample:
         return replace(one, gpus=tuple(replace(gpu, index=gpu.index + 7) for gpu in one.gpus))
 
     each_sample(made, others)
@@ -154,7 +154,7 @@ def one_card_listed_twice(made: Draft) -> None:
 
 
 def power_that_is_given_back(made: Draft) -> None:
-    def negative(one: Sample) -> Sample:
+    def negative(one: GpuSample) -> GpuSample:
         return replace(one, gpus=(replace(one.gpus[0], power_w=-5.0), *one.gpus[1:]))
 
     each_sample(made, negative)

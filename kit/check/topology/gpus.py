@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from kit.bundle.bag import TELEMETRY
-from kit.bundle.telemetry import ClockReason, GpuFacts, Reading, Sample, by_gpu
+from kit.bundle.telemetry import ClockReason, GpuFacts, GpuSample, Reading, by_gpu
 from kit.check.codes import Code
 from kit.check.evidence import Evidence, while_measured
 from kit.check.finding import Finding
@@ -154,7 +154,7 @@ def _power_limits(evidence: Evidence) -> Iterator[Problem]:
             yield warn(gpu_name(gpu), f"limited to {limit_w:g} W", f"{default_w:g} W, its default")
 
 
-def _reasons(samples: Sequence[Sample]) -> Counter[tuple[int, ClockReason]]:
+def _reasons(samples: Sequence[GpuSample]) -> Counter[tuple[int, ClockReason]]:
     return Counter(
         (one.index, reason)
         for sample in samples

@@ -7,7 +7,7 @@ from kit.bundle import telemetry
 from kit.bundle.capacity import READING_BYTES, SAMPLE_BYTES, rooms
 from kit.bundle.limits import LINE_LIMIT_BYTES, RECORDS_LIMIT_BYTES
 from kit.bundle.record import FinishReason, Record
-from kit.bundle.telemetry import ClockReason, Reading, Sample
+from kit.bundle.telemetry import ClockReason, GpuSample, Reading
 from kit.cli import commands
 from kit.errors import ExitCode, KitError
 from kit.format import canonical
@@ -100,7 +100,7 @@ def test_a_line_of_telemetry_is_no_longer_than_reckoned() -> None:
         nvlink_sent_bytes=10**15,
     )
     for count in (1, 2, 8):
-        line = canonical.encode(Sample(t_s=98765.432109, gpus=(reading,) * count))
+        line = canonical.encode(GpuSample(t_s=98765.432109, gpus=(reading,) * count))
         assert len(line) <= SAMPLE_BYTES + READING_BYTES * count
 
 
