@@ -47,7 +47,8 @@ from kit.plan import plan, schedule
 from kit.plan.models import Twin, parse_models
 from kit.plan.plan import CachePolicy, Choices, Dialect, Engine, Plan, ProtocolName
 from kit.plan.schedule import Phase, Request
-from kit.plan.spec import Device, Prompt, Suite, SuiteMode, Transport
+from kit.plan.suite import Prompt, Suite, SuiteMode
+from kit.plan.topology import Device, Transport
 from kit.roofline import gpus
 from kit.roofline import model as roofline
 from tests.gpu_evidence import (

@@ -21,7 +21,7 @@ from kit.bundle.telemetry import (
     Telemetry,
 )
 from kit.plan.plan import Engine
-from kit.plan.spec import Device, Transport
+from kit.plan.topology import Device, Transport
 
 LOGS = Path(__file__).parent / "logs"
 

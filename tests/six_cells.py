@@ -27,7 +27,7 @@ from kit.plan import plan, schedule
 from kit.plan.models import HubFile, HubModel
 from kit.plan.plan import Choices, Plan, ProtocolName
 from kit.plan.schedule import Phase, Request
-from kit.plan.spec import Prompt, Suite, SuiteMode
+from kit.plan.suite import Prompt, Suite, SuiteMode
 from tests.factory import (
     BASE_IMAGE,
     BLOCK_TOKENS,

@@ -15,7 +15,7 @@ from kit.bundle.limits import (
     TOKEN_ID_LIMIT,
 )
 from kit.plan.plan import Dialect, Plan
-from kit.plan.spec import Device
+from kit.plan.topology import Device
 
 TEXT_BYTES = 5
 """A token's, as JSON: prose and code of real models take about 4.5."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kit.bundle.telemetry import ClockReason, Reading, Telemetry, by_gpu
 from kit.check.evidence import Catalog, Evidence, while_measured
 from kit.plan.plan import Engine
-from kit.plan.spec import Device
+from kit.plan.topology import Device
 from kit.roofline import model as roofline
 from kit.roofline.gpus import Gpu
 from kit.roofline.model import Ceiling, Shape

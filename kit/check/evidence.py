@@ -19,7 +19,7 @@ from kit.parse.vllm_metrics import Labels, Metrics
 from kit.plan.models import Model
 from kit.plan.plan import Engine
 from kit.plan.schedule import Phase
-from kit.plan.spec import Suite
+from kit.plan.suite import Suite
 from kit.roofline.gpus import Gpu
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from kit.bundle.document import Document
 from kit.check.codes import Code
 from kit.check.finding import Finding, Outcome
-from kit.plan.spec import Device, Transport
+from kit.plan.topology import Device, Transport
 
 KNOWN_PARTS = (
     Code.TOPOLOGY_ENGINE_VERSION,

@@ -22,7 +22,7 @@ from kit.claims.verdict import Excluded
 from kit.errors import ExitCode
 from kit.format.canonical import NotCanonical
 from kit.parse.vllm_log import ServerLog
-from kit.plan.spec import Device
+from kit.plan.topology import Device
 
 AGENTS = {"single": 1}
 """Suites by the requests that they keep in flight; of any other no claim is judged."""

@@ -33,10 +33,10 @@ from kit.edge.session import OwnEngine, RunContext
 from kit.edge.verify_paths import judge
 from kit.errors import ExitCode, MachineError, UsageError
 from kit.figures.summary import summarise
-from kit.plan import plan, spec
+from kit.plan import plan
 from kit.plan.models import Twin
 from kit.plan.plan import PUBLISHED_MAX_TOKENS
-from kit.plan.spec import Device
+from kit.plan.topology import Device, fill_variables
 from kit.report import document, terminal, verdict_text
 from kit.run import readiness
 
@@ -107,7 +107,7 @@ def _run_in_docker(planned: PlannedCell, options: BenchOptions, context: RunCont
 
 def _require_gpus(planned: PlannedCell) -> None:
     """Raise `MachineError` for GPUs that cannot serve the topology, before anything is started."""
-    chosen = spec.fill(planned.service, os.environ).gpus
+    chosen = fill_variables(planned.service, os.environ).gpus
     lacks = tuple(readiness.gpu_lacks(machine.look(), planned.topology, chosen))
     if lacks:
         raise MachineError(
@@ -147,7 +147,7 @@ def _run_as_process(planned: PlannedCell, port: int | None, context: RunContext)
         cores=cores,
     )
     engine = OwnEngine(
-        service=spec.fill(planned.service, variables),
+        service=fill_variables(planned.service, variables),
         environment=checkout.ENGINE,
         port=port,
         identity=EngineIdentity(

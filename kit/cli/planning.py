@@ -11,9 +11,9 @@ from kit.edge.files import checkout
 from kit.edge.host import probes
 from kit.errors import ExitCode, UsageError
 from kit.format import canonical
-from kit.plan import plan, spec
+from kit.plan import plan
 from kit.plan.plan import CachePolicy, Choices, Plan, ProtocolName
-from kit.plan.spec import Device, Service, Topology
+from kit.plan.topology import Device, Service, Topology, fill_variables
 
 CPU_DEFAULT = "cpu-tp1"
 
@@ -176,7 +176,7 @@ def _planned(options: CellOptions, topology: Topology, model: str) -> PlannedCel
     _require_served(topology, model)
     service = checkout.choose("model", model, topology.services)
     known = checkout.choose("model", model, checkout.models())
-    engine = plan.describe_engine(topology, spec.fill(service, {}))
+    engine = plan.describe_engine(topology, fill_variables(service, {}))
     suite = checkout.suite(options.suite)
     planned = plan.plan_engine(known, engine, topology.id, suite, options.choices())
     return PlannedCell(plan=that_fits(planned), topology=topology, service=service)

@@ -11,7 +11,8 @@ from kit.errors import UsageError
 from kit.format import canonical
 from kit.format.fields import Count, FullLine, Id, Line, Name, Seed, Text
 from kit.plan.models import HubModel, Model, Twin
-from kit.plan.spec import Device, Prompt, Service, Suite, Topology, Transport
+from kit.plan.suite import Prompt, Suite
+from kit.plan.topology import Device, Service, Topology, Transport
 
 PUBLISHED_MAX_TOKENS = 4096
 """The article: "Each prompt at max_tokens=4096"."""

@@ -4,8 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kit.plan import spec
-from kit.plan.spec import Device, Service, Topology, Transport
+from kit.plan.topology import Device, Service, Topology, Transport, fill_variables, interpolate
 
 _OVER = {
     Transport.NONE: "nothing: one rank",
@@ -37,7 +36,7 @@ def environments(topologies: Sequence[Topology]) -> str:
     """Return a Markdown table of what an engine's environment holds, and on which topologies."""
     alike: dict[str, list[Topology]] = defaultdict(list)
     for topology in topologies:
-        first = spec.fill(next(iter(topology.services.values())), {})
+        first = fill_variables(next(iter(topology.services.values())), {})
         for name, value in first.environment:
             alike[f"`{name}={value}`".replace("|", "\\|")].append(topology)
     rows = ((variable, _on(found, topologies)) for variable, found in sorted(alike.items()))
@@ -68,7 +67,7 @@ def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 def _words(service: Service) -> str:
     """Return the options of a command, but for where it listens and what the model is called."""
     own = ("--served-model-name=", "--host=", "--port=")
-    words = (word for word in spec.fill(service, {}).command if word.startswith("--"))
+    words = (word for word in fill_variables(service, {}).command if word.startswith("--"))
     return " ".join(f"`{word}`" for word in words if not word.startswith(own))
 
 
@@ -77,12 +76,12 @@ def _limit(services: Mapping[str, Any], name: str) -> tuple[str, ...]:
     body |= services[name]
     locked = body.get("ulimits", {}).get("memlock", "the engine's default")
     told = (body["mem_limit"], body["pids_limit"], body.get("shm_size", "64m"), locked)
-    memory, processes, shared, locked = (spec.interpolate(str(word), {}) for word in told)
+    memory, processes, shared, locked = (interpolate(str(word), {}) for word in told)
     return f"`{name}`", memory, processes, shared, "no limit" if locked == "-1" else locked
 
 
 def _row(topology: Topology) -> tuple[str, ...]:
-    first = spec.fill(next(iter(topology.services.values())), {})
+    first = fill_variables(next(iter(topology.services.values())), {})
     told = [f"`{name}={value}`" for name, value in first.environment if _chooses(name)]
     cores = dict(first.environment).get("VLLM_CPU_OMP_THREADS_BIND", "")
     return (

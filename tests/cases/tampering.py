@@ -27,7 +27,7 @@ from kit.plan.plan import (
     plan_engine,
 )
 from kit.plan.schedule import Phase, requests
-from kit.plan.spec import Prompt
+from kit.plan.suite import Prompt
 from tests.cases import cards as g
 from tests.cases import engines as e
 from tests.cases import logs as o

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from kit.bundle.host_facts import BASE_LABEL, Container, DeviceRequest
 from kit.bundle.telemetry import ClockReason
-from kit.plan.spec import Transport
+from kit.plan.topology import Transport
 from tests.factory import BASE_IMAGE, Draft
 from tests.gpu_evidence import NCCL_LOGS, access_log, telemetry_of, throughput_log
 

@@ -43,7 +43,7 @@ HOMES = {
     "rich": ("kit.cli",),
     "tokenizers": ("kit.tools.train_tokenizer",),
     "urllib3": ("kit.edge.http_client", "kit.edge.docker.daemon"),
-    "yaml": ("kit.plan.spec",),
+    "yaml": ("kit.plan.topology",),
 }
 """Where a package from PyPI may be imported; one that is not here may be imported nowhere."""
 

@@ -18,7 +18,7 @@ from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unch
 from kit.parse import vllm_metrics
 from kit.plan.plan import CachePolicy, Dialect, Plan
 from kit.plan.schedule import Phase, passes
-from kit.plan.spec import Device
+from kit.plan.topology import Device
 
 LARGEST_BLOCK_TOKENS = 128
 """vLLM 0.17's block of the prefix cache on CPU; a GPU's blocks are smaller."""

@@ -31,7 +31,8 @@ from kit.plan.plan import (
     twin_of,
 )
 from kit.plan.schedule import Phase, Request, requests
-from kit.plan.spec import Device, Suite
+from kit.plan.suite import Suite
+from kit.plan.topology import Device
 
 ENDPOINT_TOPOLOGY = "endpoint"
 

@@ -11,7 +11,7 @@ from kit.check.evidence import Catalog, Evidence
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, findings, unchecked
 from kit.check.topology import containers, gpus, model, run_logs, settings, transport
-from kit.plan.spec import Device
+from kit.plan.topology import Device
 
 
 def check(evidence: Evidence, catalog: Catalog) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from kit.check.finding import Finding
 from kit.check.problem import Problem, clip, fail, findings, unchecked, warn
 from kit.check.topology.settings import PINNED_VLLM
 from kit.plan.plan import Engine
-from kit.plan.spec import Device
+from kit.plan.topology import Device
 
 _DRIVER = "nvidia"
 _CAPABILITY = "gpu"

@@ -13,7 +13,7 @@ from kit.check.evidence import Evidence, while_measured, while_serving
 from kit.check.problem import Problem, clip, fail, unchecked, warn
 from kit.check.topology.samples import no_telemetry
 from kit.plan.plan import Engine
-from kit.plan.spec import Transport
+from kit.plan.topology import Transport
 
 LEAST_OF_A_LINK = 0.7
 """What NCCL takes a link for, of what its driver says: in GB/s 12.0 of 14.06 on compute capability

@@ -15,7 +15,7 @@ from kit.check.topology.options import planned_options
 from kit.parse.vllm_log import ServerLog
 from kit.plan.models import Model
 from kit.plan.plan import Engine
-from kit.plan.spec import Device
+from kit.plan.topology import Device
 from kit.roofline import model as roofline
 from kit.roofline.model import Shape
 

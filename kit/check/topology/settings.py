@@ -16,7 +16,7 @@ from kit.check.topology.options import OF_THE_MACHINE, planned_options, spelling
 from kit.parse.vllm_config import Arguments
 from kit.parse.vllm_log import ServerLog
 from kit.plan.plan import Engine
-from kit.plan.spec import Device
+from kit.plan.topology import Device
 
 PINNED_VLLM = "0.17.0"
 

@@ -11,7 +11,7 @@ from kit.check.topology.settings import unread
 from kit.parse.nccl_log import NcclLog, Via
 from kit.parse.vllm_log import ServerLog
 from kit.plan.plan import Engine
-from kit.plan.spec import Device, Transport
+from kit.plan.topology import Device, Transport
 
 _VIA = {
     Transport.NVLINK: (Via.P2P, "peer to peer (P2P/CUMEM or P2P/IPC)"),

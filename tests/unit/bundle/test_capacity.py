@@ -14,7 +14,7 @@ from kit.format import canonical
 from kit.plan import plan
 from kit.plan.plan import Choices, Dialect, Plan, ProtocolName
 from kit.plan.schedule import Phase, requests
-from kit.plan.spec import Prompt, Suite, SuiteMode
+from kit.plan.suite import Prompt, Suite, SuiteMode
 
 SUITE = Suite(
     id="single",

@@ -6,7 +6,7 @@ from kit.bundle.document import Runtime
 from kit.check.finding import Finding, Outcome
 from kit.errors import ExitCode
 from kit.plan.plan import Dialect
-from kit.plan.spec import Transport
+from kit.plan.topology import Transport
 from tests.factory import TRANSPORTS, Draft, Settings, draft, judge
 from tests.gpu_evidence import LOGS, NCCL_LOGS
 
