@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import click
 
-from kit.bundle.capacity import rooms
+from kit.bundle.capacity import capacities
 from kit.bundle.document import Runtime
 from kit.edge.files import checkout
 from kit.edge.host import probes
@@ -80,7 +80,7 @@ def chosen_runtime(wanted: str | None, topology: Topology) -> Runtime:
 
 def that_fits(planned: Plan) -> Plan:
     """Return the plan; raise `UsageError` for one whose bundle `kit verify` would refuse."""
-    room = min(rooms(planned), key=lambda one: one.passes)
+    room = min(capacities(planned), key=lambda one: one.passes)
     if planned.measured_passes <= room.passes:
         return planned
     raise UsageError(

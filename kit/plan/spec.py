@@ -1,4 +1,4 @@
-"""What all files of the checkout have in common: validation by type, and the error of a bad one."""
+"""Validation of the checkout's own files, and the error of one that cannot be used."""
 
 from typing import Annotated, TypeVar
 
@@ -12,12 +12,12 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 def checked(value: T) -> T:
-    """Hold the kinds and ranges of a value's fields against their annotations."""
+    """Return a value whose fields have the types and ranges of their annotations, or raise."""
     return msgspec.convert(msgspec.to_builtins(value), type(value))
 
 
 def bad(name: str, error: Exception) -> SpecError:
-    """Word why a file of the checkout cannot be used."""
+    """Return the error of a file of the checkout that cannot be used."""
     detail = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
     return SpecError(
         f"cannot use {name}: {detail}",

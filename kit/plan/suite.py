@@ -1,4 +1,4 @@
-"""Suites: the prompts of `prompts/`, as frozen values read from its files."""
+"""Suites: the prompts of a run, read from the folders of `prompts/`."""
 
 import tomllib
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suite:
-    """A set of prompts, the system message before each, and how they are sent."""
+    """Prompts, the system message sent before each, and how they are sent."""
 
     id: str
     mode: SuiteMode
@@ -36,7 +36,7 @@ class Suite:
 
 
 def parse_suite(files: Mapping[str, bytes], name: str) -> Suite:
-    """Read a folder of `prompts/`: `suite.toml`, the system message, one `<id>.md` a prompt."""
+    """Read a folder of `prompts/`: `suite.toml`, the system message, one `<id>.md` per prompt."""
     try:
         table = tomllib.loads(files["suite.toml"].decode())
         return checked(

@@ -1,6 +1,6 @@
-"""Topologies: how an engine is started on which devices, read from the Compose files of `compose/`.
+"""Topologies: the devices and the server commands of an engine, read from `compose/*.yaml`.
 
-A Compose file is the only place that says it: nothing of it is repeated here.
+The Compose files are the only source of these; nothing of them is repeated in code.
 """
 
 import re
@@ -13,14 +13,14 @@ from kit.plan.spec import Positive, bad, checked
 
 
 class Device(Enum):
-    """The class of device that serves."""
+    """Kind of device that the engine runs on."""
 
     CPU = "cpu"
     GPU = "gpu"
 
 
 class Transport(Enum):
-    """What the ranks of an engine talk over; the topology promises it, evidence must show it."""
+    """Transport between ranks, which a topology declares and the logs must show."""
 
     NONE = "none"
     GLOO = "gloo"
@@ -31,9 +31,9 @@ class Transport(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HealthCheck:
-    """Compose's healthcheck: ready when `test` exits 0, given up after `deadline_s`.
+    """Compose's healthcheck: ready when `test` exits 0, failed after `deadline_s`.
 
-    `interval_s` is that of the start: once it is ready, nobody here asks again.
+    `interval_s` is Compose's `start_interval`: the kit does not ask again once a server is ready.
     """
 
     test: tuple[str, ...]
@@ -44,9 +44,9 @@ class HealthCheck:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """One engine as its Compose file starts it; `${NAME:-default}` not yet filled in.
+    """One engine as its Compose file starts it, with its `${NAME:-default}` variables.
 
-    `gpus` are the device ids that are reserved for it.
+    `gpus` are the ids of the reserved devices.
     """
 
     command: tuple[str, ...]
@@ -57,7 +57,7 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Topology:
-    """Which devices serve, over what they talk, and the engine of each model on them."""
+    """Devices, the transport between them, and a service for each model."""
 
     id: str
     device: Device
@@ -67,12 +67,11 @@ class Topology:
 
 
 def parse_topology(data: bytes, name: str) -> Topology:
-    """Read a file of `compose/`: its `x-topology` block, and the engine of each model named there.
+    """Read a file of `compose/`: its `x-topology` block and the service of each model named there.
 
-    All that a plan says of an engine stands in the file itself; only what every container has in
-    common does it take from `base.yaml`.
+    `base.yaml`, which these files extend, has nothing that a plan depends on.
     """
-    import yaml  # noqa: PLC0415  # `kit --help` knows the words of a plan, but reads no file
+    import yaml  # noqa: PLC0415  # `kit --help` must not pay for it
 
     try:
         document = yaml.load(data, Loader=yaml.CSafeLoader)  # safe, and ten times as fast
@@ -101,22 +100,22 @@ _VARIABLE = re.compile(
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """Fill in variables as Compose does (Compose specification, "Interpolation").
+    """Replace variables as Compose does (Compose specification, "Interpolation").
 
     `$NAME`, `${NAME}`, `${NAME:-default}` (unset or empty), `${NAME-default}` (unset) and `$$` for
-    a dollar sign; unset without a default is empty. ValueError for any other use of a dollar sign,
-    such as `:?`, `:+` or a variable in a default, which Compose has or refuses.
+    a dollar sign; unset without a default is empty. Raises ValueError for any other dollar sign,
+    including forms that Compose knows, such as `:?`, `:+` or a variable in a default.
     """
 
     def value(match: re.Match[str]) -> str:
         if match["dollar"]:
             return "$"
         if match["other"] is not None:
-            raise ValueError(f"not a form of interpolation that the kit reads: {text!r}")
-        found = variables.get(match["name"] or match["bare"])
-        if found is None or (match["operator"] == ":-" and not found):
+            raise ValueError(f"unsupported form of interpolation: {text!r}")
+        setting = variables.get(match["name"] or match["bare"])
+        if setting is None or (match["operator"] == ":-" and not setting):
             return match["default"] or ""
-        return found
+        return setting
 
     return _VARIABLE.sub(value, text)
 
@@ -149,7 +148,7 @@ def _service(body: Mapping[str, Any]) -> Service:
 
 
 def _gpus(deploy: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the reserved device ids, in the one form that every version of Compose takes."""
+    """Yield the reserved device ids, in the form that every version of Compose accepts."""
     reservations = deploy.get("resources", {}).get("reservations", {})
     for device in reservations.get("devices", ()):
         yield from _words(device["device_ids"])
@@ -177,11 +176,11 @@ def _words(value: object) -> tuple[str, ...]:
 
 
 def _word(value: object) -> str:
-    """Read a string or a whole number; YAML respells anything else, so that it must be quoted."""
+    """Read a string or an integer; YAML changes the spelling of other scalars."""
     if not isinstance(value, str | int) or isinstance(value, bool):
         raise TypeError(f"must be a quoted string: {value!r}")
     word = str(value)
-    interpolate(word, {})  # refused here, where the file's name is known
+    interpolate(word, {})  # so that a bad variable is reported with the file's name
     return word
 
 

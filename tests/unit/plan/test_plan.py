@@ -158,7 +158,7 @@ def test_a_warm_cache_has_no_salts_and_a_cold_one_only_different_ones() -> None:
 
 
 def test_a_cold_cache_is_not_promised_where_no_salt_can_be_sent() -> None:
-    with pytest.raises(UsageError, match="cold cache"):
+    with pytest.raises(UsageError, match="--cache cold"):
         endpoint_plan(Choices(cache=COLD), Dialect.OPENAI)
     assert endpoint_plan(Choices(cache=COLD), Dialect.VLLM).cache is COLD
 
