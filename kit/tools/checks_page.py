@@ -1,4 +1,4 @@
-"""`CHECKS.md`: every code that a finding may carry, one table a tier."""
+"""Generates `CHECKS.md`: every code of a finding, in one table per tier."""
 
 import sys
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ pass. This page is generated from `kit/check/codes.py`, and a test holds the two
 
 
 def page() -> str:
-    """Return `CHECKS.md`: one table a tier."""
+    """Return the page."""
     return _PREFACE + "".join("\n" + "\n".join(_section(tier)) + "\n" for tier in Tier)
 
 
