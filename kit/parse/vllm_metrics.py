@@ -147,12 +147,12 @@ def _samples(exposition: bytes, names: Collection[str]) -> defaultdict[str, list
 
     A line must begin with the name: the format allows blanks before it, and no server writes them.
     """
-    wanted = {name.encode(): name for name in names}
+    encoded = {name.encode(): name for name in names}
     samples: defaultdict[str, list[_Sample]] = defaultdict(list)
     count = 0
     for line in io.BytesIO(exposition):
         match = _NAME.match(line)
-        if match is None or match[0] not in wanted:
+        if match is None or match[0] not in encoded:
             continue
         count += 1
         if count > LINES_LIMIT:
@@ -160,12 +160,12 @@ def _samples(exposition: bytes, names: Collection[str]) -> defaultdict[str, list
         rest = _REST_OF_LINE.match(line, match.end())
         assert rest is not None  # every part of it is optional
         sample = _Sample(rest["labels"] or b"", float(rest["value"] or math.nan))
-        samples[wanted[match[0]]].append(sample)
+        samples[encoded[match[0]]].append(sample)
     return samples
 
 
 def _totals(samples: Mapping[str, Sequence[_Sample]]) -> dict[str, float]:
-    sums = {name: sum(sample.value for sample in found) for name, found in samples.items() if found}
+    sums = {name: sum(line.value for line in lines) for name, lines in samples.items() if lines}
     return {name: total for name, total in sums.items() if math.isfinite(total)}
 
 
