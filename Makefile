@@ -30,7 +30,7 @@ help:
 	@echo 'make test       prove the project; sets up everything it needs'
 	@echo 'make fuzz       look for input that breaks a parser: FUZZ_SECONDS=300 for each'
 	@echo 'make lint       ruff, import-linter, mypy --strict, yamllint, hadolint, shellcheck'
-	@echo 'make pages      render CHECKS.md and tests/cases/README.md again'
+	@echo 'make pages      render CHECKS.md, schemas/ and tests/cases/README.md again'
 	@echo 'make lock       recompile docker/*.lock from docker/*.in'
 	@echo 'make clean      remove caches and reports; keep bundles and environments'
 	@echo 'make distclean  remove the environments too'
@@ -101,6 +101,7 @@ fuzz:
 pages:
 	@$(SETUP) dev
 	$(DEV)/python -m kit.tools.checks_page > CHECKS.md
+	$(DEV)/python -m kit.tools.schemas
 	$(DEV)/python -c 'from tests.cases import tampering; print(tampering.page(), end="")' \
 	    > tests/cases/README.md
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from backports import zstd
 
-from kit.check.codes import Code
 from kit.edge.files.archive import HEADER_LIMIT, Compression, pack
 from kit.edge.files.safe_read import DEPTH_LIMIT, ENTRY_LIMIT, FILE_LIMIT_BYTES
 from tests.factory import draft
@@ -122,8 +121,8 @@ WITHOUT_LOG = {name: data for name, data in FILES.items() if name != "data/serve
 TAKEN = f"{FOLDER}/data/records.jsonl"
 DEEP = f"{FOLDER}/{'d/' * DEPTH_LIMIT}f"
 
-ENTRY, NAME, ARCHIVE = Code.INTEGRITY_ENTRY, Code.INTEGRITY_NAME, Code.INTEGRITY_ARCHIVE
-SIZE, COUNT, DEPTH = Code.INTEGRITY_SIZE, Code.INTEGRITY_COUNT, Code.INTEGRITY_DEPTH
+ENTRY, NAME, ARCHIVE = "integrity-entry", "integrity-name", "integrity-archive"
+SIZE, COUNT, DEPTH = "integrity-size", "integrity-count", "integrity-depth"
 
 _MAKERS: tuple[tuple[str, Code, Callable[[], bytes]], ...] = (
     ("symbolic-link", ENTRY, lambda: zstd_of(bag_of(WITHOUT_LOG), _linked(b"2", "/etc/passwd"))),

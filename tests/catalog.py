@@ -12,7 +12,8 @@ from kit.check.evidence import Catalog
 from kit.parse import detokenizer
 from kit.plan.models import Twin, parse_models
 from kit.plan.plan import Engine
-from kit.plan.spec import Device, Prompt, Suite, SuiteMode, Transport
+from kit.plan.suite import Prompt, Suite, SuiteMode
+from kit.plan.topology import Device, Transport
 from kit.roofline.gpus import parse_gpus
 
 ROOT = Path(__file__).resolve().parents[1]

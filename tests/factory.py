@@ -255,7 +255,7 @@ KNOWN = known(schemas(), CATALOG)
 
 def judge(files: Mapping[str, bytes]) -> Verdict:
     """Verify some files as a bundle."""
-    return verify("case", files, (), KNOWN)
+    return verify("case", files, (), KNOWN).verdict
 
 
 def outcomes_of(made: Draft, code: str) -> set[Outcome]:

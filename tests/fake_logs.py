@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kit.bundle.record import Record
 from kit.plan.plan import Engine
-from kit.plan.spec import Device, Transport
+from kit.plan.topology import Device, Transport
 from kit.roofline.model import step_bytes
 from tests.catalog import options_of
 from tests.settings import START, Settings

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from kit.bundle.document import Runtime
 from kit.check.evidence import Catalog
 from kit.plan.plan import CachePolicy, Dialect, Engine, ProtocolName
-from kit.plan.spec import Device
+from kit.plan.topology import Device
 from kit.roofline.model import Shape, shape_of
 from tests.catalog import CATALOG, SUITE, TWIN, options_of
 

@@ -26,7 +26,7 @@ from kit.claims.reference import Reference
 from kit.plan.models import HubFile, HubModel
 from kit.plan.plan import Plan, ProtocolName
 from kit.plan.schedule import Phase, Request
-from kit.plan.spec import Prompt, Suite, SuiteMode
+from kit.plan.suite import Prompt, Suite, SuiteMode
 from tests.catalog import BASE_IMAGE, ENGINES, GPUS, ROOT, SHAPES
 from tests.edits.telemetry import each_card, set_header, with_samples
 from tests.factory import Draft, draft, host_facts, schemas
@@ -224,7 +224,7 @@ def eligible(shape: Shape) -> EligibleBundle | Verdict:
 def load_draft(path: str, made: Draft, known_here: Known = KNOWN) -> EligibleBundle | Verdict:
     """Seal and verify a draft, and load it as claims do."""
     files = made.seal()
-    return load(verify(path, files, (), known_here), files)
+    return load(verify(path, files, (), known_here).verdict, files)
 
 
 def six(seed: int = 1, **changes: object) -> Sequence[EligibleBundle | Verdict]:

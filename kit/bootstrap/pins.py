@@ -1,6 +1,6 @@
 """Pins of models: `docker/models/<model>.json`, read with the standard library alone.
 
-`kit.plan.spec` writes them, and reads them where the kit's own environment is there.
+`kit.plan.models` writes them, and reads them where the kit's own environment is there.
 """
 
 import json

@@ -1,1 +1,1 @@
-"""What is kept of a run, and in which bytes."""
+"""The bundle: what is stored of a run, and its file formats."""

@@ -1,8 +1,8 @@
-"""A bundle: a BagIt bag (RFC 8493) that holds everything observed of one cell.
+"""A bundle as a BagIt bag (RFC 8493) with everything observed of one cell.
 
-Pure: payload bytes in, the bag's files out, and back. `sha256sum -c manifest-sha256.txt` checks a
-bag with no tool of ours. Tag files have one spelling, derived from the payload, so a verifier
-compares them with their own re-serialisation. Nothing derived from records is stored.
+`sha256sum -c manifest-sha256.txt` checks a bag without the kit. Tag files are derived from the
+payload, so a verifier compares them byte by byte with its own. Nothing derived from records is
+stored.
 """
 
 import hashlib
@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
-from zlib_ng import zlib_ng
 
 from kit.bundle import telemetry
 from kit.bundle.document import Document
@@ -42,12 +41,12 @@ METRICS = re.compile(
 INFLATED_LIMIT_BYTES = 128 * 2**20
 
 COMPRESSED_LIMIT_BYTES = 64 * 2**20
-"""Of one gzip member; what the kit seals of a log has no more before it is compressed."""
+"""Of one gzip member; the kit seals less than this of a log, even uncompressed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bundle:
-    """A bundle that has been read: its id, document and records, and the GPUs of its telemetry."""
+    """A bundle that was read; `gpus` are the names of the GPUs in its telemetry."""
 
     id: str
     document: Document
@@ -57,10 +56,10 @@ class Bundle:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attachments:
-    """What others wrote while the client measured; None where there is no such thing.
+    """Files written by server, NCCL, sampler and host; None for one that does not exist.
 
-    `telemetry` is what `kit.bundle.telemetry.from_start` returns, its times from the run's start;
-    `host_facts` is a canonical `kit.bundle.host_facts.HostFacts`.
+    `telemetry` is from `kit.bundle.telemetry.from_start`; `host_facts` is a canonical
+    `kit.bundle.host_facts.HostFacts`.
     """
 
     server_log: bytes | None = None
@@ -70,14 +69,11 @@ class Attachments:
 
 
 class Oversized(ValueError):
-    """Compressed data that would inflate beyond the limit."""
+    """Compressed data that is, or inflates to, more than the limit."""
 
 
 def seal(payload: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return all files of the bag with this payload (paths below `data/`).
-
-    The same input gives the same bytes.
-    """
+    """Return all files of the bag with this payload (paths below `data/`). Deterministic."""
     manifest = manifest_of(payload)
     info = bag_info(payload, manifest)
     tags = {BAGIT: BAGIT_TEXT, BAG_INFO: info, MANIFEST: manifest}
@@ -90,7 +86,7 @@ def payload(
     metrics: Mapping[str, bytes],
     attachments: Attachments,
 ) -> dict[str, bytes]:
-    """Return the payload files; `metrics` maps `<phase>-<pass>-<moment>` to an exposition."""
+    """Return the payload files; `metrics` maps `<phase>-<pass>-<moment>` to its text."""
     files = {DOCUMENT: canonical.encode(document), RECORDS: canonical.encode_lines(records)}
     for name, exposition in metrics.items():
         files[f"data/metrics/{name}.prom.gz"] = compress(exposition)
@@ -106,7 +102,7 @@ def payload(
 
 
 def read(files: Mapping[str, bytes]) -> Bundle:
-    """Return what a bag says, unchecked; raise `NotCanonical` or KeyError if it cannot be read."""
+    """Read a bag without checking it; raise `NotCanonical` or KeyError if that is impossible."""
     return Bundle(
         id=identifier(files[MANIFEST]),
         document=canonical.decode(files[DOCUMENT], Document),
@@ -146,18 +142,18 @@ def bag_info(files: Mapping[str, bytes], manifest: bytes) -> bytes:
 
 
 def identifier(manifest: bytes) -> str:
-    """Return the bundle's id: a copy has the same one."""
+    """Return the bundle's id, the SHA-256 of its payload manifest."""
     return hashlib.sha256(manifest).hexdigest()
 
 
 def is_payload_name(name: str) -> bool:
-    """Tell whether a bag of this schema version may hold a payload file of this name."""
+    """Return whether a bag may have a payload file of this name."""
     is_single = name in (DOCUMENT, RECORDS, HOST_FACTS, *LOGS)
     return is_single or METRICS.fullmatch(name) is not None
 
 
 def is_plain_name(name: str) -> bool:
-    """Tell whether a name stays in its folder and can be written in a manifest line."""
+    """Return whether a name stays inside its folder and needs no escape in a manifest."""
     parts = name.split("/")
     return name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(parts)
 
@@ -169,13 +165,13 @@ def compress(data: bytes) -> bytes:
 
 
 def inflate(data: bytes, limit_bytes: int = INFLATED_LIMIT_BYTES) -> bytes:
-    """Return what one gzip member holds; raise ValueError for anything else, or above the limit."""
-    if len(data) > COMPRESSED_LIMIT_BYTES:  # zlib copies what it cannot read
+    """Inflate one gzip member; raise ValueError for anything else, or above the limit."""
+    if len(data) > COMPRESSED_LIMIT_BYTES:  # zlib copies input that it does not use
         raise Oversized(f"more than {COMPRESSED_LIMIT_BYTES} bytes, compressed")
-    stream = zlib_ng.decompressobj(wbits=31)
+    stream = zlib.decompressobj(wbits=31)
     try:
         inflated = stream.decompress(data, limit_bytes + 1)  # to zlib, 0 is no limit at all
-    except zlib_ng.error as error:  # type: ignore[misc]  # its stub has an instance for the class
+    except zlib.error as error:
         raise ValueError(f"not gzip: {error}") from error
     if len(inflated) > limit_bytes:
         raise Oversized(f"inflates to more than {limit_bytes} bytes")
@@ -185,13 +181,13 @@ def inflate(data: bytes, limit_bytes: int = INFLATED_LIMIT_BYTES) -> bytes:
 
 
 class _End(msgspec.Struct):
-    """When a bundle was sealed, in whatever words."""
+    """Time of sealing, not validated."""
 
     end_utc: str
 
 
 class _SealingFacts(msgspec.Struct):
-    """The two facts of `bundle.json` that `bag-info.txt` repeats."""
+    """The fields of `bundle.json` that `bag-info.txt` repeats."""
 
     clock: _End
     kit_version: str

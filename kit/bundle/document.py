@@ -1,9 +1,10 @@
-"""`bundle.json`: what is known of a run besides its records, as types that a decoder enforces."""
+"""`bundle.json`: everything about a run that is not in its records, logs or metrics."""
 
 from enum import Enum
 from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from kit.format.fields import FullLine, Key, Line, Seconds, Sha256, Size, Utc
 from kit.plan.plan import Plan
@@ -13,109 +14,124 @@ SCHEMA_VERSION = 1
 
 
 class Status(Enum):
-    """Whether the run went to its end; a partial bundle holds all that was recorded before."""
+    """Whether the run finished; a partial bundle has what was recorded until it failed."""
 
     COMPLETE = "complete"
     PARTIAL = "partial"
 
 
 class Runtime(Enum):
-    """Who started the server: the kit, as a process or in a container, or somebody else."""
+    """How the server was started: by the kit, as a process or in containers, or not by the kit."""
 
     PROCESS = "process"
     DOCKER = "docker"
     ENDPOINT = "endpoint"
 
 
-Core = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Core = Annotated[int, Meta(ge=0, le=65535)]
+HostId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}", max_length=32)]
+Version = Annotated[str, Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]*\Z", max_length=64)]
 
 
-HostId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}", max_length=32)]
-
-
-Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]*\Z", max_length=64)]
-
-
-class _Part(
+class _DocumentPart(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """A piece of `bundle.json`."""
+    """Base of the parts of `bundle.json`."""
 
 
-class Failure(_Part, frozen=True, kw_only=True):
-    """Where a run stopped short, and a code for why."""
+class Failure(_DocumentPart, frozen=True, kw_only=True):
+    """The stage in which a run failed, and a code for the cause."""
 
     stage: Line
     code: Line
 
 
-class Clock(_Part, frozen=True, kw_only=True):
-    """A monotonic and UTC pair at both ends of the run; monotonic time starts at 0."""
+class Clock(_DocumentPart, frozen=True, kw_only=True):
+    """UTC and monotonic time at the start of the run, where the latter is 0, and at sealing."""
 
     start_utc: Utc
     end_utc: Utc
     end_s: Seconds
 
 
-class ModelFile(_Part, frozen=True, kw_only=True):
-    """One file that the engine was given as part of its model."""
+class ModelFile(_DocumentPart, frozen=True, kw_only=True):
+    """One file of the served model."""
 
     name: FullLine
     size_bytes: Size
     sha256: Sha256
 
 
-class EngineIdentity(_Part, frozen=True, kw_only=True):
-    """What served. `version` is the server's own word; the rest is known of our own engine only."""
+class EngineIdentity(_DocumentPart, frozen=True, kw_only=True):
+    """The engine. `version` is as the server reports it; the rest is absent for an endpoint."""
 
     version: Line | None = None
     build: Line | None = None
     lock_sha256: Sha256 | None = None
-    cores: Annotated[tuple[Core, ...], msgspec.Meta(max_length=4096)] | None = None
-    model_files: Annotated[tuple[ModelFile, ...], msgspec.Meta(max_length=1000)] | None = None
+    cores: Annotated[tuple[Core, ...], Meta(max_length=4096)] | None = None
+    model_files: Annotated[tuple[ModelFile, ...], Meta(max_length=1000)] | None = None
 
 
-class Load(_Part, frozen=True, kw_only=True):
-    """How busy the host was: the one-minute load average and the share of time stolen from it."""
+class Load(_DocumentPart, frozen=True, kw_only=True):
+    """One-minute load average, and the share of CPU time stolen by the hypervisor since boot."""
 
-    load_average: Annotated[float, msgspec.Meta(ge=0, le=1e6)]
-    steal_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    load_average: Annotated[float, Meta(ge=0, le=1e6)]
+    steal_ratio: Annotated[float, Meta(ge=0, le=1)] | None = None
 
 
-class Host(_Part, frozen=True, kw_only=True):
-    """The machine, by an allow-list of facts that name nobody."""
+class Host(_DocumentPart, frozen=True, kw_only=True):
+    """The machine, without anything that identifies it."""
 
     system: Line
     kernel: Line
     machine: Line
     python: Line
     cpu_model: Line | None = None
-    cpu_count: Annotated[int, msgspec.Meta(ge=1, le=65536)]
+    cpu_count: Annotated[int, Meta(ge=1, le=65536)]
     memory_bytes: Size | None = None
     governor: Line | None = None
     load_before: Load | None = None
     load_after: Load | None = None
 
 
-class Document(_Part, frozen=True, kw_only=True):
-    """`bundle.json`. `absent` names the evidence that could not be had, each with its reason.
+class Document(_DocumentPart, frozen=True, kw_only=True):
+    """`bundle.json`: one cell's run, except for its records, logs and metrics.
 
-    `run_salt` went into the salts of a run with a cold cache, and is absent with a warm one.
+    Canonical JSON: sorted keys, no white space, a newline at the end; an absent value is absent,
+    never null.
     """
 
-    schema_version: Annotated[int, msgspec.Meta(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
+    schema_version: Annotated[int, Meta(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
     kit_version: Version
     status: Status
     failure: Failure | None = None
     runtime: Runtime
-    host_id: HostId
+    host_id: Annotated[
+        HostId,
+        Meta(
+            description="Random, made once per installation: bundles claim by it to be of one host."
+        ),
+    ]
     plan: Plan
-    plan_digest: Sha256
-    run_salt: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")] | None = None
+    plan_digest: Annotated[Sha256, Meta(description="Of the plan's canonical JSON with newline.")]
+    run_salt: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[0-9a-f]{32}$",
+                description="Random part of the cache salts; only with a cold cache.",
+            ),
+        ]
+        | None
+    ) = None
     clock: Clock
     engine: EngineIdentity
     host: Host
     packages: Annotated[
-        dict[Key, Annotated[str, msgspec.Meta(max_length=100)]], msgspec.Meta(max_length=100)
+        dict[Key, Annotated[str, Meta(max_length=100)]],
+        Meta(max_length=100, description="Versions of the client's Python packages."),
     ]
-    absent: Annotated[dict[Key, Line], msgspec.Meta(max_length=100)]
+    absent: Annotated[
+        dict[Key, Line],
+        Meta(max_length=100, description="Evidence that could not be collected, with reasons."),
+    ]

@@ -1,7 +1,7 @@
-"""What only the host knows of a run in containers: written before it starts, never from inside.
+"""`host.json`: facts about a run in containers that only the host can see.
 
-Read back from the Docker engine after the containers were created, so it says what was really
-asked of the engine, not what a Compose file meant to ask.
+They are read from the Docker engine after it created the containers and before they start, so they
+describe what Docker runs, not what a Compose file asks for.
 """
 
 import re
@@ -14,31 +14,31 @@ from kit.bundle.document import ModelFile
 from kit.bundle.telemetry import GpuProcesses
 
 BASE_LABEL = "org.opencontainers.image.base.name"
-"""On every image that `make images` builds (OCI image specification, "Annotations")."""
+"""Label of every image that `make images` builds (OCI image specification, "Annotations")."""
 
 _ShortText = Annotated[str, msgspec.Meta(max_length=200)]
 _Digest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class _Part(
+class _HostPart(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """A piece of `host.json`."""
+    """Base of the parts of `host.json`."""
 
 
-class DeviceRequest(_Part, frozen=True, kw_only=True):
-    """GPUs asked of the engine for a container, as `HostConfig.DeviceRequests` has them."""
+class DeviceRequest(_HostPart, frozen=True, kw_only=True):
+    """GPUs of a container, from `HostConfig.DeviceRequests`."""
 
     driver: _ShortText
     device_ids: tuple[_ShortText, ...]
     capabilities: tuple[_ShortText, ...]
 
 
-class Container(_Part, frozen=True, kw_only=True):
-    """One container as it was created; `image_digest` is absent for an image of this machine's own.
+class Container(_HostPart, frozen=True, kw_only=True):
+    """One container as created; `image_digest` is absent for an image that was built here.
 
-    `memory_bytes`, `pids` and `shm_bytes` are its limits.
+    `memory_bytes`, `pids` and `shm_bytes` are limits.
     """
 
     service: _ShortText
@@ -54,11 +54,11 @@ class Container(_Part, frozen=True, kw_only=True):
     capabilities_dropped: tuple[_ShortText, ...]
 
 
-class HostFacts(_Part, frozen=True, kw_only=True):
-    """`host.json`: the engine's versions and the containers, with the model's files in the image.
+class HostFacts(_HostPart, frozen=True, kw_only=True):
+    """Versions of Docker, the containers, and the model's files in the server's image.
 
-    `gpu_processes` were on the GPUs before the start; `topology_matrix` is what
-    `nvidia-smi topo -m` prints. Both are absent without a GPU.
+    `gpu_processes` were running on the GPUs before the start; `topology_matrix` is the output of
+    `nvidia-smi topo -m`. Both are absent without a GPU.
     """
 
     host_id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
@@ -75,17 +75,17 @@ _GPU = re.compile(r"GPU([0-9]{1,3})")
 
 
 def connections(matrix: str) -> Mapping[tuple[str, str], str]:
-    """Return how each GPU is connected to each, as `topology_matrix` has it: (`0`, `1`) to `NV4`.
+    """Parse `topology_matrix`: ("0", "1") to "NV4", by the host's GPU indexes.
 
-    Indexes are the host's. A row for each GPU names it, and then its connection to each in their
-    order, `X` to itself; what has no such diagonal is not read.
+    Each row is the name of a GPU and its connection to every GPU, `X` to itself. Returns nothing
+    for a matrix without that diagonal.
     """
     lines = (line.split() for line in _STYLE.sub("", matrix).splitlines())
     rows = [words for words in lines if words and _GPU.fullmatch(words[0]) and "X" in words]
     names = [words[0].removeprefix("GPU") for words in rows]
-    found = {
+    words_between = {
         (row, column): word
         for row, words in zip(names, rows, strict=True)
         for column, word in zip(names, words[1:], strict=False)
     }
-    return found if all(found.get((name, name)) == "X" for name in names) else {}
+    return words_between if all(words_between.get((name, name)) == "X" for name in names) else {}

@@ -1,28 +1,24 @@
-"""What was sent and what was observed of one request; raw only, nothing derived."""
+"""`records.jsonl`: what was sent and observed of each request. Nothing derived is stored."""
 
 from enum import Enum
-from functools import cache
-from typing import TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
-from msgspec.structs import asdict
+from msgspec import Meta
 
-from kit.format import canonical
-from kit.format.bounded_cache import kept
+from kit.bundle.limits import ARRAY_LIMIT
 from kit.format.fields import Below2To31, Count, Name, Seconds
 from kit.plan.schedule import Phase
 
 SHORTEST_S = 1e-6
-"""Times are rounded to 1 microsecond: what took less was not measured."""
+"""Resolution of all times: a shorter `wall_s` was not measured."""
 
 
 class Moment(Enum):
-    """When the server's metrics were read, seen from a pass."""
+    """Whether the server's metrics were read before or after a pass."""
 
     BEFORE = "before"
     AFTER = "after"
-
-    __hash__ = object.__hash__  # an enum's own is Python, and asked for each file of metrics
 
 
 class FinishReason(Enum):
@@ -34,7 +30,7 @@ class FinishReason(Enum):
 
 
 class ErrorCode(Enum):
-    """What went wrong with a request. Exception texts hold addresses and never enter a bundle."""
+    """Why a request failed. Exception texts hold addresses, so a bundle never has them."""
 
     CONNECT_FAILED = "connect-failed"
     DISCONNECTED = "disconnected"
@@ -55,6 +51,9 @@ TokenIds: TypeAlias = tuple[Below2To31, ...]
 Chunk: TypeAlias = tuple[float, Below2To31]
 """(arrival in seconds from `sent_s`, completion tokens in this chunk)."""
 
+_ARRAY: dict[str, Any] = {"maxItems": ARRAY_LIMIT}
+"""Only described: `kit.check.answers` enforces it, as it does the order of chunks."""
+
 
 class Record(
     msgspec.Struct,
@@ -64,69 +63,44 @@ class Record(
     forbid_unknown_fields=True,
     gc=False,
 ):
-    """One line of `records.jsonl`. An absent value is absent, never 0.
+    """One line of `records.jsonl`: one request, in the order of sending.
 
-    `sent_s` is monotonic from the run's start; `wall_s` from sending to the last byte of the
-    response; both in seconds. Token counts are the server's own `usage`. How long arrays and
-    text may be, `kit.check.answers` says.
+    Raw observations only. An absent value is absent, never 0 and never null. Times are monotonic
+    seconds, rounded to 1 microsecond. Token counts are those of the server's `usage`.
     """
 
     phase: Phase
-    pass_number: Count = msgspec.field(name="pass")
-    prompt_id: Name
-    seed: Below2To31
-    sent_s: Seconds
-    wall_s: Seconds
+    pass_number: Annotated[
+        Count, Meta(description="Number within the phase: 0 for the warm-up, from 1 otherwise.")
+    ] = msgspec.field(name="pass")
+    prompt_id: Annotated[Name, Meta(description="Id of a prompt of the plan.")]
+    seed: Annotated[
+        Below2To31,
+        Meta(description="Sampling seed sent: a hash of plan seed, phase, pass and prompt."),
+    ]
+    sent_s: Annotated[Seconds, Meta(description="From the run's start to sending the request.")]
+    wall_s: Annotated[
+        Seconds, Meta(description="From sending the request to the response's last byte.")
+    ]
     prompt_tokens: Below2To31 | None = None
-    cached_tokens: Below2To31 | None = None
+    cached_tokens: Annotated[
+        Below2To31 | None,
+        Meta(description="Prompt tokens from the prefix cache. A server may leave out a 0."),
+    ] = None
     completion_tokens: Below2To31 | None = None
     finish_reason: FinishReason | None = None
-    prompt_token_ids: TokenIds | None = None
-    token_ids: TokenIds | None = None
+    prompt_token_ids: Annotated[TokenIds, Meta(extra_json_schema=_ARRAY)] | None = None
+    token_ids: Annotated[TokenIds, Meta(extra_json_schema=_ARRAY)] | None = None
     text: str | None = None
-    chunks: tuple[Chunk, ...] | None = None
-    error: ErrorCode | None = None
-
-
-_ABSENT = msgspec.Raw()
-
-
-class _AsSpelled(
-    Record,
-    frozen=True,
-    kw_only=True,
-    omit_defaults=True,
-    forbid_unknown_fields=True,
-    gc=False,
-):
-    """A record whose prompt's token ids are still text."""
-
-    # Another type than a record's, and so no record to others: none of these leaves this module.
-    prompt_token_ids: msgspec.Raw = _ABSENT  # type: ignore[assignment]
-
-
-_LINES = msgspec.json.Decoder(_AsSpelled)
-
-
-def decode_records(data: bytes) -> tuple[Record, ...]:
-    """Read canonical JSON Lines; records of one prompt share the token ids that it came to.
-
-    These are the larger part, and the same in every pass. Raises `NotCanonical` without a word on
-    where, which `kit.format.canonical.decode_lines` tells.
-    """
-    try:
-        spelled = _LINES.decode_lines(data)
-        if canonical.encode_lines(spelled) != data:
-            raise canonical.NotCanonical("not in canonical form")
-        ids_of = cache(_ids_of)
-        return tuple(
-            Record(**asdict(one) | {"prompt_token_ids": ids_of(bytes(one.prompt_token_ids))})
-            for one in spelled
-        )
-    except canonical.UNREADABLE as error:
-        raise canonical.NotCanonical(str(error)) from error
-
-
-@kept(entries=64, longest=2**14)
-def _ids_of(spelled: bytes) -> TokenIds | None:
-    return canonical.decode(spelled + b"\n", TokenIds) if spelled else None
+    chunks: (
+        Annotated[
+            tuple[Chunk, ...],
+            Meta(
+                description="Chunks of a streamed response that held tokens, by arrival: seconds "
+                "from sent_s, and tokens. Without token ids, each chunk with text counts as one.",
+                extra_json_schema=_ARRAY,
+            ),
+        ]
+        | None
+    ) = None
+    error: Annotated[ErrorCode | None, Meta(description="Such a record ends the run.")] = None

@@ -1,9 +1,9 @@
-"""Takes what is private out of text that is about to be sealed.
+"""Removes private data from logs before a bundle is sealed, since bundles are published.
 
-Known names of this host (its host name, user, folders) are replaced by what they stand for;
-addresses, UUIDs and MAC addresses by their shape. Loopback and wildcard addresses say nothing
-about anybody and stay. A version of four parts, none above 255, cannot be told from an IPv4 address
-and goes with them. Redaction comes before sealing, never after.
+Names of this host (host name, user, folders) are replaced literally, by placeholders such as
+`<host>`. IP addresses, MAC addresses, UUIDs and home directories are replaced wherever a text has
+their form. Loopback and wildcard addresses stay. A version number of four parts, none above 255,
+cannot be distinguished from an IPv4 address and is replaced too.
 """
 
 import re
@@ -19,7 +19,7 @@ _NOT_AFTER_WORD, _NOT_BEFORE_WORD = "(?<![0-9A-Za-z])", "(?![0-9A-Za-z])"
 _IPV6_START = f"(?:[23]{_HEX}{{3}}|[fF][cCdD]{_HEX}{{2}}|[fF][eE][89abAB]{_HEX})"
 _IPV6_TAIL = f"(?:{_GROUP}:){{0,6}}(?:{_IPV4}|{_GROUP})"
 
-_SHAPES = {
+_FORMS = {
     "uuid": f"(?<!{_HEX}){_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}(?!{_HEX})",
     "ipv6": f"{_NOT_AFTER_WORD}(?:{_GROUP}:){{7}}{_GROUP}{_NOT_BEFORE_WORD}"
     f"|{_NOT_AFTER_WORD}{_IPV6_START}(?::{_GROUP}){{0,6}}::(?:{_IPV6_TAIL})?{_NOT_BEFORE_WORD}",
@@ -30,21 +30,21 @@ _SHAPES = {
 
 
 def redact(text: bytes, private: Mapping[str, str]) -> bytes:
-    """Return `text` without the `private` strings (each mapped to its stand-in) and known shapes.
+    """Return `text` with placeholders for private strings and for all that has a private form.
 
-    Longer strings go first, so that a folder inside another is named by the inner one. A string
-    that begins or ends with a letter, digit or underscore must not go on there. Stand-ins already
-    there are left alone, and a stand-in may lay bare a name that touched what it stands for:
-    redacting goes on until nothing changes, so that redacting twice is redacting once.
+    `private` maps each string to the name of its placeholder. Longer strings are replaced first, so
+    that of two nested folders the inner one is named. Strings are replaced as whole words only.
+    A replacement can make a neighbouring name a whole word, so it is repeated until nothing
+    changes; placeholders already in the text are kept. Hence redacting twice changes nothing.
     """
     secrets = sorted(filter(None, private), key=len, reverse=True)
-    stand_ins = [private[secret] for secret in secrets] + list(_SHAPES)
-    pattern = re.compile("|".join(f"({part})" for part in _parts(secrets, stand_ins)).encode())
-    replacements = [f"<{name}>".encode() for name in stand_ins]
+    names = [private[secret] for secret in secrets] + list(_FORMS)
+    pattern = re.compile("|".join(f"({part})" for part in _parts(secrets, names)).encode())
+    placeholders = [f"<{name}>".encode() for name in names]
 
     def replacement(match: re.Match[bytes]) -> bytes:
         index = (match.lastindex or 1) - 1
-        return replacements[index - 1] if index else match[0]
+        return placeholders[index - 1] if index else match[0]
 
     while (redacted := pattern.sub(replacement, text)) != text:
         text = redacted
@@ -52,15 +52,15 @@ def redact(text: bytes, private: Mapping[str, str]) -> bytes:
 
 
 def holds(text: str, name: str) -> bool:
-    """Tell whether a name is in a text where it would be replaced."""
+    """Return whether a text has this name where `redact` would replace it."""
     return re.search(_whole(name), text) is not None
 
 
-def _parts(secrets: list[str], stand_ins: list[str]) -> Iterator[str]:
-    """Yield the alternatives, each without a group of its own: stand-ins, secrets, shapes."""
-    yield "<(?:" + "|".join(map(re.escape, stand_ins)) + ")>"
+def _parts(secrets: list[str], names: list[str]) -> Iterator[str]:
+    """Yield the alternatives, without capturing groups: placeholders, secrets, private forms."""
+    yield "<(?:" + "|".join(map(re.escape, names)) + ")>"
     yield from map(_whole, secrets)
-    yield from _SHAPES.values()
+    yield from _FORMS.values()
 
 
 def _whole(secret: str) -> str:

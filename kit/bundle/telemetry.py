@@ -1,17 +1,15 @@
-"""What the GPUs tell of themselves: facts once, then samples over the run, as JSON Lines.
+"""`telemetry.jsonl`: properties of the GPUs, then samples over the run, as canonical JSON Lines.
 
-A header with the facts, one line a sample, and a last line that says that sampling was ended
-properly; canonical JSON, so that a line has one spelling. Times are in seconds on one monotonic
-clock: a sampler writes the kernel's, and `from_start` moves them to the run's start before sealing.
-Nothing here names a card: neither serial numbers nor UUIDs. What a card or its driver does not tell
-is absent.
+The first line is a header, the last one marks a regular end. Times are seconds on one monotonic
+clock: a sampler writes the kernel's, and `from_start` makes them relative to the run's start. There
+are no serial numbers or UUIDs. A value that a card or its driver does not report is absent.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from enum import Enum
 from itertools import pairwise
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -24,10 +22,10 @@ SCHEMA_VERSION = 1
 
 LIMIT_BYTES = 32 * 2**20
 LINE_LIMIT = 100_000
-"""A sample a second for a day."""
+"""One sample per second for a day."""
 
 READING_LIMIT = 200_000
-"""Two GPUs for as long. One takes ten times the memory of its shortest text."""
+"""Two GPUs for a day. In memory one takes ten times its shortest text."""
 
 _LEAST_BYTES = len('{"index":0},')
 
@@ -41,8 +39,8 @@ Utc = Annotated[str, msgspec.Meta(pattern=r"^[0-9TZ:.-]+$", max_length=40)]
 class ClockReason(Enum):
     """Why a clock is not higher (NVML: `nvmlClocksEventReason...`).
 
-    `sw-power-cap` is normal on a card at its power limit. `hw-slowdown` is any hardware slowdown,
-    the two after it say which.
+    `sw-power-cap` is normal for a card at its power limit. `hw-slowdown` is any hardware slowdown;
+    the next two are its kinds.
     """
 
     GPU_IDLE = "gpu-idle"
@@ -58,13 +56,13 @@ class ClockReason(Enum):
 
 
 class Source(Enum):
-    """Who was asked: the driver's library, or its command where the library cannot be loaded."""
+    """The driver's library, or its command if the library could not be loaded."""
 
     NVML = "nvml"
     NVIDIA_SMI = "nvidia-smi"
 
 
-class _Part(
+class _TelemetryPart(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
@@ -72,14 +70,14 @@ class _Part(
     forbid_unknown_fields=True,
     gc=False,
 ):
-    """A piece of the telemetry."""
+    """Base of the parts of telemetry."""
 
 
-class GpuFacts(_Part, frozen=True, kw_only=True):
-    """One GPU as its driver describes it; `index` is the driver's own.
+class GpuFacts(_TelemetryPart, frozen=True, kw_only=True):
+    """One GPU; `index` is the driver's.
 
-    `nvlink_link_gb_s` is the bandwidth of one NVLink link in GB/s, each way. `pcie_width_max` is in
-    lanes; both maxima are those of this card in this slot.
+    `nvlink_link_gb_s` is the bandwidth of one NVLink link in GB/s per direction. `pcie_width_max`
+    is in lanes. Both PCIe maxima are those of this card in this slot.
     """
 
     index: Count
@@ -99,8 +97,8 @@ class GpuFacts(_Part, frozen=True, kw_only=True):
     persistence_mode: bool | None = None
 
 
-class Inventory(_Part, frozen=True, kw_only=True):
-    """The GPUs that can be seen, and the driver. `cuda_driver_version` is the newest it serves."""
+class Inventory(_TelemetryPart, frozen=True, kw_only=True):
+    """The visible GPUs and the driver. `cuda_driver_version` is the newest CUDA it supports."""
 
     source: Source
     driver_version: Text | None = None
@@ -108,10 +106,10 @@ class Inventory(_Part, frozen=True, kw_only=True):
     gpus: Annotated[tuple[GpuFacts, ...], msgspec.Meta(max_length=GPU_LIMIT)]
 
 
-class Reading(_Part, frozen=True, kw_only=True):
-    """One GPU at one moment. `utilization_percent` is of time with a kernel running.
+class Reading(_TelemetryPart, frozen=True, kw_only=True):
+    """One GPU in one sample. `utilization_percent` is the share of time with a kernel running.
 
-    The NVLink counters are bytes of data over all links since the driver was loaded.
+    The NVLink counters are data bytes over all links since the driver was loaded.
     """
 
     index: Count
@@ -128,47 +126,48 @@ class Reading(_Part, frozen=True, kw_only=True):
     nvlink_sent_bytes: Count | None = None
 
 
-class Header(_Part, frozen=True, kw_only=True, tag_field="kind", tag="facts"):
-    """The first line. `t_s` and `utc` are one moment on both clocks."""
+class Header(_TelemetryPart, frozen=True, kw_only=True, tag_field="kind", tag="facts"):
+    """The first line. `t_s` and `utc` are the same moment."""
 
-    schema_version: int
+    schema_version: Annotated[int, msgspec.Meta(extra_json_schema={"const": SCHEMA_VERSION})]
     t_s: float
     utc: Utc
     interval_s: float
     inventory: Inventory
 
 
-class Sample(_Part, frozen=True, kw_only=True, tag_field="kind", tag="sample"):
+class GpuSample(_TelemetryPart, frozen=True, kw_only=True, tag_field="kind", tag="sample"):
     """All GPUs at `t_s`."""
 
     t_s: float
     gpus: Annotated[tuple[Reading, ...], msgspec.Meta(max_length=GPU_LIMIT)]
 
 
-class End(_Part, frozen=True, kw_only=True, tag_field="kind", tag="end"):
-    """The last line of a sampler that was told to stop. `t_s` and `utc` are one moment."""
+class End(_TelemetryPart, frozen=True, kw_only=True, tag_field="kind", tag="end"):
+    """The last line of a regularly stopped sampler. `t_s` and `utc` are the same moment."""
 
     t_s: float
     utc: Utc
 
 
-Line: TypeAlias = Header | Sample | End
-_LINE: Any = Line  # a union is a kind to msgspec, but not a class to the type checker
+Line: TypeAlias = Header | GpuSample | End
+L = TypeVar("L", Header, GpuSample, End)
+_LINE: Any = Line  # msgspec accepts a union as a type, mypy does not
 
 
 class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole file; `end` is absent where the sampler was not ended properly."""
+    """A whole file; `end` is absent if the sampler was killed."""
 
     header: Header
-    samples: tuple[Sample, ...]
+    samples: tuple[GpuSample, ...]
     end: End | None
 
 
-class GpuProcesses(_Part, frozen=True, kw_only=True):
-    """How many processes of others are on one GPU, and the memory that they hold; who, never.
+class GpuProcesses(_TelemetryPart, frozen=True, kw_only=True):
+    """Number and memory of foreign processes on one GPU, without their identity.
 
-    A process that computes and draws counts as one that computes. Memory is absent where the
-    driver does not tell it, as in a container.
+    A process that computes and draws counts as computing. Memory is absent if the driver does not
+    report it, as in a container.
     """
 
     index: Count
@@ -179,8 +178,8 @@ class GpuProcesses(_Part, frozen=True, kw_only=True):
 
 
 def read(data: bytes) -> Telemetry:
-    """Read a file of telemetry; raise `NotCanonical` with what is wrong, naming the line."""
-    if len(data) > LIMIT_BYTES or canonical.line_count(data) > LINE_LIMIT:
+    """Read a file of telemetry; raise `NotCanonical` with the fault and its line."""
+    if len(data) > LIMIT_BYTES or data.count(b"\n") > LINE_LIMIT:
         raise NotCanonical(f"more than {LIMIT_BYTES} bytes or {LINE_LIMIT} lines")
     if len(data) > READING_LIMIT * _LEAST_BYTES and data.count(b'"index":') > READING_LIMIT:
         raise NotCanonical(f"more than {READING_LIMIT} readings")
@@ -194,7 +193,7 @@ def read(data: bytes) -> Telemetry:
         raise NotCanonical(f"the first line is not a header of version {SCHEMA_VERSION}")
     end = last[0] if isinstance(last[0], End) else None
     between = lines[1:] if end is None else lines[1:-1]
-    samples = tuple(line for line in between if isinstance(line, Sample))
+    samples = tuple(line for line in between if isinstance(line, GpuSample))
     if len(samples) < len(between):
         raise NotCanonical("a header or an end between the samples")
     for number, (earlier, later) in enumerate(pairwise(lines), start=2):
@@ -204,10 +203,7 @@ def read(data: bytes) -> Telemetry:
 
 
 def gpu_names(data: bytes) -> tuple[str, ...]:
-    """Return the names of the GPUs in a file of telemetry; `NotCanonical` where it has no header.
-
-    The samples are not looked at.
-    """
+    """Return the names of the GPUs from the header alone; raise `NotCanonical` if it is bad."""
     header = canonical.decode(data[: data.find(b"\n") + 1], Header)
     return tuple(gpu.name for gpu in header.inventory.gpus)
 
@@ -219,24 +215,27 @@ def write(telemetry: Telemetry) -> bytes:
 
 
 def from_start(data: bytes, origin_s: float) -> bytes:
-    """Return a sampler's file with its times from a run's start, `origin_s` on the same clock.
+    """Return a sampler's file with times relative to `origin_s`, the run's start on its clock.
 
-    What was sampled before the start has times below 0. A last line that was cut off, by the end of
-    a sampler that was killed, is left out. Raises `NotCanonical` for anything else that is wrong.
+    Times of earlier samples are negative. A last line that is incomplete, because the sampler was
+    killed, is dropped. Raises `NotCanonical` for any other fault.
     """
-    whole = data[: data.rfind(b"\n") + 1]
-    told = read(whole)
+
+    def moved(line: L) -> L:
+        return replace(line, t_s=round(line.t_s - origin_s, 6))
+
+    telemetry = read(data[: data.rfind(b"\n") + 1])
     return write(
         Telemetry(
-            header=replace(told.header, t_s=_since(origin_s, told.header.t_s)),
-            samples=tuple(replace(one, t_s=_since(origin_s, one.t_s)) for one in told.samples),
-            end=told.end and replace(told.end, t_s=_since(origin_s, told.end.t_s)),
+            header=moved(telemetry.header),
+            samples=tuple(map(moved, telemetry.samples)),
+            end=None if telemetry.end is None else moved(telemetry.end),
         )
     )
 
 
 def has_ended(tail: bytes) -> bool:
-    """Tell from the end of a sampler's file, a line or more, whether its last line is there."""
+    """Return whether the end of a sampler's file, a line or more, has its regular last line."""
     last = tail.removesuffix(b"\n").rpartition(b"\n")[2]
     try:
         return tail.endswith(b"\n") and canonical.decode(last + b"\n", End) is not None
@@ -244,14 +243,10 @@ def has_ended(tail: bytes) -> bool:
         return False
 
 
-def _since(origin_s: float, t_s: float) -> float:
-    return round(t_s - origin_s, 6)
-
-
-def by_gpu(samples: Sequence[Sample]) -> defaultdict[int, list[Reading]]:
-    """Return what each GPU told, by its index."""
-    found: defaultdict[int, list[Reading]] = defaultdict(list)
+def by_gpu(samples: Sequence[GpuSample]) -> defaultdict[int, list[Reading]]:
+    """Return the readings of each GPU, by its index."""
+    readings: defaultdict[int, list[Reading]] = defaultdict(list)
     for sample in samples:
-        for one in sample.gpus:
-            found[one.index].append(one)
-    return found
+        for reading in sample.gpus:
+            readings[reading.index].append(reading)
+    return readings

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from kit.bundle.limits import ARRAY_LIMIT, CHUNK_LIMIT, TOKEN_ID_LIMIT
 from kit.bundle.record import SHORTEST_S, Record
+from kit.check.check import Problem, fail
 from kit.check.evidence import ROUNDING_S, subject_of
-from kit.check.problem import Problem, fail
 from kit.plan.schedule import Phase
 
 _USAGE = ("prompt_tokens", "completion_tokens", "finish_reason", "text")

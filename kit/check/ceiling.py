@@ -1,15 +1,14 @@
-"""What the physics tier holds figures against: the model's shape, and what its GPUs can do.
+"""What figures are compared with: the model's shape, and what its GPUs can do at most.
 
-Or why there is nothing: then figures are not judged, and that is said.
+Or why there is no such limit: then figures are not judged, and that is said.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kit.bundle.telemetry import ClockReason, Reading, Telemetry, by_gpu
-from kit.check.evidence import Catalog, Evidence, while_measured
-from kit.plan.plan import Engine
-from kit.plan.spec import Device
+from kit.check.evidence import Evidence, while_measured
+from kit.plan.topology import Device
 from kit.roofline import model as roofline
 from kit.roofline.gpus import Gpu
 from kit.roofline.model import Ceiling, Shape
@@ -22,13 +21,13 @@ FEWEST_READINGS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Footing:
-    """What figures are held against: the model's shape, and what the engine's GPUs can do.
+class Limits:
+    """The evidence, the model's shape, and what the engine's GPUs can do together.
 
     `memory_clock_ratio` is the highest clock of any GPU's memory over that of its datasheet.
     """
 
-    engine: Engine
+    evidence: Evidence
     shape: Shape
     ceiling: Ceiling
     memory_clock_ratio: float
@@ -39,89 +38,85 @@ class Footing:
         return f"{self.ceiling.bytes_per_s / 1e9:.0f} GB/s of {len(self.ceiling.gpus)} x {gpu}"
 
 
-def footing_of(evidence: Evidence, catalog: Catalog) -> Footing | str:
-    """Return what can be held against, or why there is nothing."""
-    plan, told = evidence.document.plan, evidence.observed.telemetry
-    if (reason := _no_gpus(evidence)) is not None or plan.engine is None or told is None:
+def limits_of(evidence: Evidence) -> Limits | str:
+    """Return the limits, or why there are none."""
+    telemetry, catalog = evidence.observed.telemetry, evidence.catalog
+    if (reason := _no_gpus(evidence)) is not None or telemetry is None:
         return reason or "no telemetry that names the GPUs"
-    names = _names(evidence, told, catalog.gpus)
-    clock_ratio = _memory_clock_ratio(told, catalog.gpus)
-    ceiling = roofline.ceiling_of(
-        names,
-        plan.engine.tensor_parallel_size,
-        catalog.gpus,
-        min(_fastest_ratio(evidence, clock_ratio), roofline.MEMORY_HEADROOM),
-    )
+    names = _names(evidence, telemetry)
+    clock_ratio = _memory_clock_ratio(telemetry, catalog.gpus)
+    bandwidth_ratio = min(_bandwidth_ratio(evidence, clock_ratio), roofline.MEMORY_HEADROOM)
+    ranks = evidence.engine.tensor_parallel_size
+    ceiling = roofline.ceiling_of(names, ranks, catalog.gpus, bandwidth_ratio)
     if ceiling is None:
         return f"not all of these GPUs are known: {', '.join(names) or 'none'}"
-    model = catalog.models.get(plan.cell.model)
-    shape = None if model is None else roofline.shape_of(model.config)
+    shape = None if evidence.model is None else roofline.shape_of(evidence.model.config)
     if shape is None:
-        return f"the shape of model {plan.cell.model} is not known"
-    return Footing(engine=plan.engine, shape=shape, ceiling=ceiling, memory_clock_ratio=clock_ratio)
+        return f"the shape of model {evidence.document.plan.cell.model} is not known"
+    return Limits(evidence=evidence, shape=shape, ceiling=ceiling, memory_clock_ratio=clock_ratio)
 
 
-def _names(evidence: Evidence, told: Telemetry, table: Mapping[str, Gpu]) -> list[str]:
-    """Return the GPUs' names, less those of cards that nobody knows and that did nothing.
+def _no_gpus(evidence: Evidence) -> str | None:
+    """Return why no GPU can have served the plan's model, as far as the bundle says."""
+    plan = evidence.document.plan
+    if plan.engine is None or not evidence.is_own_engine:
+        return "the kit did not start this endpoint's server"
+    if plan.rehearsal:
+        return "a rehearsal serves a twin on CPU in place of the model"
+    if plan.engine.device is not Device.GPU:
+        return "a CPU's memory bandwidth is not known: it depends on its modules and sockets"
+    return None
 
-    All that are known count, since a faster card than those that served accuses nobody. One that
-    is not known and was busy may have served: then there is no limit.
+
+def _names(evidence: Evidence, telemetry: Telemetry) -> list[str]:
+    """Return the GPUs' names, without unknown cards that did nothing.
+
+    All known cards count, since a faster card than those that served accuses nobody. An unknown
+    one that was busy may have served: then there is no limit.
     """
     readings = by_gpu(while_measured(evidence))
     return [
         gpu.name
-        for gpu in told.header.inventory.gpus
-        if gpu.name in table or not was_idle(readings[gpu.index])
+        for gpu in telemetry.header.inventory.gpus
+        if gpu.name in evidence.catalog.gpus or not was_idle(readings[gpu.index])
     ]
 
 
-def _no_gpus(evidence: Evidence) -> str | None:
-    """Return why no GPU can have served the plan's model, as far as the bundle tells."""
-    plan = evidence.document.plan
-    if plan.engine is None or not evidence.is_own_engine:
-        return "nothing is known of the server"
-    if plan.rehearsal:
-        return "a rehearsal serves a twin on CPU in place of the model"
-    if plan.engine.device is not Device.GPU:
-        return "no memory bandwidth is known of a CPU: it depends on its modules and sockets"
-    return None
-
-
 def was_idle(readings: Sequence[Reading]) -> bool:
-    """Tell whether a GPU says of every moment that it had nothing to do."""
+    """Tell whether a GPU had nothing to do in any of its readings."""
     return len(readings) >= FEWEST_READINGS and all(
-        one.utilization_percent == 0 or ClockReason.GPU_IDLE in (one.clock_reasons or ())
-        for one in readings
+        reading.utilization_percent == 0 or ClockReason.GPU_IDLE in (reading.clock_reasons or ())
+        for reading in readings
     )
 
 
-def _memory_clock_ratio(told: Telemetry, table: Mapping[str, Gpu]) -> float:
-    """Return the highest over all samples, since not only measured passes have a limit.
-
-    It is 1 where none is told.
-    """
-    known = {
+def _memory_clock_ratio(telemetry: Telemetry, table: Mapping[str, Gpu]) -> float:
+    """Return the highest ratio over all samples, not only of measured passes; 1 without any."""
+    datasheet_mhz = {
         gpu.index: table[gpu.name].memory_clock_mhz
-        for gpu in told.header.inventory.gpus
+        for gpu in telemetry.header.inventory.gpus
         if gpu.name in table
     }
     ratios = (
-        one.memory_clock_mhz / known[one.index]
-        for sample in told.samples
-        for one in sample.gpus
-        if one.memory_clock_mhz is not None and one.index in known
+        reading.memory_clock_mhz / datasheet_mhz[reading.index]
+        for sample in telemetry.samples
+        for reading in sample.gpus
+        if reading.memory_clock_mhz is not None and reading.index in datasheet_mhz
     )
     return max(ratios, default=1.0)
 
 
-def _fastest_ratio(evidence: Evidence, clock_ratio: float) -> float:
-    """Return what the memory's bandwidth may be, of its datasheet's: with its clock it falls.
+def _bandwidth_ratio(evidence: Evidence, clock_ratio: float) -> float:
+    """Return what the memory's bandwidth may be, of its datasheet's: it falls with the clock.
 
-    Of the clocks that were told of enough moments, the highest counts, and a little is added.
+    A lower clock counts only if enough readings have it; then a little is added.
     """
     if clock_ratio >= 1:
         return clock_ratio
-    readings = by_gpu(while_measured(evidence)).values()
-    told = [one.memory_clock_mhz for ones in readings for one in ones]
-    is_told = len(told) >= FEWEST_READINGS and None not in told and clock_ratio > 0
-    return min(1.0, clock_ratio * SEEN_CLOCK_RATIO) if is_told else 1.0
+    clocks_mhz = [
+        reading.memory_clock_mhz
+        for readings in by_gpu(while_measured(evidence)).values()
+        for reading in readings
+    ]
+    is_known = len(clocks_mhz) >= FEWEST_READINGS and None not in clocks_mhz and clock_ratio > 0
+    return min(1.0, clock_ratio * SEEN_CLOCK_RATIO) if is_known else 1.0

@@ -1,24 +1,20 @@
-"""Integrity over several bundles: no run is handed in twice under two ids.
+"""Whether two bundles hold the same run under two ids.
 
-A copy has the same id, and is the same bundle. Who edits a copy a little and seals it again gets
-another id for the same measurements, which would then count as a second start of the engine.
-
-What gives a copy away are requests that were sent at the same moment or took as long, to the
-microsecond. What two honest runs may share is left out. Token ids are: the plan gives each request
-its seed, so that two starts of one cell answer alike, word for word. So is closeness of durations:
-on a steady server those of two honest runs are as close as those of a copy that was shaken.
+A copy has the same id, and is the same bundle. One that was edited a little and sealed again has
+another id for the same measurements, which would then count as a second start of the engine. Equal
+times give it away: requests that took as long, or were sent as late, to the microsecond. Token ids
+do not: the plan gives each request its seed, so that two starts of one cell answer alike.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from kit.bundle.record import Record
-from kit.check.codes import Code
-from kit.check.finding import Fingerprint, Outcome, Verdict
-from kit.check.problem import BUNDLE, Problem, clip, fail, findings
+from kit.check.check import BUNDLE, Check, Problem, clip, fail, findings
+from kit.check.finding import Outcome, Verdict
 from kit.plan.schedule import Phase
 
 FEWEST = 3
@@ -26,20 +22,31 @@ FEWEST = 3
 microsecond; not three of them, and half of all."""
 
 SHOWN_ID = 12
-"""Characters of an id that a finding tells; the paths are told too."""
-
-EITHER = "either may be the original: ask who measured it, and hand in each run once"
+"""Characters of an id in a finding; the paths are there, too."""
 
 
-def fingerprint(records: Sequence[Record]) -> Fingerprint:
-    """Return what a copy under another id still has."""
-    answered = [record for record in records if record.error is None]
-    return Fingerprint(times=tuple(_times(answered)))
+def fingerprint(records: Iterable[Record]) -> frozenset[int]:
+    """Return hashes of a run's times: two for each measured request.
+
+    They are Python's own: equal in processes forked from one and salted anew in the next, so that
+    nobody can choose them.
+    """
+    measured = (
+        record for record in records if record.phase is Phase.MEASURED and record.error is None
+    )
+    return frozenset(
+        hashed
+        for record in measured
+        for hashed in (
+            hash(("took", record.prompt_id, record.wall_s, record.completion_tokens)),
+            hash(("sent", record.prompt_id, record.sent_s)),
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A bundle that was seen, by what a finding tells of it."""
+    """A bundle that was seen, as a finding names it."""
 
     id: str
     path: str
@@ -48,7 +55,7 @@ class _Source:
         return f"{self.id[:SHOWN_ID]} at {self.path}"
 
 
-class Copies:
+class Duplicates:
     """The runs that were seen so far, by their fingerprints."""
 
     def __init__(self) -> None:
@@ -57,60 +64,59 @@ class Copies:
     def admit(self, verdict: Verdict) -> Verdict:
         """Return a verdict with one more finding: whether an earlier bundle holds the same run.
 
-        Only what is valid, and no copy, is held against later ones: nobody can spoil an honest
-        bundle by a damaged copy that is read first.
+        Later bundles are compared only with valid ones that are no copies: a damaged copy that is
+        read first must not spoil an honest bundle.
         """
         if verdict.id is None:
             return verdict
-        mine = _Source(verdict.id, verdict.path)
-        problems = self._problems(mine, verdict.fingerprint)
-        found = (*verdict.findings, *findings(Code.INTEGRITY_COPY, problems))
-        if not any(finding.outcome is Outcome.FAIL for finding in found):
-            for one in verdict.fingerprint.times:
-                self._first.setdefault(one, mine)
-        return replace(verdict, findings=found)
+        source = _Source(verdict.id, verdict.path)
+        shared = self._shared(verdict)
+        all_findings = (*verdict.findings, *findings(COPY, _problems(verdict, source, shared)))
+        if not any(finding.outcome is Outcome.FAIL for finding in all_findings):
+            for time in verdict.fingerprint:
+                self._first.setdefault(time, source)
+        return replace(verdict, findings=all_findings)
 
-    def _problems(self, mine: _Source, prints: Fingerprint) -> list[Problem]:
-        if self._first.keys().isdisjoint(prints.times):
-            return []  # as with nearly all
-        times = set(prints.times)
-        enough = max(FEWEST, len(times) / 4)  # each request has two of them
-        return [
-            fail(
-                BUNDLE,
-                clip(f"{count} of {len(times)} times are those of bundle {other}"),
-                clip(f"measurements of its own in bundle {mine}"),
-                EITHER,
-            )
-            for other, count in self._shared(times, mine).items()
-            if count >= enough
-        ]
+    def _shared(self, verdict: Verdict) -> Mapping[_Source, int]:
+        """Count the times that earlier bundles have, too, but for the same bundle read again."""
+        sources = (self._first[time] for time in verdict.fingerprint if time in self._first)
+        return Counter(source for source in sources if source.id != verdict.id)
 
-    def _shared(self, prints: Iterable[int], mine: _Source) -> Counter[_Source]:
-        """Count the prints that earlier bundles have too, but for the same bundle read again."""
-        sources = (self._first[one] for one in prints if one in self._first)
-        return Counter(source for source in sources if source.id != mine.id)
+
+def _problems(
+    verdict: Verdict, source: _Source, shared: Mapping[_Source, int]
+) -> Iterator[Problem]:
+    times = len(verdict.fingerprint)
+    for other, count in shared.items():
+        if count >= max(FEWEST, times / 4):  # each request has two of them
+            observed = clip(f"{count} of {times} times are those of bundle {other}")
+            yield fail(BUNDLE, observed, clip(f"measurements of its own in bundle {source}"))
+
+
+def _nothing_in_one(_verdict: Verdict) -> Sequence[Problem]:
+    """A bundle alone has nothing to be compared with: `Duplicates.admit` looks at several."""
+    return ()
+
+
+COPY: Check[Verdict] = Check(
+    id="integrity-copy",
+    holds="no other of these bundles holds the same measurements under another id",
+    hint="either may be the original: ask who measured it, and hand in each run once",
+    look=_nothing_in_one,
+)
 
 
 def distinct(verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
     """Yield the first verdict of each run: neither the same bundle again nor a copy of it."""
-    copies = Copies()
+    duplicates = Duplicates()
     ids: set[str | None] = set()
     for verdict in verdicts:
-        if verdict.id not in ids and not _is_copy(copies.admit(verdict)):
+        if verdict.id not in ids and not _is_copy(duplicates.admit(verdict)):
             ids.add(verdict.id)
             yield verdict
 
 
 def _is_copy(admitted: Verdict) -> bool:
     return any(
-        finding.code == Code.INTEGRITY_COPY.id and finding.outcome is Outcome.FAIL
-        for finding in admitted.findings
+        finding.code == COPY.id and finding.outcome is Outcome.FAIL for finding in admitted.findings
     )
-
-
-def _times(answered: Iterable[Record]) -> Iterator[int]:
-    for one in answered:
-        if one.phase is Phase.MEASURED:
-            yield hash(("took", one.prompt_id, one.wall_s, one.completion_tokens))
-            yield hash(("sent at", one.prompt_id, one.sent_s))

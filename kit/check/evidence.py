@@ -1,4 +1,4 @@
-"""What the tiers above the bytes look at: document, records by pass, and the server's counters."""
+"""What the tiers above the bytes look at: a bundle that was read, and what the checkout ships."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,24 +9,24 @@ from kit.bundle import bag, telemetry
 from kit.bundle.document import Document, Runtime
 from kit.bundle.host_facts import HostFacts
 from kit.bundle.record import Moment, Record
-from kit.bundle.telemetry import Sample, Telemetry
+from kit.bundle.telemetry import GpuFacts, GpuSample, Telemetry
 from kit.format.canonical import NotCanonical
 from kit.parse import nccl_log, vllm_log, vllm_metrics
 from kit.parse.detokenizer import Detokenizer
 from kit.parse.nccl_log import NcclLog
 from kit.parse.vllm_log import ServerLog
-from kit.parse.vllm_metrics import Labels, Told
+from kit.parse.vllm_metrics import Labels, Metrics
 from kit.plan.models import Model
 from kit.plan.plan import Engine
 from kit.plan.schedule import Phase
-from kit.plan.spec import Suite
+from kit.plan.suite import Suite, SuiteMode
+from kit.plan.topology import Device
 from kit.roofline.gpus import Gpu
 
 T = TypeVar("T")
 
 ROUNDING_S = 2e-6
 """The client rounds times to 1 microsecond; a sum of three of them can be off by 1.5."""
-
 
 DIGITS = 12
 """Of a label's number: longer ones are no sizes."""
@@ -37,22 +37,21 @@ _FROM_ZERO = (
     vllm_metrics.PREFIX_CACHE_HITS,
     vllm_metrics.E2E_LATENCY_COUNT,
 )
-"""Counters of vLLM 0.17 that are at 0 in a real engine's metrics from before its first request."""
+"""Counters of vLLM 0.17 that are 0 in an engine's metrics before its first request."""
 
 Counters = Mapping[str, float]
-"""Sample name to value, as `kit.parse.vllm_metrics.totals` gives them."""
+"""GpuSample name to value, as `kit.parse.vllm_metrics` reads them."""
 
 MetricsKey = tuple[Phase, int, Moment]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Catalog:
-    """What a checkout ships, by id: a plan is made of these, and is held against them.
+    """What a checkout ships, by id: plans are made of it, and bundles are compared with it.
 
-    `engines` maps (topology, model) to the engine that the topology's Compose file describes;
-    `gpus` says what hardware can do, by the name that its driver tells.
-    `tokenizers` maps the SHA-256 of a tokenizer's file to what it says;
-    `base_image` is the name, tag and digest that images stand on, None while no digest is known.
+    `engines` maps (topology, model) to the engine that the topology's Compose file describes,
+    `gpus` a driver's name of a card to its datasheet, `tokenizers` the SHA-256 of a tokenizer's
+    file to its reader. `base_image` is name, tag and digest; None while no digest is pinned.
     """
 
     suites: Mapping[str, Suite]
@@ -65,9 +64,9 @@ class Catalog:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pass:
-    """The records of one pass, and the server's counters around it where they are known.
+    """The records of one pass, and the server's counters around it where they were read.
 
-    `moves` tells by how much each counter moved over the pass.
+    `moves` holds by how much each counter moved over the pass.
     """
 
     phase: Phase
@@ -81,22 +80,30 @@ class Pass:
     def name(self) -> str:
         return f"{self.phase.value}-{self.number}"
 
-    def moved(self, counter: str) -> float | None:
-        """Return by how much a counter moved over the pass; None where it cannot be told."""
-        return self.moves.get(counter)
+    @property
+    def wall_s(self) -> float:
+        """The client's seconds for all requests of the pass."""
+        return math.fsum(record.wall_s for record in self.records)
+
+    def moved(self, *counters: str) -> float | None:
+        """Return by how much counters moved together; None where one of them is not known."""
+        try:
+            return sum(self.moves[counter] for counter in counters)
+        except KeyError:
+            return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observed:
-    """What logs and samples tell of the engine and its GPUs; None where there is none to read.
+    """What logs, telemetry and metrics say of the engine and its GPUs; None where there is none.
 
-    `telemetry_fault` says what is wrong with telemetry that is there and cannot be read.
-    `host_facts` are what the host wrote of a run in containers. The others are of the server's
-    metrics: `finished` are its requests by why they ended, as the function of this name in
-    `kit.parse.vllm_metrics` gives them; `served_names` the names that it served
-    under and `cache_configs` the labels of `exposition.CACHE_CONFIG`, each different one once.
+    `has_server_log` tells of the file, readable or not; `telemetry_fault` says why telemetry that
+    is there cannot be read. Of the server's metrics,
+    `finished` are its requests by finish reason, `served_names` and `cache_configs` each different
+    model name and KV cache configuration once.
     """
 
+    has_server_log: bool = False
     server_log: ServerLog | None = None
     nccl_log: NcclLog | None = None
     telemetry: Telemetry | None = None
@@ -109,34 +116,87 @@ class Observed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """A bundle whose document and records could be read."""
+    """A bundle whose document and records could be read, and the catalog it is compared with.
 
+    `server_log`, `nccl_log`, `gpu_telemetry` and `host_facts` may be asked for where a check needs
+    them (`kit.check.needs`), `engine` in the topology tier: elsewhere they may be absent.
+    """
+
+    id: str
     document: Document
     records: tuple[Record, ...]
     answered: tuple[Record, ...]
     passes: tuple[Pass, ...]
     metrics: Mapping[MetricsKey, Counters]
     observed: Observed
-    has_server_log: bool
+    catalog: Catalog
 
     @property
     def is_own_engine(self) -> bool:
         return self.document.runtime is not Runtime.ENDPOINT
 
+    @property
+    def is_on_gpus(self) -> bool:
+        engine = self.document.plan.engine
+        return engine is not None and engine.device is Device.GPU
+
+    @property
+    def engine(self) -> Engine:
+        return _there(self.document.plan.engine)
+
+    @property
+    def model(self) -> Model | None:
+        """The plan's model, if the checkout has it."""
+        return self.catalog.models.get(self.document.plan.cell.model)
+
+    @property
+    def suite_mode(self) -> SuiteMode:
+        """How the plan's suite is sent; one that the checkout does not have is serial."""
+        suite = self.catalog.suites.get(self.document.plan.cell.suite)
+        return SuiteMode.SERIAL if suite is None else suite.mode
+
+    @property
+    def server_log(self) -> ServerLog:
+        return _there(self.observed.server_log)
+
+    @property
+    def nccl_log(self) -> NcclLog:
+        return _there(self.observed.nccl_log)
+
+    @property
+    def gpu_telemetry(self) -> Telemetry:
+        return _there(self.observed.telemetry)
+
+    @property
+    def host_facts(self) -> HostFacts:
+        return _there(self.observed.host_facts)
+
+    @property
+    def gpus(self) -> tuple[GpuFacts, ...]:
+        """The cards of telemetry's inventory; none without telemetry."""
+        told = self.observed.telemetry
+        return () if told is None else told.header.inventory.gpus
+
+
+def _there(value: T | None) -> T:
+    assert value is not None, "a check asked for evidence that is not among its needs"
+    return value
+
 
 def gather(
+    bundle_id: str,
     document: Document,
     records: tuple[Record, ...],
     metrics: Mapping[MetricsKey, Counters],
     observed: Observed,
-    *,
-    has_server_log: bool,
+    catalog: Catalog,
 ) -> Evidence:
     """Group the records by pass, in the order of first appearance."""
     groups: dict[tuple[Phase, int], list[Record]] = {}
     for record in records:
         groups.setdefault((record.phase, record.pass_number), []).append(record)
     return Evidence(
+        id=bundle_id,
         document=document,
         records=records,
         answered=tuple(record for record in records if record.error is None),
@@ -146,7 +206,7 @@ def gather(
         ),
         metrics=metrics,
         observed=observed,
-        has_server_log=has_server_log,
+        catalog=catalog,
     )
 
 
@@ -179,7 +239,7 @@ def _moves(before: Counters, after: Counters) -> Counters:
 
 
 class OfLogs(TypedDict, total=False):
-    """What logs tell, as `Observed` has it."""
+    """What logs say, as `Observed` has it."""
 
     server_log: ServerLog
     nccl_log: NcclLog
@@ -188,7 +248,7 @@ class OfLogs(TypedDict, total=False):
 
 
 def of_log(name: str, text: bytes) -> OfLogs:
-    """Read the text of a bundle's log or telemetry, by its name of `bundle.LOGS`."""
+    """Read the text of a bundle's log or telemetry, by its name of `bag.LOGS`."""
     match name:
         case bag.SERVER_LOG:
             return {"server_log": vllm_log.read(text)}
@@ -200,16 +260,19 @@ def of_log(name: str, text: bytes) -> OfLogs:
         return {"telemetry_fault": str(error)}
 
 
-def observe(logs: Iterable[OfLogs], metrics: Mapping[MetricsKey, Told] | None = None) -> Observed:
-    """Put together what logs tell, and the server's expositions."""
-    found, told = OfLogs(), metrics or {}
-    for one in logs:
-        found.update(one)
+def observe(
+    logs: Iterable[OfLogs], expositions: Mapping[MetricsKey, Metrics], *, has_server_log: bool
+) -> Observed:
+    """Put together what logs and the server's metrics say."""
+    of_logs = OfLogs()
+    for log in logs:
+        of_logs.update(log)
     return Observed(
-        **found,
-        finished={key: one.finished for key, one in told.items()},
-        served_names=_distinct(one.served_name for one in told.values()),
-        cache_configs=_distinct(one.cache_config for one in told.values()),
+        **of_logs,
+        has_server_log=has_server_log,
+        finished={key: told.finished for key, told in expositions.items()},
+        served_names=_distinct(told.served_name for told in expositions.values()),
+        cache_configs=_distinct(told.cache_config for told in expositions.values()),
     )
 
 
@@ -217,70 +280,70 @@ def _distinct(values: Iterable[T]) -> tuple[T, ...]:
     return tuple(filter(None, dict.fromkeys(values)))
 
 
-def went_through(evidence: Evidence, one: Pass) -> bool:
-    """Tell whether a pass has all of its responses: one cut short has no metrics after it."""
-    wanted = len(evidence.document.plan.prompts)
-    return len(one.records) >= wanted and all(record.error is None for record in one.records)
+def is_whole(evidence: Evidence, pass_: Pass) -> bool:
+    """Tell whether a pass has a response to each prompt: one cut short has no metrics after it."""
+    prompts = len(evidence.document.plan.prompts)
+    return len(pass_.records) >= prompts and all(record.error is None for record in pass_.records)
 
 
-def counted_alone(evidence: Evidence, one: Pass) -> bool:
+def counted_alone(evidence: Evidence, pass_: Pass) -> bool:
     """Tell whether the server's counters moved by this pass's requests alone.
 
-    As many may have been others', of a replica of an endpoint: these have other prompts.
+    Behind an endpoint as many requests of others may have been counted: they have other prompts.
     """
-    if one.moved(vllm_metrics.E2E_LATENCY_COUNT) != len(one.records):
+    if pass_.moved(vllm_metrics.E2E_LATENCY_COUNT) != len(pass_.records):
         return False
-    prompts = sum(record.prompt_tokens or 0 for record in one.records)
-    return evidence.is_own_engine or one.moved(vllm_metrics.PROMPT_TOKENS) == prompts
+    prompts = sum(record.prompt_tokens or 0 for record in pass_.records)
+    return evidence.is_own_engine or pass_.moved(vllm_metrics.PROMPT_TOKENS) == prompts
 
 
 def counted_before(evidence: Evidence) -> dict[str, float]:
-    """Return what the server had counted before the first pass; nothing where it does not tell.
+    """Return what the server had counted before the first pass; empty where that is not known.
 
-    Of a request that somebody gave up vLLM counts the tokens, and not the request.
+    Of a request that its client gave up vLLM counts the tokens, and not the request.
     """
     before = (evidence.passes[0].before if evidence.passes else None) or {}
     return {name: before[name] for name in _FROM_ZERO if name in before}
 
 
-def of_measured_passes(evidence: Evidence) -> tuple[Record, ...]:
+def measured_records(evidence: Evidence) -> tuple[Record, ...]:
     """Return the records of the measured passes."""
-    return tuple(one for one in evidence.records if one.phase is Phase.MEASURED)
+    return tuple(record for record in evidence.records if record.phase is Phase.MEASURED)
 
 
 def span_s(records: Sequence[Record]) -> tuple[float, float]:
-    """Return when the first request was sent and the last response complete; no time for none."""
-    start_s = min((one.sent_s for one in records), default=0.0)
-    return start_s, max((one.sent_s + one.wall_s for one in records), default=-1.0)
+    """Return when the first request was sent and the last response complete; (0, -1) for none."""
+    start_s = min((record.sent_s for record in records), default=0.0)
+    return start_s, max((record.sent_s + record.wall_s for record in records), default=-1.0)
 
 
-def while_serving(evidence: Evidence) -> list[Sample]:
+def while_serving(evidence: Evidence) -> list[GpuSample]:
     """Return the samples from the first request to the last response."""
     return _sampled(evidence, evidence.records)
 
 
-def while_measured(evidence: Evidence) -> list[Sample]:
+def while_measured(evidence: Evidence) -> list[GpuSample]:
     """Return the samples from the first measured request to the last measured response."""
-    return _sampled(evidence, of_measured_passes(evidence))
+    return _sampled(evidence, measured_records(evidence))
 
 
-def _sampled(evidence: Evidence, records: Sequence[Record]) -> list[Sample]:
+def _sampled(evidence: Evidence, records: Sequence[Record]) -> list[GpuSample]:
     start_s, end_s = span_s(records)
     told = evidence.observed.telemetry
-    return [one for one in (told.samples if told else ()) if start_s <= one.t_s <= end_s]
+    return [sample for sample in (told.samples if told else ()) if start_s <= sample.t_s <= end_s]
 
 
 def block_tokens(evidence: Evidence) -> int | None:
-    """Return the tokens in a block of the server's prefix cache, where its metrics tell."""
-    told = (whole_number(config, "block_size") for config in evidence.observed.cache_configs)
-    return max(filter(None, told), default=None)
+    """Return the tokens in a block of the server's prefix cache, if its metrics have it."""
+    sizes = (whole_number(config, "block_size") for config in evidence.observed.cache_configs)
+    return max(filter(None, sizes), default=None)
 
 
 def whole_number(labels: Labels, name: str) -> int | None:
-    """Return the whole number that a label tells; None for another value, or none."""
-    told = dict(labels).get(name, "")
-    is_number = told.isascii() and told.isdecimal() and len(told) < DIGITS
-    return int(told) if is_number else None
+    """Return a label's whole number; None for another value, or no such label."""
+    value = dict(labels).get(name, "")
+    is_number = value.isascii() and value.isdecimal() and len(value) < DIGITS
+    return int(value) if is_number else None
 
 
 def subject_of(record: Record) -> str:

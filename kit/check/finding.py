@@ -44,23 +44,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     hint: str
 
 
-class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
-    """Hashes of what a copy of a run still has (see `kit.check.duplicates`).
-
-    They are Python's own, equal in processes that are forked from one and salted anew in the next,
-    so that nobody can choose them. `times` are two a measured request, of which other runs may
-    share a few.
-    """
-
-    times: tuple[int, ...] = ()
-
-
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """All findings on one bundle; `id` and `status` are absent where it cannot be read so far.
 
-    A rehearsal may be as whole as can be: it holds nothing to judge. `not_shown` are the codes that
-    stand against quoting the figures (see `kit.check.reportable`), `fingerprint` is what a copy
-    under another id still has.
+    A complete rehearsal has nothing to judge either. `not_shown` are the checks that stand against
+    quoting the figures (`kit.check.reportable`); `fingerprint` is what a copy under another id has
+    in common with it (`kit.check.duplicates`).
     """
 
     path: str
@@ -68,7 +57,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     status: Status | None
     is_rehearsal: bool = False
     not_shown: tuple[str, ...] = ()
-    fingerprint: Fingerprint = Fingerprint()
+    fingerprint: frozenset[int] = frozenset()
     findings: tuple[Finding, ...]
 
     @property

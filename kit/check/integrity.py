@@ -6,20 +6,18 @@ RFC 8493 (BagIt), narrowed: one payload layout, tag files with one spelling, no 
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 import msgspec
 
 from kit.bundle import bag
-from kit.bundle.document import Document
 from kit.bundle.record import Moment
-from kit.check.codes import Code
-from kit.check.evidence import Counters, MetricsKey, Observed, observe, of_log
-from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, clip, fail, findings
-from kit.check.refusal import Refusal
+from kit.check.check import BUNDLE, Check, Problem, clip, fail
+from kit.check.evidence import observe, of_log
+from kit.check.refusal import Refusal, Refused
+from kit.check.submission import OpenedBag, Submission
 from kit.parse import vllm_metrics
 from kit.plan.schedule import Phase
 
@@ -38,79 +36,14 @@ _MANIFEST_LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^\n]+)")
 _REQUIRED = (bag.DOCUMENT, bag.RECORDS, *bag.TAG_FILES, bag.TAG_MANIFEST)
 _FETCH = "fetch.txt"
 
-_READERS = (
-    Code.INTEGRITY_ENTRY,
-    Code.INTEGRITY_ARCHIVE,
-    Code.INTEGRITY_SIZE,
-    Code.INTEGRITY_COUNT,
-    Code.INTEGRITY_DEPTH,
-)
-"""What only a reader of folders and archives can see; names, both it and this tier can."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bag:
-    """What the bytes of a bag come to: each file hashed once and inflated once.
-
-    `manifest` is what the manifest must be, `id` the bundle's id that follows from it.
-    """
-
-    digests: Mapping[str, str]
-    manifest: bytes
-    metrics: Mapping[MetricsKey, Counters]
-    observed: Observed
-    problems: tuple[Problem, ...]
-
-    @property
-    def id(self) -> str:
-        return bag.identifier(self.manifest)
-
 
 def is_bag(files: Mapping[str, bytes], refused: Sequence[Refusal]) -> bool:
     """Tell whether a folder is a bundle, however damaged, rather than something else."""
-    names = [*files, *(one.name for one in refused)]
+    names = [*files, *(refusal.name for refusal in refused)]
     return bag.BAGIT in names or any(name.startswith("data/") for name in names)
 
 
-def not_a_bag(refused: Sequence[Refusal]) -> tuple[Finding, ...]:
-    """Return what there is to say of what is no bundle at all, with its reader's reasons if any."""
-    reasons = [f"{one.name}: {one.reason}" for one in refused]
-    observed = next(iter(reasons), "neither bagit.txt nor data/ is there")
-    problem = fail(BUNDLE, clip(observed), Code.INTEGRITY_BAG.holds)
-    others = (code for code in _READERS if any(one.code is code for one in refused))
-    return (
-        *findings(Code.INTEGRITY_BAG, [problem]),
-        *(finding for code in others for finding in findings(code, _refused(refused, code))),
-    )
-
-
-def check(
-    files: Mapping[str, bytes],
-    refused: Sequence[Refusal],
-    opened: Bag,
-    document: Document | None,
-) -> Iterator[Finding]:
-    """Yield the findings of this tier on a folder that is a bag."""
-    text = files.get(bag.MANIFEST, b"")
-    listed = _listed(text)
-    yield from findings(Code.INTEGRITY_BAG, ())
-    for code in _READERS:
-        yield from findings(code, _refused(refused, code))
-    names = [*_refused(refused, Code.INTEGRITY_NAME), *_unsafe([*files, *listed])]
-    yield from findings(Code.INTEGRITY_NAME, names)
-    yield from findings(Code.INTEGRITY_FETCH, _fetch(files))
-    yield from findings(Code.INTEGRITY_UNKNOWN_FILE, _unknown(files))
-    yield from findings(Code.INTEGRITY_MISSING_FILE, _missing(files, listed))
-    yield from findings(Code.INTEGRITY_UNLISTED_FILE, _unlisted(opened.digests, listed))
-    yield from findings(Code.INTEGRITY_DIGEST, _changed(opened.digests, listed))
-    yield from findings(Code.INTEGRITY_MANIFEST, _spelling(text, listed))
-    yield from findings(Code.INTEGRITY_TAG_FILE, _tag_files(files, opened.manifest))
-    yield from findings(Code.INTEGRITY_GZIP, opened.problems)
-    if document is not None:
-        yield from findings(Code.INTEGRITY_PLAN_DIGEST, _plan_digest(document))
-
-
-def open_bag(files: Mapping[str, bytes]) -> Bag:
+def open_bag(files: Mapping[str, bytes]) -> OpenedBag:
     """Hash each payload file, and inflate each compressed one for what the checks need of it.
 
     What was inflated is dropped before the next file is.
@@ -120,23 +53,24 @@ def open_bag(files: Mapping[str, bytes]) -> Bag:
         for name, data in files.items()
         if name.startswith("data/")
     }
-    inflated, reader = _Inflated(files), vllm_metrics.Reader()
+    inflated = _Inflated(files)
     named = filter(None, map(bag.METRICS.fullmatch, files))
     metrics = {
         (Phase(name["phase"]), int(name["number"]), Moment(name["moment"])): told
         for name in sorted(named, key=_in_time)
-        if (told := inflated.read(name[0], METRICS_LIMIT_BYTES, reader.read)) is not None
+        if (told := inflated.read(name[0], METRICS_LIMIT_BYTES, vllm_metrics.read)) is not None
     }
     logs = [
         inflated.read(name, bag.INFLATED_LIMIT_BYTES, partial(of_log, name)) for name in bag.LOGS
     ]
-    return Bag(
+    return OpenedBag(
+        listed=_listed(files.get(bag.MANIFEST, b"")),
         digests=digests,
         manifest=bag.manifest_from(
             {name: digests[name] for name in digests if bag.is_plain_name(name)}
         ),
         metrics={key: told.totals for key, told in metrics.items()},
-        observed=observe(filter(None, logs), metrics),
+        observed=observe(filter(None, logs), metrics, has_server_log=bag.SERVER_LOG in files),
         problems=tuple(inflated.problems),
     )
 
@@ -173,66 +107,82 @@ def _in_time(name: re.Match[str]) -> tuple[int, int, bool]:
     return _PHASES.index(name["phase"]), int(name["number"]), name["moment"] == Moment.AFTER.value
 
 
-def _refused(refused: Sequence[Refusal], code: Code) -> Iterator[Problem]:
-    for one in refused:
-        if one.code is code:
-            yield fail(clip(one.name), clip(one.reason), code.holds)
+def _not_a_bag(submission: Submission) -> Iterator[Problem]:
+    if not is_bag(submission.files, submission.refused):
+        reasons = [f"{refusal.name}: {refusal.reason}" for refusal in submission.refused]
+        observed = next(iter(reasons), "neither bagit.txt nor data/ is there")
+        yield fail(BUNDLE, clip(observed), "a folder or archive that holds a BagIt bag")
 
 
-def _unsafe(names: Sequence[str]) -> Iterator[Problem]:
-    for name in dict.fromkeys(names):
+def _refused(code: Refused) -> Callable[[Submission], Iterator[Problem]]:
+    """Return what yields the entries that a reader refused for one reason."""
+
+    def look(submission: Submission) -> Iterator[Problem]:
+        for refusal in submission.refused:
+            if refusal.code == code:
+                yield fail(clip(refusal.name), clip(refusal.reason), "an entry as the kit seals it")
+
+    return look
+
+
+def _names(submission: Submission) -> Iterator[Problem]:
+    yield from _refused(Refused.NAME)(submission)
+    for name in dict.fromkeys([*submission.files, *submission.opened.listed]):
         if not bag.is_plain_name(name):
             yield fail(clip(name), "a name that is not a plain relative path", "a path in the bag")
 
 
-def _fetch(files: Mapping[str, bytes]) -> Iterator[Problem]:
-    if _FETCH in files:
+def _fetch(submission: Submission) -> Iterator[Problem]:
+    if _FETCH in submission.files:
         yield fail(_FETCH, "fetch.txt is there", "no file that names others to be downloaded")
 
 
-def _unknown(files: Mapping[str, bytes]) -> Iterator[Problem]:
+def _unknown(submission: Submission) -> Iterator[Problem]:
     known = {*bag.TAG_FILES, bag.TAG_MANIFEST, _FETCH}
-    for name in files:
+    for name in submission.files:
         if name not in known and not bag.is_payload_name(name):
             yield fail(clip(name), "an unknown file", "a file of the bundle's layout")
 
 
-def _missing(files: Mapping[str, bytes], listed: Mapping[str, str]) -> Iterator[Problem]:
+def _missing(submission: Submission) -> Iterator[Problem]:
+    listed = submission.opened.listed
     for name in dict.fromkeys([*_REQUIRED, *listed]):
-        if name not in files:
+        if name not in submission.files:
             reason = "listed in the manifest" if name in listed else "required by the format"
             yield fail(clip(name), "not there", f"a file that is {reason}")
 
 
-def _unlisted(digests: Mapping[str, str], listed: Mapping[str, str]) -> Iterator[Problem]:
-    for name in digests:
+def _unlisted(submission: Submission) -> Iterator[Problem]:
+    listed = submission.opened.listed
+    for name in submission.opened.digests:
         if name not in listed:
             yield fail(clip(name), "not in the manifest", "a line for each payload file")
 
 
-def _changed(digests: Mapping[str, str], listed: Mapping[str, str]) -> Iterator[Problem]:
-    for name, digest in listed.items():
+def _changed(submission: Submission) -> Iterator[Problem]:
+    digests = submission.opened.digests
+    for name, digest in submission.opened.listed.items():
         if digests.get(name, digest) != digest:
             yield fail(clip(name), f"SHA-256 {digests[name]}", digest)
 
 
-def _spelling(text: bytes, listed: Mapping[str, str]) -> Iterator[Problem]:
-    """Hold the manifest against its re-serialisation; its digests are looked at elsewhere."""
-    if text != bag.manifest_from(listed):
+def _spelling(submission: Submission) -> Iterator[Problem]:
+    """Compare the manifest with its re-serialisation; `integrity-digest` looks at its digests."""
+    listed = submission.opened.listed
+    if submission.files.get(bag.MANIFEST, b"") != bag.manifest_from(listed):
         yield fail(bag.MANIFEST, "another spelling", "sorted lines of `<digest>  <path>`")
     for name in listed:
         if not name.startswith("data/"):
             yield fail(bag.MANIFEST, f"lists {clip(name)}", "payload files only")
 
 
-def _tag_files(files: Mapping[str, bytes], manifest: bytes) -> Iterator[Problem]:
+def _tag_files(submission: Submission) -> Iterator[Problem]:
+    files = submission.files
     tags = {name: files[name] for name in bag.TAG_FILES if name in files}
     expected = {bag.BAGIT: bag.BAGIT_TEXT, bag.TAG_MANIFEST: bag.manifest_of(tags)}
-    try:
-        expected[bag.BAG_INFO] = bag.bag_info(files, manifest)
-    except (KeyError, ValueError, msgspec.MsgspecError, RecursionError):
-        # The document cannot be read, and the tiers that read it have said so.
-        expected.pop(bag.BAG_INFO, None)
+    # A document that cannot be read is the schema tier's to name.
+    with suppress(KeyError, ValueError, msgspec.MsgspecError, RecursionError):
+        expected[bag.BAG_INFO] = bag.bag_info(files, submission.opened.manifest)
     for name, data in expected.items():
         if name in files and files[name] != data:
             yield fail(name, clip(_first_difference(files[name], data)), "what the payload implies")
@@ -240,21 +190,126 @@ def _tag_files(files: Mapping[str, bytes], manifest: bytes) -> Iterator[Problem]
 
 def _first_difference(data: bytes, expected: bytes) -> str:
     """Quote the first line that is not as it should be."""
-    lines, wanted = data.splitlines(), expected.splitlines()
-    for line, other in zip(lines, wanted, strict=False):
-        if line != other:
+    for line, expected_line in zip(data.splitlines(), expected.splitlines(), strict=False):
+        if line != expected_line:
             return line.decode("utf-8", "backslashreplace")
     return f"{len(data)} bytes where {len(expected)} were expected"
 
 
-def _plan_digest(document: Document) -> Iterator[Problem]:
-    digest = document.plan.digest()
-    if document.plan_digest != digest:
-        yield fail(bag.DOCUMENT, clip(document.plan_digest), digest)
+def _plan_digest(submission: Submission) -> Iterator[Problem]:
+    document = submission.reading.document
+    if document is not None and document.plan_digest != document.plan.digest():
+        yield fail(bag.DOCUMENT, clip(document.plan_digest), document.plan.digest())
 
 
 def _listed(manifest: bytes) -> dict[str, str]:
-    """Return path to digest; lines that are not of the form are left out (the spelling tells)."""
+    """Return path to digest; lines of another form are left out, and `_spelling` names them."""
     text = manifest[:MANIFEST_LIMIT_BYTES].decode("utf-8", "replace")
-    lines = (_MANIFEST_LINE.fullmatch(line) for line in text.split("\n"))
+    lines = map(_MANIFEST_LINE.fullmatch, text.split("\n"))
     return {match["name"]: match["digest"] for match in lines if match}
+
+
+CHECKS: tuple[Check[Submission], ...] = (
+    Check(
+        id="integrity-bag",
+        holds="the folder or archive is a BagIt bag (RFC 8493)",
+        hint="name the folder that holds bagit.txt and data/; make bench puts them into "
+        "results/local",
+        look=_not_a_bag,
+    ),
+    Check(
+        id="integrity-archive",
+        holds="where a bundle is an archive, it is one zstd frame or gzip member with a tar of "
+        "one bag",
+        hint="`kit pack BUNDLE -o FILE.tar.zst` makes one; else ask for the original",
+        look=_refused(Refused.ARCHIVE),
+    ),
+    Check(
+        id="integrity-size",
+        holds="files, archives and what archives hold are within the format's limits in bytes",
+        hint="nothing that the kit seals comes near these limits; do not unpack it",
+        look=_refused(Refused.SIZE),
+    ),
+    Check(
+        id="integrity-count",
+        holds="there are no more files and folders than the format allows",
+        hint="nothing that the kit seals comes near this limit; do not unpack it",
+        look=_refused(Refused.COUNT),
+    ),
+    Check(
+        id="integrity-depth",
+        holds="folders are nested no deeper than the format allows",
+        hint="a bundle's files are at most three levels deep: ask for the original",
+        look=_refused(Refused.DEPTH),
+    ),
+    Check(
+        id="integrity-entry",
+        holds="every entry is a regular file, there once, that can be read; no links, no devices",
+        hint="replace the entry by the file itself, from the original",
+        look=_refused(Refused.ENTRY),
+    ),
+    Check(
+        id="integrity-name",
+        holds="every file name is a plain relative path",
+        hint="do not unpack or copy this bundle; its names try to leave the folder",
+        look=_names,
+    ),
+    Check(
+        id="integrity-fetch",
+        holds="there is no `fetch.txt`: a bundle holds all of its evidence itself",
+        hint="remove fetch.txt and put the files themselves into the bundle",
+        look=_fetch,
+    ),
+    Check(
+        id="integrity-unknown-file",
+        holds="every file is one that the format knows",
+        hint="remove the file, or ask for the original",
+        look=_unknown,
+    ),
+    Check(
+        id="integrity-missing-file",
+        holds="every file that the manifest lists or the format requires is there",
+        hint="ask for the whole bundle",
+        look=_missing,
+    ),
+    Check(
+        id="integrity-unlisted-file",
+        holds="the manifest lists every payload file",
+        hint="ask for the original: the file was added after sealing",
+        look=_unlisted,
+    ),
+    Check(
+        id="integrity-digest",
+        holds="every payload file has the SHA-256 that the manifest gives",
+        hint="ask for the original: the file was changed after sealing, or the copy is damaged",
+        look=_changed,
+    ),
+    Check(
+        id="integrity-manifest",
+        holds="the manifest is spelled as `sha256sum` would, sorted, one line a file",
+        hint="ask for the original: the manifest was edited",
+        look=_spelling,
+    ),
+    Check(
+        id="integrity-tag-file",
+        holds="`bagit.txt`, `bag-info.txt` and the tag manifest follow from the payload",
+        hint="ask for the original: a tag file was changed after sealing",
+        look=_tag_files,
+    ),
+    Check(
+        id="integrity-gzip",
+        holds="every compressed file is one gzip member that inflates within the limits",
+        hint="do not inflate the file with another tool before you know where it comes from",
+        look=lambda submission: submission.opened.problems,
+    ),
+    Check(
+        id="integrity-plan-digest",
+        holds="`plan_digest` is the SHA-256 of the plan",
+        hint="ask for the original: the plan was edited",
+        look=_plan_digest,
+        applies=lambda submission: submission.reading.document is not None,
+    ),
+)
+
+FOR_ANY_FILES = CHECKS[:6]
+"""What may also be said of files that are no bag at all."""

@@ -1,8 +1,19 @@
-"""What a reader of folders and archives does not hand on, and the code that says why."""
+"""What a reader of folders and archives does not hand on, and the check that names it."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from kit.check.codes import Code
+
+class Refused(StrEnum):
+    """Why an entry was not read, by the id of the check in the integrity tier that says so."""
+
+    BAG = "integrity-bag"
+    ARCHIVE = "integrity-archive"
+    SIZE = "integrity-size"
+    COUNT = "integrity-count"
+    DEPTH = "integrity-depth"
+    ENTRY = "integrity-entry"
+    NAME = "integrity-name"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -11,4 +22,4 @@ class Refusal:
 
     name: str
     reason: str
-    code: Code = Code.INTEGRITY_ENTRY
+    code: Refused = Refused.ENTRY

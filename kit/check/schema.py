@@ -23,12 +23,11 @@ from kit.bundle.limits import (
     RECORD_LIMIT,
     RECORDS_LIMIT_BYTES,
 )
-from kit.bundle.record import Record, decode_records
+from kit.bundle.record import Record
 from kit.check import answers
 from kit.check.answers import Sizes
-from kit.check.codes import Code
-from kit.check.finding import Finding, Tier
-from kit.check.problem import SHOWN, Problem, clip, fail, findings
+from kit.check.check import SHOWN, Check, Problem, clip, fail
+from kit.check.submission import Reading, Submission
 from kit.format import canonical
 from kit.plan.plan import Plan
 
@@ -92,19 +91,12 @@ _RECORD = _Form(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
-    """What could be read: None where nothing can be said about it. With this tier's findings."""
+Problems = defaultdict[str, list[Problem]]
+"""By the id of the check that names them."""
 
-    document: Document | None
-    records: tuple[Record, ...] | None
-    host_facts: HostFacts | None
-    findings: tuple[Finding, ...]
-
-
-Problems = defaultdict[Code, list[Problem]]
-
-_CODES = tuple(code for code in Code if code.tier is Tier.SCHEMA)
+VERSION, JSON, SHAPE = "schema-version", "schema-json", "schema-shape"
+CANONICAL, LIMITS = "schema-canonical", "schema-limits"
+ARRAYS, ANSWER = "schema-arrays", "schema-answer"
 
 
 def read(files: Mapping[str, bytes], validators: Validators) -> Reading:
@@ -113,8 +105,13 @@ def read(files: Mapping[str, bytes], validators: Validators) -> Reading:
     data = files.get(bag.DOCUMENT)
     version_problem = _version(data)
     if version_problem is not None:
-        found = tuple(findings(Code.SCHEMA_VERSION, [version_problem]))
-        return Reading(document=None, records=None, host_facts=None, findings=found)
+        return Reading(
+            document=None,
+            records=None,
+            host_facts=None,
+            problems={VERSION: [version_problem]},
+            is_other_version=True,
+        )
     document = None if data is None else _document(data, validators, problems)
     lines = files.get(bag.RECORDS)
     records = None if lines is None else _records(lines, validators, problems)
@@ -123,7 +120,7 @@ def read(files: Mapping[str, bytes], validators: Validators) -> Reading:
         document=document,
         records=records,
         host_facts=facts,
-        findings=tuple(finding for code in _CODES for finding in findings(code, problems[code])),
+        problems=problems,
     )
 
 
@@ -158,7 +155,7 @@ def _version(data: bytes | None) -> Problem | None:
 
 def _document(data: bytes, validators: Validators, problems: Problems) -> Document | None:
     if len(data) > DOCUMENT_LIMIT_BYTES:
-        problems[Code.SCHEMA_LIMITS].append(
+        problems[LIMITS].append(
             fail(bag.DOCUMENT, f"{len(data)} bytes", f"at most {DOCUMENT_LIMIT_BYTES} bytes")
         )
         return None
@@ -167,7 +164,7 @@ def _document(data: bytes, validators: Validators, problems: Problems) -> Docume
         return None
     planned = _planned_requests(document.plan)
     if planned > RECORD_LIMIT:
-        problems[Code.SCHEMA_LIMITS].append(
+        problems[LIMITS].append(
             fail(bag.DOCUMENT, f"{planned} requests planned", f"at most {RECORD_LIMIT}")
         )
         return None
@@ -180,13 +177,13 @@ def _host_facts(data: bytes | None, problems: Problems) -> HostFacts | None:
     if len(data) > DOCUMENT_LIMIT_BYTES:
         observed = f"{len(data)} bytes"
         expected = f"at most {DOCUMENT_LIMIT_BYTES} bytes"
-        problems[Code.SCHEMA_LIMITS].append(fail(bag.HOST_FACTS, observed, expected))
+        problems[LIMITS].append(fail(bag.HOST_FACTS, observed, expected))
         return None
     try:
         return canonical.decode(data, HostFacts)
     except canonical.NotCanonical as error:
         expected = "the host's facts, spelled canonically"
-        problems[Code.SCHEMA_SHAPE].append(fail(bag.HOST_FACTS, clip(error), expected))
+        problems[SHAPE].append(fail(bag.HOST_FACTS, clip(error), expected))
         return None
 
 
@@ -197,18 +194,16 @@ def _planned_requests(plan: Plan) -> int:
 
 def _records(data: bytes, validators: Validators, problems: Problems) -> tuple[Record, ...] | None:
     if len(data) > RECORDS_LIMIT_BYTES:
-        problems[Code.SCHEMA_LIMITS].append(
+        problems[LIMITS].append(
             fail(bag.RECORDS, f"{len(data)} bytes", f"at most {RECORDS_LIMIT_BYTES} bytes")
         )
         return None
-    count = canonical.line_count(data)
+    count = data.count(b"\n")
     if count > RECORD_LIMIT:
-        problems[Code.SCHEMA_LIMITS].append(
-            fail(bag.RECORDS, f"{count} records", f"at most {RECORD_LIMIT}")
-        )
+        problems[LIMITS].append(fail(bag.RECORDS, f"{count} records", f"at most {RECORD_LIMIT}"))
         return None
     if data and not data.endswith(b"\n"):
-        problems[Code.SCHEMA_CANONICAL].append(
+        problems[CANONICAL].append(
             fail(bag.RECORDS, "the last line has no newline", "a newline after each record")
         )
     records, sizes = [], Sizes()
@@ -216,11 +211,11 @@ def _records(data: bytes, validators: Validators, problems: Problems) -> tuple[R
         records.append(record)
         too_much = None if record is None else sizes.add(record)
         if too_much is not None:
-            problems[Code.SCHEMA_LIMITS].append(too_much)
+            problems[LIMITS].append(too_much)
             return None
     whole = tuple(filter(None, records))
-    problems[Code.SCHEMA_ARRAYS] += answers.bad_arrays(whole)
-    problems[Code.SCHEMA_ANSWER] += answers.incomplete(whole)
+    problems[ARRAYS] += answers.bad_arrays(whole)
+    problems[ANSWER] += answers.incomplete(whole)
     return whole if len(whole) == len(records) else None
 
 
@@ -239,14 +234,14 @@ def _at_once(data: bytes) -> tuple[Record, ...] | None:
     if len(data) > LINE_LIMIT_BYTES:
         return None
     try:
-        return decode_records(data)
+        return canonical.decode_lines(data, Record)
     except canonical.NotCanonical:
         return None
 
 
 def _record(place: str, line: bytes, validators: Validators, problems: Problems) -> Record | None:
     if len(line) > LINE_LIMIT_BYTES:
-        problems[Code.SCHEMA_LIMITS].append(
+        problems[LIMITS].append(
             fail(place, f"{len(line)} bytes", f"at most {LINE_LIMIT_BYTES} bytes")
         )
         return None
@@ -271,24 +266,24 @@ def _decoded(
     try:
         raw = _ANY.decode(text)
     except canonical.UNREADABLE as error:
-        problems[Code.SCHEMA_JSON].append(fail(place, clip(error), "a JSON document"))
+        problems[JSON].append(fail(place, clip(error), "a JSON document"))
         return None
     shape = list(_violations(place, raw, form, validator()))
-    problems[Code.SCHEMA_SHAPE] += shape
+    problems[SHAPE] += shape
     if fault is not None and not shape:
         problems[_code_of(fault, form)].append(fail(place, clip(fault), form.schema))
     if fault is not None or shape:
         return None
-    problems[Code.SCHEMA_CANONICAL].append(
+    problems[CANONICAL].append(
         fail(place, "another spelling", "sorted keys, no spaces, shortest numbers")
     )
     return value
 
 
-def _code_of(fault: Exception, form: _Form[T]) -> Code:
+def _code_of(fault: Exception, form: _Form[T]) -> str:
     """Tell a number out of range in a large field from a value of the wrong type (msgspec)."""
     is_range = bool(form.large_fields) and ", got " not in str(fault)
-    return Code.SCHEMA_ARRAYS if is_range else Code.SCHEMA_SHAPE
+    return ARRAYS if is_range else SHAPE
 
 
 def _violations(place: str, raw: object, form: _Form[T], validator: Validator) -> Iterator[Problem]:
@@ -300,3 +295,65 @@ def _violations(place: str, raw: object, form: _Form[T], validator: Validator) -
             yield fail(place, clip(f"{clip(error.json_path)}: {error.message}"), form.schema)
     except RecursionError:  # a message quotes the value, however deeply nested
         yield fail(place, "nested too deeply", form.schema)
+
+
+def _problems(check_id: str) -> Callable[[Submission], Sequence[Problem]]:
+    return lambda submission: submission.reading.problems.get(check_id, ())
+
+
+def _is_this_version(submission: Submission) -> bool:
+    return not submission.reading.is_other_version
+
+
+CHECKS: tuple[Check[Submission], ...] = (
+    Check(
+        id=VERSION,
+        holds="the bundle has the schema version that this kit reads",
+        hint="check the bundle with the version of the kit that made it",
+        look=_problems(VERSION),
+    ),
+    Check(
+        id=JSON,
+        holds="`bundle.json` and every line of `records.jsonl` are JSON",
+        hint="ask whoever made the bundle for the original; a sealed bundle is never edited",
+        look=_problems(JSON),
+        applies=_is_this_version,
+    ),
+    Check(
+        id=SHAPE,
+        holds="`bundle.json` and every record match their JSON Schema: fields, types, ranges",
+        hint="compare the file with the schemas in schemas/",
+        look=_problems(SHAPE),
+        applies=_is_this_version,
+    ),
+    Check(
+        id=CANONICAL,
+        holds="JSON is spelled canonically: sorted keys, no spaces, no repeated key, shortest "
+        "numbers",
+        hint="ask for the original: the kit writes canonical JSON, so another program wrote this",
+        look=_problems(CANONICAL),
+        applies=_is_this_version,
+    ),
+    Check(
+        id=LIMITS,
+        holds="sizes and counts are within the limits of the format",
+        hint="nothing that the kit runs comes near these limits; do not trust the bundle",
+        look=_problems(LIMITS),
+        applies=_is_this_version,
+    ),
+    Check(
+        id=ARRAYS,
+        holds="token ids are below 2^31; chunks arrive in order and before the response is "
+        "complete",
+        hint="ask for the original: the client writes no such arrays",
+        look=_problems(ARRAYS),
+        applies=_is_this_version,
+    ),
+    Check(
+        id=ANSWER,
+        holds="a record without an error has usage, finish reason and text, and chunks if streamed",
+        hint="ask for the original: the client marks an answer that lacks these as an error",
+        look=_problems(ANSWER),
+        applies=_is_this_version,
+    ),
+)

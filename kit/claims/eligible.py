@@ -9,20 +9,18 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from kit.bundle import bag
 from kit.bundle.bag import Bundle
 from kit.bundle.document import Document, Runtime, Status
 from kit.bundle.record import Record
 from kit.bundle.telemetry import Inventory
-from kit.check import integrity
 from kit.check.finding import Outcome, Verdict
+from kit.check.verify import Verified
 from kit.claims.formula import CellName
 from kit.claims.reference import Reference
 from kit.claims.verdict import Excluded
 from kit.errors import ExitCode
-from kit.format.canonical import NotCanonical
 from kit.parse.vllm_log import ServerLog
-from kit.plan.spec import Device
+from kit.plan.topology import Device
 
 AGENTS = {"single": 1}
 """Suites by the requests that they keep in flight; of any other no claim is judged."""
@@ -70,21 +68,21 @@ class EligibleBundle:
         return tuple(one.outcome for one in self.verdict.findings if one.code == code)
 
 
-def load(verdict: Verdict, files: Mapping[str, bytes]) -> EligibleBundle | Verdict:
-    """Read a bundle that was judged; the verdict alone where it is invalid or cannot be read."""
-    if verdict.exit_code is ExitCode.BUNDLE_INVALID:
+def load(verified: Verified) -> EligibleBundle | Verdict:
+    """Keep of a verified bundle what claims are judged from; its verdict alone if it is invalid."""
+    verdict, evidence = verified
+    if evidence is None or verdict.exit_code is ExitCode.BUNDLE_INVALID:
         return verdict
-    try:
-        read = bag.read(files)
-    except (NotCanonical, KeyError):
-        return verdict
-    observed = integrity.open_bag(files).observed
-    told = observed.telemetry
+    telemetry = evidence.observed.telemetry
     return EligibleBundle(
         verdict=verdict,
-        bundle=Bundle(id=read.id, document=read.document, records=tuple(map(_lean, read.records))),
-        server_log=observed.server_log,
-        inventory=None if told is None else told.header.inventory,
+        bundle=Bundle(
+            id=evidence.id,
+            document=evidence.document,
+            records=tuple(map(_lean, evidence.records)),
+        ),
+        server_log=evidence.observed.server_log,
+        inventory=None if telemetry is None else telemetry.header.inventory,
     )
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kit.check.codes import Code
+from kit.check import duplicates, tiers
 from kit.check.finding import Outcome, Verdict
 from kit.claims import eligible, formula
 from kit.claims.claim import Claim, Hardware, Measure, Relation
@@ -19,7 +19,7 @@ from kit.claims.verdict import MISSED_SHARE, ClaimOutcome, Excluded, JudgedSet, 
 from kit.figures import intervals
 from kit.figures.intervals import Interval
 
-_CODES = frozenset(code.id for code in Code)
+_CODES = frozenset(check.id for check in (*tiers.ALL, duplicates.COPY))
 
 Accepted = tuple[float | None, float | None]
 """The lowest and the highest value that count as reproduced; None where there is no bound."""

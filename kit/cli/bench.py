@@ -30,13 +30,13 @@ from kit.edge.engine import process
 from kit.edge.files import checkout, twin_files
 from kit.edge.host import machine, probes
 from kit.edge.session import OwnEngine, RunContext
-from kit.edge.verify_paths import judge
+from kit.edge.verify_paths import verify_paths
 from kit.errors import ExitCode, MachineError, UsageError
 from kit.figures.summary import summarise
-from kit.plan import plan, spec
+from kit.plan import plan
 from kit.plan.models import Twin
 from kit.plan.plan import PUBLISHED_MAX_TOKENS
-from kit.plan.spec import Device
+from kit.plan.topology import Device
 from kit.report import document, terminal, verdict_text
 from kit.run import readiness
 
@@ -107,7 +107,7 @@ def _run_in_docker(planned: PlannedCell, options: BenchOptions, context: RunCont
 
 def _require_gpus(planned: PlannedCell) -> None:
     """Raise `MachineError` for GPUs that cannot serve the topology, before anything is started."""
-    chosen = spec.fill(planned.service, os.environ).gpus
+    chosen = topology.fill_variables(planned.service, os.environ).gpus
     lacks = tuple(readiness.gpu_lacks(machine.look(), planned.topology, chosen))
     if lacks:
         raise MachineError(
@@ -147,7 +147,7 @@ def _run_as_process(planned: PlannedCell, port: int | None, context: RunContext)
         cores=cores,
     )
     engine = OwnEngine(
-        service=spec.fill(planned.service, variables),
+        service=topology.fill_variables(planned.service, variables),
         environment=checkout.ENGINE,
         port=port,
         identity=EngineIdentity(
@@ -249,11 +249,11 @@ def _require_no_endpoint_options(options: BenchOptions) -> None:
 
 def _conclude(paths: list[Path], options: BenchOptions) -> int:
     """Verify what was sealed, write the report, and say what was found."""
-    judged = tuple(judge(paths))
-    verdicts = [verdict for verdict, _ in judged]
+    judged = tuple(verify_paths(paths))
+    verdicts = [verified.verdict for verified in judged]
     if options.rehearsal:
         return _conclude_rehearsal(paths, verdicts, options)
-    bundles = [bundle for _, bundle in judged if bundle is not None]
+    bundles = [bundle for verified in judged if (bundle := verified.bundle) is not None]
     summary = summarise(bundles, checkout.yardsticks())
     page = write_report(bundles, verdicts, _report_folder(options.output))
     if not options.quiet:

@@ -33,7 +33,7 @@ def pack(path: Path, output: Path) -> int:
         )
     folder = read_folder(path)
     held_against = known(checkout.schemas(), checkout.catalog())
-    verdict = verify(str(path), folder.files, folder.refused, held_against)
+    verdict, _ = verify(str(path), folder.files, folder.refused, held_against)
     if verdict.exit_code is ExitCode.BUNDLE_INVALID or verdict.id is None:
         click.echo("\n".join(verdict_text.lines(verdict)), err=True)
         raise BundleError(

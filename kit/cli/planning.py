@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import click
 
-from kit.bundle.capacity import rooms
+from kit.bundle.capacity import capacities
 from kit.bundle.document import Runtime
 from kit.edge.files import checkout
 from kit.edge.host import probes
 from kit.errors import ExitCode, UsageError
 from kit.format import canonical
-from kit.plan import plan, spec
+from kit.plan import plan
 from kit.plan.plan import CachePolicy, Choices, Plan, ProtocolName
-from kit.plan.spec import Device, Service, Topology
+from kit.plan.topology import Device, Service, Topology, fill_variables
 
 CPU_DEFAULT = "cpu-tp1"
 
@@ -80,7 +80,7 @@ def chosen_runtime(wanted: str | None, topology: Topology) -> Runtime:
 
 def that_fits(planned: Plan) -> Plan:
     """Return the plan; raise `UsageError` for one whose bundle `kit verify` would refuse."""
-    room = min(rooms(planned), key=lambda one: one.passes)
+    room = min(capacities(planned), key=lambda one: one.passes)
     if planned.measured_passes <= room.passes:
         return planned
     raise UsageError(
@@ -176,7 +176,7 @@ def _planned(options: CellOptions, topology: Topology, model: str) -> PlannedCel
     _require_served(topology, model)
     service = checkout.choose("model", model, topology.services)
     known = checkout.choose("model", model, checkout.models())
-    engine = plan.describe_engine(topology, spec.fill(service, {}))
+    engine = plan.describe_engine(topology, fill_variables(service, {}))
     suite = checkout.suite(options.suite)
     planned = plan.plan_engine(known, engine, topology.id, suite, options.choices())
     return PlannedCell(plan=that_fits(planned), topology=topology, service=service)

@@ -9,7 +9,7 @@ from kit.bundle.bag import Bundle
 from kit.check.finding import Verdict
 from kit.claims.verdict import overall
 from kit.edge.files import checkout, disk
-from kit.edge.verify_paths import judge
+from kit.edge.verify_paths import verify_paths
 from kit.errors import BundleError, ExitCode, UsageError
 from kit.figures.summary import summarise
 from kit.report import document, markdown, verdict_text
@@ -23,9 +23,9 @@ def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
             "only the page and its pictures are files; all else goes to standard output",
             f"kit report PATH --format {form} > FILE",
         )
-    judged = tuple(judge(paths))
-    verdicts = [verdict for verdict, _ in judged]
-    bundles = [bundle for _, bundle in judged if bundle is not None]
+    judged = tuple(verify_paths(paths))
+    verdicts = [verified.verdict for verified in judged]
+    bundles = [bundle for verified in judged if (bundle := verified.bundle) is not None]
     for verdict in verdicts:
         if verdict.exit_code is not ExitCode.DONE:
             click.echo("\n".join(verdict_text.lines(verdict)), err=True)

@@ -12,7 +12,7 @@ from kit.claims.judge import judge
 from kit.claims.reference import Reference
 from kit.claims.verdict import JudgedSet
 from kit.edge.files import checkout
-from kit.edge.verify_paths import judge_folders
+from kit.edge.verify_paths import verify_paths
 from kit.errors import UsageError
 
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
@@ -33,8 +33,7 @@ def judge_claims(
     shipped = checkout.references()
     wanted = [checkout.published(name, shipped) for name in against.references]
     parameters = _parameters(against.settings, wanted)
-    folders = judge_folders(paths, tokenizers)
-    heard = tuple(load(verdict, folder.files) for verdict, folder in folders)
+    heard = tuple(map(load, verify_paths(paths, tokenizers)))
     everything = reference.by_id([*shipped.values(), *wanted]).values()
     judged = tuple(one for each in wanted for one in _judged(each, everything, parameters, heard))
     return tuple(one.verdict if isinstance(one, EligibleBundle) else one for one in heard), judged

@@ -34,7 +34,7 @@ from kit.edge.http_client import Client
 from kit.errors import KitError, MachineError, RunError
 from kit.parse import public_words
 from kit.plan.plan import CachePolicy, Dialect, Plan
-from kit.plan.spec import Device, Service
+from kit.plan.topology import Device, Service
 from kit.run import walk
 from kit.run.walk import RunLog
 

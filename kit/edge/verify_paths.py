@@ -1,68 +1,53 @@
-"""Bundles on disk to verdicts."""
+"""Bundles on disk, folders or archives, to verdicts and evidence."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from kit.bundle import bag
-from kit.bundle.bag import Bundle
-from kit.check.codes import Code
-from kit.check.duplicates import Copies
+from kit.check.duplicates import Duplicates
 from kit.check.finding import Verdict
-from kit.check.refusal import Refusal
-from kit.check.verify import known, verify
+from kit.check.refusal import Refusal, Refused
+from kit.check.verify import Verified, known, verify
 from kit.edge import pool
 from kit.edge.files import archive, checkout, safe_read
-from kit.errors import BundleError, ExitCode, UsageError
-from kit.format.canonical import NotCanonical
+from kit.errors import BundleError, UsageError
 
 
-def judge(
-    paths: Sequence[Path], tokenizers: Sequence[Path] = ()
-) -> Iterator[tuple[Verdict, Bundle | None]]:
-    """Read and check each path; yield its verdict, and the bundle as far as it can be read.
+def verify_paths(paths: Sequence[Path], tokenizers: Sequence[Path] = ()) -> Iterator[Verified]:
+    """Read and check each path, one after another; yield its verdict and evidence.
 
-    A folder of bundles stands for all of them. An invalid bundle is not handed on, nor is a
-    rehearsal: figures come from bundles that hold. Raises `UsageError` for a path that does not
-    exist, before anything is read.
+    A folder of bundles stands for all of them. Raises `UsageError` for a path that does not exist,
+    before anything is read.
     """
-    for verdict, folder in judge_folders(paths, tokenizers):
-        holds = verdict.exit_code is not ExitCode.BUNDLE_INVALID and not verdict.is_rehearsal
-        yield verdict, _read(folder) if holds else None
+    bundles, verify_path, duplicates = _all_bundles(paths), _verifier(tokenizers), Duplicates()
+    for path in bundles:
+        verdict, evidence = verify_path(path)
+        yield Verified(duplicates.admit(verdict), evidence)
 
 
 def verdicts(
     paths: Sequence[Path], tokenizers: Sequence[Path] = (), jobs: int | None = None
 ) -> Iterator[Verdict]:
-    """Read and check each path, as `judge` does, by so many processes; yield the verdicts alone.
+    """Yield the verdict on each path, as `verify_paths` does, from `jobs` processes.
 
-    By default there are as many as there are cores, and one for a handful of bundles.
+    By default there are as many as cores, and one for a handful of bundles.
     """
-    bundles, judged_at = _all_bundles(paths), _judge(tokenizers)
+    bundles, verify_path = _all_bundles(paths), _verifier(tokenizers)
     processes = jobs or (pool.cores() if len(bundles) > pool.BATCH else 1)
-    found = pool.in_order(lambda path: judged_at(path)[0], bundles, processes)
-    return map(Copies().admit, found)
+    found = pool.in_order(lambda path: verify_path(path).verdict, bundles, processes)
+    return map(Duplicates().admit, found)
 
 
-def judge_folders(
-    paths: Sequence[Path], tokenizers: Sequence[Path] = ()
-) -> Iterator[tuple[Verdict, safe_read.Folder]]:
-    """Read and check each path, as `judge` does; yield its verdict and what was read."""
-    bundles, judged_at, copies = _all_bundles(paths), _judge(tokenizers), Copies()
-    for path in bundles:
-        verdict, folder = judged_at(path)
-        yield copies.admit(verdict), folder
+def _verifier(tokenizers: Sequence[Path]) -> Callable[[Path], Verified]:
+    """Return what verifies one bundle at a path, against the checkout as it is now."""
+    checkout_known = known(checkout.schemas(), checkout.catalog(tokenizers))
 
-
-def _judge(tokenizers: Sequence[Path]) -> Callable[[Path], tuple[Verdict, safe_read.Folder]]:
-    """Return what judges one bundle at a path, held against the checkout as it is now."""
-    held_against = known(checkout.schemas(), checkout.catalog(tokenizers))
-
-    def judged_at(path: Path) -> tuple[Verdict, safe_read.Folder]:
+    def verify_path(path: Path) -> Verified:
         folder = read_folder(path)
-        return verify(_shown(path), folder.files, folder.refused, held_against), folder
+        return verify(_shown(path), folder.files, folder.refused, checkout_known)
 
-    return judged_at
+    return verify_path
 
 
 def read_folder(path: Path) -> safe_read.Folder:
@@ -73,7 +58,7 @@ def read_folder(path: Path) -> safe_read.Folder:
     try:
         return safe_read.read_folder(path) if path.is_dir() else archive.read_archive(path)
     except BundleError as error:
-        refusal = Refusal(name=".", reason=error.what, code=Code.INTEGRITY_BAG)
+        refusal = Refusal(name=".", reason=error.what, code=Refused.BAG)
         return safe_read.Folder(files={}, refused=(refusal,))
 
 
@@ -90,18 +75,6 @@ def bundles_at(path: Path) -> Sequence[Path]:
     return [entry for entry in inside if _may_be_bundle(entry)] or [path]
 
 
-def _read(folder: safe_read.Folder) -> Bundle | None:
-    try:
-        return bag.read(folder.files)
-    except (NotCanonical, KeyError):
-        return None
-
-
-def _shown(path: Path) -> str:
-    """Return a path as text, whatever bytes its name is made of."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 def _all_bundles(paths: Sequence[Path]) -> list[Path]:
     return [bundle for path in paths for bundle in bundles_at(path)]
 
@@ -113,6 +86,11 @@ def _may_be_bundle(entry: Path) -> bool:
 def _holds_bag(folder: Path) -> bool:
     """Tell whether a folder is a bundle, however damaged: it must not go unseen."""
     return any(os.path.lexists(folder / name) for name in (bag.BAGIT, "data"))
+
+
+def _shown(path: Path) -> str:
+    """Return a path as text, whatever bytes its name is made of."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _require_there(path: Path) -> None:

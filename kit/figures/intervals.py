@@ -1,6 +1,6 @@
-"""Confidence intervals at 95 %: Student-t on the logarithms of per-pass rates, ratios by Welch.
+"""95 % confidence intervals: Student-t on the logarithms of per-pass rates, Welch's for ratios.
 
-Logarithms, since rates vary in proportion.
+Logarithms, because the spread of rates is proportional to them.
 """
 
 import math
@@ -10,34 +10,29 @@ from functools import lru_cache
 from statistics import fmean, variance
 
 RESTART_FLOOR = 0.013
-"""Half-width that an interval cannot go below while fewer than three engine starts are in.
+"""Smallest half-width of an interval, as a ratio, with fewer than three engine starts.
 
-The author's own repeats of one cell differ by about 1.3 % from start to start (164-173 tok/s for
-MoE at tp2-nvlink and tp1), which the passes of one start cannot see.
+The article's author measured 164 to 173 tok/s in repeats of one cell (MoE at tp2-nvlink and tp1):
+about 1.3 % from start to start, which passes of one start cannot show.
 """
 
-
 STARTS_WITHOUT_FLOOR = 3
-
-
 FEWEST_PASSES = 3
-
-
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
-    """Bounds at 95 % confidence, in the unit of the figure that they belong to."""
+    """Bounds at 95 % confidence, in the unit of the figure."""
 
     low: float
     high: float
 
 
 def rate_interval(rates: Sequence[float], centre: float, starts: int = 1) -> Interval | None:
-    """Return the interval of a pooled rate from its passes' rates in tok/s.
+    """Return the interval around a pooled rate, from its passes' rates in tok/s.
 
-    None below three passes, and where a pass yielded nothing: its logarithm does not exist.
+    None with fewer than three passes, or if a pass has rate 0.
     """
     if not _enough(rates):
         return None
@@ -103,7 +98,7 @@ def _incomplete_beta(x: float, a: float, b: float) -> float:
 
 
 def coefficient_of_variation(values: Sequence[float]) -> float:
-    """Return the sample's standard deviation over its mean, of two values or more; 0 if all are."""
+    """Return sample standard deviation over mean, for two or more values; 0 if the mean is 0."""
     mean = fmean(values)
     deviation = math.dist(values, [mean] * len(values)) / math.sqrt(len(values) - 1)
     return deviation / mean if mean else 0.0

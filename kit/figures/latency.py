@@ -20,12 +20,12 @@ class LatencySummary:
 
 
 def times_to_first_token(records: Iterable[Record]) -> tuple[float, ...]:
-    """Return the seconds from sending to the first chunk that held a token, a streamed request."""
+    """Return, for each streamed request, the seconds from sending to the first token."""
     return tuple(arrivals[0][0] for arrivals in _token_arrivals(records))
 
 
 def inter_token_latencies(records: Iterable[Record]) -> tuple[float, ...]:
-    """Return the seconds between tokens; a gap before a chunk of k tokens is k equal ones."""
+    """Return the seconds between tokens; the gap before a chunk of k tokens is divided by k."""
     return tuple(
         (later - earlier) / tokens
         for arrivals in _token_arrivals(records)
@@ -35,7 +35,7 @@ def inter_token_latencies(records: Iterable[Record]) -> tuple[float, ...]:
 
 
 def latency_summary(seconds: Sequence[float]) -> LatencySummary | None:
-    """Summarise latencies; None where there are none."""
+    """Summarise latencies; None if there are none."""
     if not seconds:
         return None
     ordered = sorted(seconds)

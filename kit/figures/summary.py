@@ -16,7 +16,7 @@ from kit.figures.advantage import Advantage, advantages
 from kit.figures.cell import CellFigures, Latency, PassFigures, PromptFigures, Roofline
 from kit.plan.plan import Plan
 from kit.plan.schedule import Phase
-from kit.plan.spec import Device
+from kit.plan.topology import Device
 from kit.roofline import model as roofline
 from kit.roofline.model import Yardsticks
 

@@ -1,8 +1,7 @@
-"""Throughput and latency from records, with their intervals.
+"""Throughput from records: completion tokens over wall-clock seconds.
 
-A rate is completion tokens over wall-clock seconds. A cell's headline is *pooled*: the sum of
-tokens over the sum of seconds, as the article computes its "Average". Intervals are Student-t at
-95 % on the logarithms of the per-pass rates, since rates vary in proportion.
+A cell's headline is *pooled*: the sum of tokens over the sum of seconds, as the article computes
+its "Average".
 """
 
 import math
@@ -19,7 +18,7 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Throughput:
-    """Tokens, seconds, and their quotient."""
+    """Completion tokens over seconds."""
 
     tokens: int
     seconds: float
@@ -30,7 +29,7 @@ class Throughput:
 
 
 def measured(records: Iterable[Record]) -> tuple[Record, ...]:
-    """Return the records that the headline is made of: measured, without error, with a count."""
+    """Return the records of the headline: measured, without an error, with a token count."""
     return tuple(
         record
         for record in records
@@ -42,7 +41,7 @@ def measured(records: Iterable[Record]) -> tuple[Record, ...]:
 
 
 def pooled(records: Iterable[Record]) -> Throughput | None:
-    """Return total tokens over total seconds; None where there is nothing to divide."""
+    """Return total tokens over total seconds; None without measured records."""
     chosen = measured(records)
     if not chosen:
         return None
@@ -63,10 +62,10 @@ def by_pass(records: Iterable[Record]) -> dict[int, Throughput]:
 
 
 def mean_of_columns(records: Iterable[Record]) -> float | None:
-    """Return the mean of the prompts' rates in tok/s: shown beside the pooled figure, never for it.
+    """Return the mean of the prompts' rates in tok/s; shown beside the pooled rate, never instead.
 
-    The two differ whenever prompts differ in length; two of the article's averages cannot be had
-    this way.
+    It differs from the pooled rate if prompts differ in length. Two of the article's averages are
+    not this mean.
     """
     columns = by_prompt(records).values()
     return fmean(column.tokens_per_s for column in columns) if columns else None

@@ -1,1 +1,1 @@
-"""Canonical JSON, and the types of fields that everything stored is made of."""
+"""Canonical JSON, and the types of stored fields."""

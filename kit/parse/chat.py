@@ -1,7 +1,7 @@
-"""The chat completions API (OpenAI's, with vLLM's extensions): request bodies, and answers read.
+"""The chat completions API (OpenAI's, with vLLM's extensions): request bodies and responses.
 
-Pure. An answer that is not what the API promises is read as far as it goes and carries a code.
-Tokens are counted from `usage` and from token ids, never from chunks: 512 tokens may come in 500.
+A malformed response is read as far as possible and gets an error code. Tokens are counted from
+`usage` and from token ids, never from chunks: 512 tokens may come in 500 chunks.
 """
 
 import json
@@ -15,7 +15,7 @@ from kit.plan.plan import Dialect, Plan
 from kit.plan.schedule import Phase, Request
 
 Piece = tuple[float, bytes]
-"""Bytes of a response body and their arrival, in seconds from sending."""
+"""Arrival in seconds from sending, and bytes of the response body."""
 
 _DONE = "[DONE]"
 _INTEGER_LIMIT = 2**31
@@ -23,7 +23,7 @@ _INTEGER_LIMIT = 2**31
 
 @dataclass(kw_only=True, slots=True)
 class Answer:
-    """What a response told; an absent value is None, never 0."""
+    """The content of a response; an absent value is None, never 0."""
 
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
@@ -38,7 +38,7 @@ class Answer:
 
 @dataclass(kw_only=True, slots=True)
 class _Streamed:
-    """What the chunks of a stream have told so far, in parts that are joined once."""
+    """The content of a stream so far, in parts that are joined at its end."""
 
     answer: Answer = field(default_factory=Answer)
     texts: list[str] = field(default_factory=list)
@@ -58,7 +58,7 @@ class _Malformed(Exception):
 
 
 def request_body(plan: Plan, request: Request, served_model: str) -> dict[str, Any]:
-    """Return the JSON body of a request; sampling is explicit, whatever the server's defaults."""
+    """Return the JSON body of a request, with all sampling parameters."""
     sampling = plan.sampling
     body: dict[str, Any] = {
         "model": served_model,
@@ -84,7 +84,7 @@ def request_body(plan: Plan, request: Request, served_model: str) -> dict[str, A
 
 
 def read_completion(body: bytes, dialect: Dialect) -> Answer:
-    """Read the body of a non-streaming answer."""
+    """Read the body of a response that was not streamed."""
     answer = Answer()
     try:
         document = _object(_json(body))
@@ -101,11 +101,10 @@ def read_completion(body: bytes, dialect: Dialect) -> Answer:
 
 
 def read_stream(pieces: Iterable[Piece], dialect: Dialect) -> Answer:
-    """Read the pieces of a streaming answer; each chunk keeps its arrival and token count.
+    """Read a streamed response; each chunk keeps its arrival and token count.
 
-    A server that returns no token ids counts one token a chunk that holds text, which need not be
-    so; the bundle then names the token ids as evidence that is not there. `[DONE]` ends
-    the stream: what follows it is not read.
+    If a server returns no token ids, each chunk with text counts as one token, which may be wrong;
+    the bundle then lists the token ids as absent. Nothing is read after `[DONE]`.
     """
     streamed = _Streamed()
     try:
@@ -146,7 +145,7 @@ def _read_chunk(
         raise _Malformed(ErrorCode.STREAM_ERROR)
     if chunk.get("prompt_token_ids") is not None:
         answer.prompt_token_ids = _token_ids(chunk["prompt_token_ids"])
-    if chunk.get("choices"):  # the last chunk has none, only usage
+    if chunk.get("choices"):  # the last chunk has only usage
         _read_delta(streamed, arrival_s, _object(_first(chunk["choices"])), dialect)
     if chunk.get("usage") is not None:
         _read_usage(answer, chunk["usage"])
@@ -182,7 +181,7 @@ def _read_usage(answer: Answer, usage: object) -> None:
 
 
 def _inconsistent(answer: Answer, dialect: Dialect) -> ErrorCode | None:
-    """Tell what a whole answer lacks; hold its counts against the token ids returned with it."""
+    """Return the error of a complete response: a missing field, or a count that is not its ids'."""
     if answer.finish_reason is None:
         return ErrorCode.BAD_SHAPE
     pairs = (
@@ -199,7 +198,7 @@ def _inconsistent(answer: Answer, dialect: Dialect) -> ErrorCode | None:
 
 def _json(data: bytes) -> object:
     try:
-        return json.loads(data.decode("utf-8"))  # or json would take UTF-16 too
+        return json.loads(data.decode("utf-8"))  # json.loads would accept UTF-16 too
     except (ValueError, RecursionError) as error:
         raise _Malformed(ErrorCode.NOT_JSON) from error
 
@@ -240,5 +239,5 @@ def _token_ids(value: object) -> tuple[int, ...] | None:
 
 
 def _count(value: object) -> int | None:
-    """Return a small natural number, or None for anything else (True and 3.0 included)."""
+    """Return an integer from 0 to 2^31 - 1; None for anything else, such as True or 3.0."""
     return value if type(value) is int and 0 <= value < _INTEGER_LIMIT else None

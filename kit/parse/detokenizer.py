@@ -1,8 +1,8 @@
-"""From token ids to text, for byte-level BPE tokenizers such as those of the Qwen family.
+"""Decodes token ids of byte-level BPE tokenizers, such as those of the Qwen family.
 
-Pure, and decoding only: a token stands for fixed bytes, spelled in the vocabulary with one
-printable character a byte (Radford et al., "Language Models are Unsupervised Multitask Learners",
-2019, and the code published with it). No library is needed to hold a text against its ids.
+Each token stands for fixed bytes, which the vocabulary spells with one printable character per byte
+(Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, and its code). So
+decoding, unlike encoding, needs no library.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,45 +15,45 @@ import msgspec
 from kit.errors import SpecError
 
 _PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
-"""Bytes that stand for themselves; the others are U+0100 and up, in their order."""
+"""Bytes spelled as themselves; the others are spelled U+0100 and up, in order."""
 
 _OTHERS = tuple(byte for byte in range(0x100) if byte not in _PRINTABLE)
 _SPELLED = {0x100 + position: byte for position, byte in enumerate(_OTHERS)}
-_SPELLED |= dict.fromkeys(_OTHERS, 0x100)  # no character of a vocabulary, and in no latin-1
+_SPELLED |= dict.fromkeys(_OTHERS, 0x100)  # not in any vocabulary; fails to encode as latin-1
 
 _LONGEST = 4
-"""Bytes of the longest character in UTF-8. Each byte tells whether it begins one, so the end of
-a text follows from its last four bytes."""
+"""Bytes of the longest UTF-8 character: the last four show whether a text ends in a whole one."""
 
 
 ID_LIMIT = 2**22
-"""Ids of tokens are below; the largest vocabularies have some 260,000."""
+"""Exclusive; the largest vocabularies have about 260,000 tokens."""
 
 Pieces: TypeAlias = tuple[bytes | None, ...]
-"""What each token id stands for, None for an id that no token has."""
+"""The bytes of each token by its id; None for an unused id."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Detokenizer:
-    """`pieces` are the bytes of each token; empty for a special one, which a server leaves out.
+    """A vocabulary for decoding.
 
-    In `prompt_pieces` the text of a special token is its name.
+    Special tokens, which a server leaves out of its text, are empty in `pieces` and have their
+    names in `prompt_pieces`; `specials` maps their ids to their names.
     """
 
     pieces: Pieces
     prompt_pieces: Pieces
+    specials: Mapping[int, str]
 
     def bytes_of(self, token_ids: Sequence[int]) -> bytes | None:
-        """Return the bytes that these tokens stand for; None if an id is not in the vocabulary."""
+        """Return the bytes of these tokens; None if an id is not in the vocabulary."""
         return _joined(self.pieces, token_ids)
 
     def text_of(self, token_ids: Sequence[int]) -> str | None:
-        """Return the text that a server sends for these tokens; None for an id that is not there.
+        """Return the text that vLLM sends for these tokens; None if an id is not in the vocabulary.
 
-        vLLM 0.17 sends the text of a token when what it has not sent yet ends in a whole character,
-        streaming or not (`DecodeStream` of the library tokenizers; vllm/v1/engine/detokenizer.py).
-        Tokens at the end that never come to that are left out whole, even of a space and half a
-        character the space.
+        vLLM 0.17 sends pending text once it ends in a whole character, streaming or not
+        (`DecodeStream` of the library tokenizers; vllm/v1/engine/detokenizer.py). Last tokens that
+        do not complete a character are left out entirely, with any whole characters in them.
         """
         spelled = self.bytes_of(token_ids)
         if spelled is None:
@@ -66,37 +66,38 @@ class Detokenizer:
         return spelled[:end].decode("utf-8", "replace")
 
     def prompt_of(self, token_ids: Sequence[int]) -> str | None:
-        """Return these tokens as they stood in a prompt, special ones by their names."""
+        """Return the text of a prompt's tokens, special tokens by name."""
         spelled = _joined(self.prompt_pieces, token_ids)
         return None if spelled is None else spelled.decode("utf-8", "replace")
 
 
 def of_vocabulary(pieces: Mapping[int, bytes], specials: Mapping[int, str]) -> Detokenizer:
-    """Return what spells these tokens by their ids; raise ValueError for an id out of range."""
+    """Return the decoder of a vocabulary; raise ValueError for an id out of range."""
     named = {token_id: name.encode() for token_id, name in specials.items()}
     return Detokenizer(
         pieces=_by_id({**pieces, **dict.fromkeys(specials, b"")}),
         prompt_pieces=_by_id({**pieces, **named}),
+        specials=specials,
     )
 
 
 def _by_id(pieces: Mapping[int, bytes]) -> Pieces:
     if pieces and not 0 <= min(pieces) <= max(pieces) < ID_LIMIT:
-        raise ValueError(f"a token's id is not from 0 to {ID_LIMIT - 1}")
+        raise ValueError(f"a token id is not from 0 to {ID_LIMIT - 1}")
     return tuple(map(pieces.get, range(max(pieces, default=-1) + 1)))
 
 
 def _joined(pieces: Pieces, token_ids: Sequence[int]) -> bytes | None:
-    """Join the pieces of these ids, none of which is negative; None if one is not there."""
+    """Join the pieces of these ids, which are not negative; None if one is not in use."""
     try:
         match token_ids:
             case ():
                 return b""
-            case (one,):
-                return pieces[one]
+            case (token_id,):
+                return pieces[token_id]
             case _:
                 return b"".join(itemgetter(*token_ids)(pieces))
-    except (IndexError, TypeError):  # beyond the vocabulary, or a gap in it
+    except (IndexError, TypeError):  # an id beyond the vocabulary, or an unused one
         return None
 
 
@@ -105,13 +106,13 @@ def _ends_in_replacement(tail: bytes) -> bool:
 
 
 def parse(data: bytes, name: str) -> Detokenizer:
-    """Read a `tokenizer.json`; `SpecError` for one that is not byte-level BPE."""
+    """Read a `tokenizer.json`; raise `SpecError` if it is not byte-level BPE."""
     try:
         document = msgspec.json.decode(data)
         if document["decoder"]["type"] != "ByteLevel" or document["model"]["type"] != "BPE":
-            raise ValueError("its decoder is not that of byte-level BPE")
+            raise ValueError("not a byte-level BPE tokenizer")
         added = document["added_tokens"]
-        specials = {one["id"]: str(one["content"]) for one in added if one["special"]}
+        specials = {token["id"]: str(token["content"]) for token in added if token["special"]}
         return of_vocabulary(dict(_pieces(document)), specials)
     except (
         msgspec.MsgspecError,
@@ -124,7 +125,7 @@ def parse(data: bytes, name: str) -> Detokenizer:
         raise SpecError(
             f"cannot use the tokenizer {name}: {error}",
             "expected the tokenizer.json of a model of the Qwen family",
-            "sha256sum, and compare it with the model's repository",
+            f"sha256sum {name}, and compare it with the model's repository",
         ) from error
 
 

@@ -1,8 +1,8 @@
-"""What NCCL's debug log tells: its version, what each channel goes over, and what it was told.
+"""NCCL's debug log: version, the transport of each channel, and variables of the environment.
 
-Formats are those of the sources of NCCL 2.4 to 2.27 (`transport/p2p.cc`, `shm.cc`, `net.cc`,
-`misc/param.cc`, `graph/topo.cc`), read and not seen: nobody ran this on a GPU. One pass over the
-text for each of two expressions, whose every branch begins with fixed text and has an end.
+Formats are from the sources of NCCL 2.4 to 2.27 (`transport/p2p.cc`, `shm.cc`, `net.cc`,
+`misc/param.cc`, `graph/topo.cc`); they have not been compared with a log of a real run. Every
+branch of an expression begins with literal text and is bounded in length.
 """
 
 import re
@@ -17,11 +17,11 @@ LOG_LIMIT_BYTES = 16 * 2**20
 """Two ranks with ten communicators write about 200 KiB."""
 
 DISTINCT_LIMIT = 4096
-"""Different lines of a kind; two ranks have at most a few dozen channels each way."""
+"""Values of a kind; two ranks have at most a few dozen channels per direction."""
 
 
 class Via(Enum):
-    """What a channel goes over. `P2P` is NVLink or PCIe: which of them, NCCL does not say here."""
+    """Transport of a channel. `P2P` is NVLink or PCIe, which NCCL does not distinguish here."""
 
     P2P = "p2p"
     SHM = "shm"
@@ -30,7 +30,7 @@ class Via(Enum):
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
-    """One channel from one rank to another; `wording` is NCCL's own, `NET/Socket/0` and so on."""
+    """One channel between two ranks; `wording` is NCCL's, such as `NET/Socket/0`."""
 
     number: int
     source_rank: int
@@ -40,13 +40,12 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NcclLog(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found, each distinct thing once, in the order of first appearance.
+    """The content of a log; each distinct value once, in the order of first appearance.
 
-    `environment` are (name, value) pairs that NCCL says it took from the environment. `nvlink_gb_s`
-    are the bandwidths in GB/s of the NVLink connections in its topology (subsystem GRAPH): on
-    compute capability 8.6 four links are 48.0. `pids` are the ids of the processes that wrote, as
-    they see them. `is_cut` tells that the log holds more than was
-    looked at.
+    `environment` are the (name, value) pairs that NCCL took from its environment. `nvlink_gb_s` are
+    bandwidths in GB/s of NVLink connections in its topology (subsystem GRAPH): four links are 48.0
+    on compute capability 8.6. `pids` are the writing processes' ids in their own namespace.
+    `is_cut` is true if limits kept part of the log from being read.
     """
 
     versions: tuple[str, ...]
@@ -73,13 +72,13 @@ _WRITER = re.compile(rb":(?P<pid>[0-9]{1,10}):[0-9]{1,10} \[-?[0-9]{1,4}\] NCCL 
 """The prefix of each line, `host:pid:tid [device]` (`debug.cc`)."""
 
 _TRAILER = re.compile(r" comm .*")
-"""Older releases end a channel's line in ` comm 0x... nRanks 02`."""
+"""End of a channel's line in older releases: ` comm 0x... nRanks 02`."""
 
 
 def read(log: bytes) -> NcclLog:
-    """Read a debug log, or several of them one after the other; what is not known is passed over.
+    """Read one or several debug logs; lines of unknown form are skipped.
 
-    A channel's line whose transport is not known is `Via.OTHER`, never left out.
+    A channel whose transport is unknown is kept as `Via.OTHER`.
     """
     versions: dict[str, None] = {}
     channels: dict[Channel, None] = {}
@@ -109,11 +108,11 @@ def read(log: bytes) -> NcclLog:
     )
 
 
-def _keep(found: dict[T, None], value: T) -> bool:
-    """Keep a thing unless it is there; return whether there was no room for it."""
-    if len(found) < DISTINCT_LIMIT:
-        found[value] = None
-    return value not in found
+def _keep(values: dict[T, None], value: T) -> bool:
+    """Keep a value once; return whether there were too many to keep it."""
+    if len(values) < DISTINCT_LIMIT:
+        values[value] = None
+    return value not in values
 
 
 def _text(value: bytes) -> str:
@@ -132,7 +131,7 @@ def _channel(text: dict[str, str]) -> Channel:
 
 
 def _via(wording: str) -> Via:
-    """Tell transports apart: every wording of each begins as one of these."""
+    """Return the transport of NCCL's wording, by how it begins."""
     if wording.startswith(("P2P/CUMEM", "P2P/IPC", "P2P/direct pointer")):
         return Via.P2P
     if wording.startswith("SHM/") or wording == "direct shared memory":

@@ -1,12 +1,12 @@
-"""Words that the evidence of every server holds: they name nobody, whoever is called so.
+"""Words that are not redacted even if they are the name of a host or a user.
 
-A host may be named `cuda` and a user `via`. Without these words nothing could be read of a server's
-log, of NCCL's, or of the counters; and since they are in everybody's, to leave them tells nothing.
+A host may be named `cuda` and a user `via`. To replace such words would make the logs and metrics
+unreadable for the checks; and since they occur in every server's logs, they identify no one.
 """
 
 from kit.bundle import redact
 from kit.parse import vllm_metrics
-from kit.plan.plan import Plan
+from kit.plan.plan import Cell, Engine, Plan
 
 _LINES = """
 (APIServer pid=7) (EngineCore_DP0 pid=7) (Worker_TP0 pid=7) (VllmWorker pid=7) (MainProcess pid=7)
@@ -51,29 +51,28 @@ num_gpu_blocks_override="None"} vllm:e2e_request_latency_seconds_bucket{le="+Inf
 vllm:request_success_total{finished_reason="stop"} {finished_reason="length"}
 moe dense mini server python
 """
-"""What `vllm_log`, `nccl_log` and `vllm_metrics` of `kit.parse` read, in its usual places."""
+"""Lines that `vllm_log`, `nccl_log` and `vllm_metrics` read, with the words around the values."""
 
-_FIXED = "\n".join([_LINES, *vllm_metrics.WITNESSES]).lower()
+_FIXED = "\n".join([_LINES, *vllm_metrics.COUNTERS]).lower()
 
 
 def is_fixed(name: str) -> bool:
-    """Tell whether a name is, in upper or lower case, of every server's evidence."""
+    """Return whether a name, in any case, is a word of every server's logs or metrics."""
     return redact.holds(_FIXED, name.lower())
 
 
 def is_planned(name: str, plan: Plan) -> bool:
-    """Tell whether a name is, in upper or lower case, of what the kit starts an engine with.
+    """Return whether a name, in any case, is part of the plan of an engine that the kit starts.
 
-    That is what is shipped, and the bundle tells it. The model of somebody else's server is named
-    by the user, and its log is not at hand.
+    Those words are the kit's own, and the bundle contains them anyway. An endpoint's model is named
+    by the user, and its log is not collected.
     """
-    return plan.engine is not None and redact.holds(_told(plan), name.lower())
+    return plan.engine is not None and redact.holds(_words(plan.cell, plan.engine), name.lower())
 
 
-def _told(plan: Plan) -> str:
-    """Return what an engine tells of its plan, options spelled as in its arguments too."""
-    assert plan.engine is not None
-    words = [plan.cell.model, plan.cell.topology, *plan.engine.command]
-    words += [word for pair in plan.engine.environment for word in pair]
+def _words(cell: Cell, engine: Engine) -> str:
+    """Return the words of a plan that a server logs; options also as argument names."""
+    words = [cell.model, cell.topology, *engine.command]
+    words += [word for pair in engine.environment for word in pair]
     as_arguments = [word.removeprefix("--").replace("-", "_") for word in words]
     return "\n".join([*words, *as_arguments]).lower()

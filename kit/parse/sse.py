@@ -1,8 +1,7 @@
-"""Server-sent events, parsed to the letter of the standard.
+"""Incremental parser of server-sent events.
 
-WHATWG HTML Living Standard, section 9.2.6 "Interpreting an event stream". Pure and incremental:
-bytes in as they arrive, the data of complete events out. Only `data` fields matter to a client of
-the chat completions API; `event`, `id` and `retry` are read and dropped.
+WHATWG HTML Living Standard, section 9.2.6 "Interpreting an event stream". The chat completions API
+uses only `data` fields; `event`, `id` and `retry` are ignored.
 """
 
 from collections.abc import Iterator
@@ -11,15 +10,15 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class EventTooLarge(ValueError):
-    """An event, or a line of one, went on for longer than the limit."""
+    """An event, or a line of one, exceeds the limit."""
 
 
 class EventParser:
-    """Turns chunks of bytes into event data, whatever the chunks' borders.
+    """Turns chunks of bytes, split anywhere, into the data of events.
 
-    Lines end in CRLF, LF or CR; a CR at the end of a chunk ends its line at once, and an LF that
-    begins the next chunk is a part of it. An event that the stream's end cuts off is discarded, as
-    the standard says. A line, or an event's data, above the limit raises `EventTooLarge`.
+    Lines end in CRLF, LF or CR. A CR at the end of a chunk ends its line at once, and an LF at the
+    start of the next chunk belongs to it. An event without its blank line is discarded, as the
+    standard says. A line, or an event's data, above the limit raises `EventTooLarge`.
     """
 
     def __init__(self, limit_bytes: int = 16 * 2**20) -> None:
@@ -31,7 +30,7 @@ class EventParser:
         self._skip_line_feed = False
 
     def feed(self, chunk: bytes) -> Iterator[str]:
-        """Yield the data of every event that this chunk completes."""
+        """Yield the data of each event that this chunk completes."""
         for line in self._lines(chunk):
             if line == b"":
                 if self._data:
@@ -41,7 +40,7 @@ class EventParser:
                 self._field(line)
 
     def _lines(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield the lines that this chunk ends; look at no byte twice, however small the chunks."""
+        """Yield the lines that this chunk completes, in linear time for chunks of any size."""
         if self._skip_line_feed and chunk:
             chunk, self._skip_line_feed = chunk.removeprefix(b"\n"), False
         if self._at_start:
@@ -64,7 +63,7 @@ class EventParser:
         return line
 
     def _without_byte_order_mark(self, chunk: bytes) -> bytes:
-        """Return the stream's first bytes once it is clear whether a byte order mark is one."""
+        """Return the stream's first bytes, once there are enough to recognise a byte order mark."""
         start = bytes(self._pending) + chunk
         if len(start) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(start):
             self._pending[:] = start

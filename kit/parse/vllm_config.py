@@ -1,8 +1,7 @@
-"""What a vLLM server's log prints of its configuration: its arguments, and what became of them.
+"""Configuration in a vLLM server's log: its arguments, and the engine's resulting settings.
 
-Each function reads the text of one line and yields what it finds, or nothing. Formats are those of
-vLLM 0.17.0: arguments are printed as a dictionary of Python, the engine's configuration as
-`name=value` parted by commas.
+Each function reads the text of one line. Formats are those of vLLM 0.17.0: arguments are a Python
+dictionary, settings are `name=value` with commas.
 """
 
 import re
@@ -14,10 +13,10 @@ import msgspec
 ARGUMENTS_LIMIT_BYTES = 16 * 2**10
 
 _START_OF_CONFIG = 10_000
-"""Characters in which the engine's own model is named; what comes later has models of its own."""
+"""Characters that are read: what follows are nested configurations with models of their own."""
 
 Arguments: TypeAlias = tuple[tuple[str, str], ...]
-"""(name, value as JSON) of each argument that is not at its default."""
+"""(name, value as JSON) of each argument that differs from its default."""
 
 _ALL_REDUCE = re.compile(r"\bdisable_custom_all_reduce=(True|False)\b")
 _DEVICE = re.compile(r"\bdevice_config=([a-z]{1,16})\b")
@@ -36,38 +35,38 @@ _NAMES = {"True": "true", "False": "false", "None": "null"}
 
 def all_reduce_disabled(config: str) -> Iterator[bool]:
     """Yield whether custom all-reduce is disabled."""
-    if told := _ALL_REDUCE.search(config):
-        yield told[1] == "True"
+    if match := _ALL_REDUCE.search(config):
+        yield match[1] == "True"
 
 
 def device(config: str) -> Iterator[str]:
-    """Yield torch's name for what serves."""
-    if told := _DEVICE.search(config):
-        yield told[1]
+    """Yield torch's name of the device."""
+    if match := _DEVICE.search(config):
+        yield match[1]
 
 
 def models(config: str) -> Iterator[str]:
     """Yield the folders of model and tokenizer."""
-    for told in _MODEL.finditer(config, 0, _START_OF_CONFIG):
-        yield told["folder"]
+    for match in _MODEL.finditer(config, 0, _START_OF_CONFIG):
+        yield match["folder"]
 
 
 def settings(config: str) -> Iterator[tuple[str, str]]:
-    """Yield each by its first mention: what is within another's value may bear its name."""
-    told: dict[str, str] = {}
+    """Yield the first value of each setting: later ones may be inside another's value."""
+    values: dict[str, str] = {}
     for name, value in _SETTING.findall(config[:_START_OF_CONFIG]):
-        told.setdefault(name, value)
-    yield from told.items()
+        values.setdefault(name, value)
+    yield from values.items()
 
 
 def context(config: str) -> Iterator[int]:
-    """Yield the longest context, in tokens."""
-    if told := _CONTEXT.search(config):
-        yield int(told[1])
+    """Yield the context limit in tokens."""
+    if match := _CONTEXT.search(config):
+        yield int(match[1])
 
 
 def arguments(text: str) -> Iterator[Arguments | None]:
-    """Read the dictionary that vLLM prints as Python; None where it is not of plain values."""
+    """Yield the arguments of a Python dictionary; None if it has other than plain values."""
     words = _LITERAL.finditer(text)
     if len(text) > ARGUMENTS_LIMIT_BYTES or any(word["other"] is not None for word in words):
         yield None

@@ -1,9 +1,9 @@
-"""What the log of a vLLM server tells of how it was started and of what it chose.
+"""The log of a vLLM server: how it was started, what it chose, and how often it answered.
 
-Formats are those of vLLM 0.17.0, from its sources and, for all that does not take a GPU, from real
-logs of its CPU build. A process prefix such as `(EngineCore_DP0 pid=7) ` may be there or not. One
-pass over the text for each of three expressions: each begins with fixed text, which is searched for
-ten times as fast as a choice of texts, and every branch has an end.
+Formats are those of vLLM 0.17.0, from its sources and, where no GPU is involved, from real logs of
+its CPU build. Lines may have a prefix such as `(EngineCore_DP0 pid=7) `. There are several
+expressions because one that begins with literal text is ten times as fast; every branch is bounded
+in length.
 """
 
 import re
@@ -13,41 +13,38 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from kit.format.bounded_cache import kept
 from kit.parse import vllm_config
 from kit.parse.vllm_config import ARGUMENTS_LIMIT_BYTES, Arguments
 
 LOG_LIMIT_BYTES = 8 * 2**20
-"""What a log tells of the start is at its beginning; a run of an hour writes about 100 KiB."""
+"""A run of an hour writes about 100 KiB; what is read is mostly at the beginning."""
 
 DISTINCT_LIMIT = 256
-"""Different lines of a kind; a server that is started once writes one of most kinds."""
+"""Values of a kind; a server that is started once writes one of most kinds."""
 
 LONG_LIMIT = 16
-"""Different lines of arguments or of an engine's configuration, which take long to read."""
+"""The same for arguments and configurations, which take longer to parse."""
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """How many ranks serve, and over which backend of torch.distributed they talk."""
+    """Number of ranks, and their backend of torch.distributed."""
 
     size: int
     backend: str
 
 
 class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found, each distinct thing once, in the order of first appearance.
+    """The content of a log; each distinct value once, in the order of first appearance.
 
-    `arguments` is None for a line that could not be read; `devices` are torch's names for what
-    serves. `models` are the folders of model and tokenizer, `architectures` the classes that vLLM
-    resolved; `settings` are what the engine ended up with, by vLLM's names and in its words.
-    `rank_pids` are the process ids of the ranks that told their number, as they see them.
-    `context_limits` and `kv_cache_tokens`
-    are in tokens; `model_gib` are a rank's weights. `kernels` are those for
-    4-bit weights, in vLLM's words; `fallbacks` the lines that say that Marlin was not to be had.
-    `graph_registrations` are the numbers of CUDA graph addresses that custom all-reduce registered:
-    it was in use. `gloo_peers` are the numbers of ranks that Gloo connected a rank to.
-    `completions` counts the chat completions that were answered. `is_cut` tells that the log holds
-    more than was looked at.
+    An item of `arguments` is None if its line could not be read. `devices` are torch's names.
+    `models` are the folders of model and tokenizer, `architectures` the resolved model classes.
+    `settings` are the engine's, with vLLM's names and values. `rank_pids` are the ranks' process
+    ids in their own namespace. `context_limits` and `kv_cache_tokens` are in tokens. `model_gib` is
+    a rank's memory for its weights. `kernels` are those for 4-bit weights; `fallbacks` are messages that Marlin kernels cannot be used.
+    `graph_registrations` are numbers of CUDA graph addresses that custom all-reduce registered,
+    which shows its use. `gloo_peers` are numbers of ranks that a rank is connected to by Gloo.
+
+    `completions` counts the answered chat completions. `is_cut` is true if limits kept part of the log from being read.
     """
 
     engine_versions: tuple[str, ...]
@@ -79,7 +76,8 @@ _MESSAGES = {
     "architecture": rb"Resolved architecture: (?P<class_name>[A-Za-z0-9_]{1,80})",
     "given": rb"non-default args: (?P<given_text>[^\n]{0,%d})" % (ARGUMENTS_LIMIT_BYTES + 1),
     "kv_cache": rb"GPU KV cache size: (?P<tokens>[0-9,]{1,20}) tokens",
-    "concurrency": rb"Maximum concurrency for (?P<context>[0-9,]{1,20}) tokens per request: ",
+    "concurrency": rb"Maximum concurrency for (?P<context>[0-9,]{1,20}) tokens per request: "
+    rb"[0-9]{1,9}\.[0-9]{1,4}x",
     "loading": rb"Model loading took (?P<gib>[0-9]{1,6}(?:\.[0-9]{1,6})?) GiB",
     "attention": rb"Using (?P<backend>[A-Z0-9_]{1,40}) attention backend out of potential",
     "linear": rb"Using (?P<linear_kernel>[A-Za-z0-9_]{1,60}) for CompressedTensorsWNA16\b",
@@ -109,41 +107,24 @@ _COMPLETION = b'"POST /v1/chat/completions HTTP/1.1" 200'
 
 
 def read(log: bytes) -> ServerLog:
-    """Read a log; what is not known is passed over, so that another release's tells little."""
+    """Read a log; lines of unknown form are skipped, so another release's may give little."""
     facts = _Facts()
     for form in (_FACT, _GLOO, _RANK):
         for match in form.finditer(log, 0, LOG_LIMIT_BYTES):
             facts.add(match)
-    found = facts.values
+    values = {field: tuple(facts.values[field]) for field in _FIELDS}
     return ServerLog(
-        engine_versions=tuple(found["engine_versions"]),
-        arguments=tuple(found["arguments"]),
-        context_limits=tuple(found["context_limits"]),
-        devices=tuple(found["devices"]),
-        models=tuple(found["models"]),
-        architectures=tuple(found["architectures"]),
-        settings=tuple(found["settings"]),
-        rank_pids=tuple(found["rank_pids"]),
-        kv_cache_tokens=tuple(found["kv_cache_tokens"]),
-        model_gib=tuple(found["model_gib"]),
-        attention_backends=tuple(found["attention_backends"]),
-        kernels=tuple(found["kernels"]),
-        fallbacks=tuple(found["fallbacks"]),
-        custom_all_reduce_disabled=tuple(found["custom_all_reduce_disabled"]),
-        graph_registrations=tuple(found["graph_registrations"]),
-        nccl_versions=tuple(found["nccl_versions"]),
-        worlds=tuple(found["worlds"]),
-        gloo_peers=tuple(found["gloo_peers"]),
-        cpu_shm_disabled=bool(found["cpu_shm_disabled"]),
+        **values,
+        cpu_shm_disabled=bool(facts.values["cpu_shm_disabled"]),
         completions=log.count(_COMPLETION, 0, LOG_LIMIT_BYTES),
         is_cut=facts.is_cut or len(log) > LOG_LIMIT_BYTES,
     )
 
 
 class _Facts:
-    """What was found so far: `values` by field of `ServerLog`, and whether there were too many.
+    """Values by field of `ServerLog` so far, and whether there were too many to keep.
 
-    Each text is read once, and not so many of a kind: what they tell may be one and the same.
+    Each distinct text is parsed once. Texts are limited too, since many may have the same value.
     """
 
     def __init__(self) -> None:
@@ -152,7 +133,7 @@ class _Facts:
         self._texts: defaultdict[tuple[str, str], set[bytes]] = defaultdict(set)
 
     def add(self, match: re.Match[bytes]) -> None:
-        """Keep what a line tells, if there is room."""
+        """Keep the values of one line."""
         for field, group, values in _READERS[match.lastgroup or ""]:
             text, texts = match[group], self._texts[field, group]
             if text in texts:
@@ -165,13 +146,12 @@ class _Facts:
                 self._keep(field, value)
 
     def _keep(self, field: str, value: object) -> None:
-        kept_values = self.values[field]
-        if len(kept_values) < DISTINCT_LIMIT:
-            kept_values[value] = None
-        self.is_cut |= value not in kept_values
+        values = self.values[field]
+        if len(values) < DISTINCT_LIMIT:
+            values[value] = None
+        self.is_cut |= value not in values
 
 
-@kept(entries=128, longest=ARGUMENTS_LIMIT_BYTES)
 def _values(text: bytes, values: "_Values") -> tuple[object, ...]:
     return tuple(values(text.decode("utf-8", "replace")))
 
@@ -191,8 +171,8 @@ def _number(text: str) -> Iterator[float]:
 
 
 def _world(text: str) -> Iterator[World]:
-    told = dict(pair.split("=", 1) for pair in text.split(" ") if "=" in pair)
-    yield World(size=int(told["world_size"]), backend=told["backend"])
+    fields = dict(pair.split("=", 1) for pair in text.split(" ") if "=" in pair)
+    yield World(size=int(fields["world_size"]), backend=fields["backend"])
 
 
 _Values: TypeAlias = Callable[[str], Iterator[object]]
@@ -224,7 +204,9 @@ _READERS: dict[str, tuple[_Reader, ...]] = {
     "gloo": (("gloo_peers", "peers", _whole),),
     "rank": (("rank_pids", "pid", _whole),),
 }
-"""For each kind of line: the field, the group of the expression, and how its text is read."""
+"""For each kind of line: field, group of the expression, and parser of the group's text."""
+
+_FIELDS = {field for readers in _READERS.values() for field, _, _ in readers} - {"cpu_shm_disabled"}
 
 _LIMITS = {"config": LONG_LIMIT, "given_text": LONG_LIMIT}
-"""Different texts of a group, where they are fewer than `DISTINCT_LIMIT`."""
+"""Limits of distinct texts of a group that are below `DISTINCT_LIMIT`."""

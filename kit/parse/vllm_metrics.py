@@ -1,20 +1,16 @@
-"""Counters out of a Prometheus text exposition (format 0.0.4).
+"""Counters and histograms of a vLLM server, from its `/metrics` (Prometheus text format 0.0.4).
 
-Only the samples asked for are read; the rest of a server's few hundred lines is skipped unparsed,
-which is what lets a verifier read hundreds of bundles a second.
+Of the few hundred lines that a server writes, only those of the samples named here are parsed.
 """
 
+import io
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from functools import cache
-from typing import TypeAlias
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import msgspec
-from ahocorasick_rs import BytesAhoCorasick, MatchKind
-
-from kit.format.bounded_cache import kept
 
 GENERATION_TOKENS = "vllm:generation_tokens_total"
 PROMPT_TOKENS = "vllm:prompt_tokens_total"
@@ -32,11 +28,11 @@ INFERENCE_SUM = "vllm:request_inference_time_seconds_sum"
 BUDGETS_SUM = "vllm:request_params_max_tokens_sum"
 HTTP_SUM = "http_request_duration_highr_seconds_sum"
 HTTP_BY_HANDLER_SUM = "http_request_duration_seconds_sum"
-"""Of each handler that was asked: there is none before the first request, and that is 0."""
+"""One for each HTTP handler. It is absent before the first request, which counts as 0."""
 HTTP_COUNT = "http_request_duration_highr_seconds_count"
 
 STARTED = "vllm:generation_tokens_created"
-"""When the engine made its counters, by the UTC clock: no other start has made them just then."""
+"""UTC time at which the engine created its counters: identifies one start of a server."""
 
 STEADY = (
     GENERATION_TOKENS,
@@ -54,49 +50,53 @@ STEADY = (
     INFERENCE_SUM,
     BUDGETS_SUM,
 )
-"""Samples of vLLM 0.17 that do not move while nothing is asked of it: the engine counts a response
-before it is sent."""
+"""Samples that do not change while a vLLM 0.17 server is idle: the engine counts a response before
+it is sent."""
 
-WITNESSES = (*STEADY, HTTP_SUM, HTTP_COUNT, HTTP_BY_HANDLER_SUM, STARTED)
-"""The samples that the checks hold against the client's records. Those of HTTP are counted once a
-response has been sent (prometheus-fastapi-instrumentator), and so may come a moment late."""
+COUNTERS = (*STEADY, HTTP_SUM, HTTP_COUNT, HTTP_BY_HANDLER_SUM, STARTED)
+"""The samples that checks compare with the client's records. Those of HTTP are counted after a
+response was sent (prometheus-fastapi-instrumentator), so they may lag by a moment."""
 
 FINISHED = "vllm:request_success_total"
-"""Requests that went through, by why they ended."""
+"""Finished requests, labelled with `finished_reason`."""
 
 CACHE_CONFIG = "vllm:cache_config_info"
-"""Its labels tell how the engine's KV cache was set up."""
+"""Its labels are the configuration of the KV cache."""
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """(name, value) of each label."""
 
 LINES_LIMIT = 1000
-"""Lines of the samples asked for; each of a server's engines has one of each."""
+"""Lines of the samples that are read; each of a server's engines writes about 70."""
 
+_NAMES = (*COUNTERS, FINISHED, CACHE_CONFIG)
+
+_NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*+")
 _REST_OF_LINE = re.compile(
-    rb"(?=[ \t{\r\n]|\Z)"  # where the name ends
-    rb"(?:[ \t]*+"
-    rb'(?:\{[^"}\n]*+(?:"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"[^"}\n]*+)*+\}[ \t]*+|(?<=[ \t]))'
-    rb"([+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)(?=[ \t\r\n]|\Z))?"
+    rb"[ \t]*+"
+    rb'(?P<labels>\{[^"}\n]*+(?:"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"[^"}\n]*+)*+\})?+[ \t]*+'
+    rb"(?:(?<=[ \t}])(?P<value>"
+    rb"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)(?=[ \t\r\n]|\Z))?"
 )
-"""What follows a name: labels with quoted values, number; a timestamp or an exemplar may follow."""
-
-_REASON = re.compile(
-    rb'\n[a-z:_]{1,64}\{[^}\n]{0,256}finished_reason="([a-z]{1,20})"[^}\n]{0,256}\} '
-    rb"([0-9][0-9.e+]{0,20})"
-)
-_FINISHED_LIMIT_BYTES = 4 * 2**10
+"""What follows a name: labels with quoted values and a number; a timestamp may follow."""
 
 _LABEL = re.compile(rb'[{,]([a-z_]{1,64})="([^"\\\n]{0,256})"')
+_REASON = re.compile(rb'[{,]finished_reason="([a-z]{1,20})"')
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What the checks read of an exposition.
+class _Sample(NamedTuple):
+    """One line: its labels in braces, and its value, NaN if it cannot be read."""
 
-    `totals` are those of `WITNESSES`, and `finished` the requests by why they ended, in vLLM's
-    words (`stop`, `length` and others);
-    `served_name` is the name that the model is served under, empty if not told, and `cache_config`
-    the labels of `CACHE_CONFIG`.
+    labels: bytes
+    value: float
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """What the checks use of one exposition.
+
+    `totals` are the values of `COUNTERS`. `finished` are the requests by vLLM's finish reason (`stop`,
+    `length`, ...). `served_name` is the served model name, empty if absent, and `cache_config` the
+    labels of `CACHE_CONFIG`.
     """
 
     totals: Mapping[str, float]
@@ -105,110 +105,67 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     cache_config: Labels
 
 
-class Reader:
-    """Reads a server's expositions, one after another.
-
-    Between two passes nothing moves but what a server's process tells of itself, before all else:
-    what follows is then the same, and not read twice.
-    """
-
-    def __init__(self) -> None:
-        self._last: tuple[bytes, Told] | None = None
-
-    def read(self, exposition: bytes) -> Told:
-        """Return what an exposition tells."""
-        rest = _without_process(exposition)
-        if self._last is None or rest is None or rest != self._last[0]:
-            told = _told(exposition)
-            self._last = None if rest is None else (rest, told)
-            return told
-        return self._last[1]
-
-
-def _without_process(exposition: bytes) -> bytes | None:
-    """Return an exposition from the engine's first sample on; None if another is before it."""
-    begun = exposition.find(b"\nvllm:")
-    is_usual = exposition.startswith(b"#") and begun > 0
-    return exposition[begun:] if is_usual and b"\nhttp_" not in exposition[:begun] else None
-
-
-def _told(exposition: bytes) -> Told:
-    return Told(
-        totals=totals(exposition, WITNESSES),
-        finished=finished(exposition),
-        served_name=dict(labels(exposition, STARTED)).get("model_name", ""),
-        cache_config=labels(exposition, CACHE_CONFIG),
+def read(exposition: bytes) -> Metrics:
+    """Read an exposition; what is absent or cannot be read is empty."""
+    samples = _samples(exposition, _NAMES)
+    return Metrics(
+        totals=_totals({name: samples[name] for name in COUNTERS}),
+        finished=_by_label(samples[FINISHED], _REASON),
+        served_name=dict(_first_labels(samples[STARTED])).get("model_name", ""),
+        cache_config=_first_labels(samples[CACHE_CONFIG]),
     )
 
 
-def totals(exposition: bytes, names: Iterable[str]) -> dict[str, float]:
-    """Return, for each sample in `names`, its sum over all label sets; a missing one is absent.
+def totals(exposition: bytes, names: Collection[str]) -> dict[str, float]:
+    """Return, for each sample in `names`, its sum over all label sets.
 
-    So is one of which a line cannot be read, or holds a value that is not finite: half a sum would
-    be a wrong figure, not an absent one. Of too many lines nothing is read. A line begins with its
-    sample's name, right after the line before: the format allows blanks, and no server writes them.
+    A sample is absent if there is none, or if a value cannot be read or is not finite: half a sum
+    would be a wrong figure.
     """
-    wanted = tuple(names)
-    is_usual = exposition.startswith(b"#") and exposition.endswith(b"\n")
-    lines = exposition if is_usual else b"\n%s\n" % exposition
-    begun = _finder(wanted).find_matches_as_indexes(lines)
-    if len(begun) > LINES_LIMIT:
-        return {}
-    found: defaultdict[str, float] = defaultdict(float)
-    for number, _, end in begun:
-        value = _value(lines[end : lines.index(b"\n", end)])
-        if value is not None:
-            found[wanted[number]] += value
-    return {name: total for name, total in found.items() if math.isfinite(total)}
+    return _totals(_samples(exposition, names))
 
 
-def labels(exposition: bytes, name: str) -> Labels:
-    """Return the labels of the first sample of this name; none where there is no such sample.
+def _samples(exposition: bytes, names: Collection[str]) -> defaultdict[str, list[_Sample]]:
+    """Return the samples of these names; none at all if they take more than `LINES_LIMIT` lines.
 
-    Values with an escape in them are left out: nothing that is asked for has any.
+    A line must begin with the name: the format allows blanks before it, and no server writes them.
     """
-    begun = exposition.find(b"\n%s{" % name.encode())
-    end = exposition.find(b"\n", begun + 1)
-    return () if begun < 0 or end < 0 else _labels(exposition[begun:end])
+    encoded = {name.encode(): name for name in names}
+    samples: defaultdict[str, list[_Sample]] = defaultdict(list)
+    count = 0
+    for line in io.BytesIO(exposition):
+        match = _NAME.match(line)
+        if match is None or match[0] not in encoded:
+            continue
+        count += 1
+        if count > LINES_LIMIT:
+            return defaultdict(list)
+        rest = _REST_OF_LINE.match(line, match.end())
+        assert rest is not None  # every part of it is optional
+        sample = _Sample(rest["labels"] or b"", float(rest["value"] or math.nan))
+        samples[encoded[match[0]]].append(sample)
+    return samples
 
 
-@kept(entries=64, longest=2048)
-def _labels(line: bytes) -> Labels:
-    return tuple(
-        (name.decode(), value.decode("utf-8", "replace")) for name, value in _LABEL.findall(line)
-    )
+def _totals(samples: Mapping[str, Sequence[_Sample]]) -> dict[str, float]:
+    sums = {name: sum(line.value for line in lines) for name, lines in samples.items() if lines}
+    return {name: total for name, total in sums.items() if math.isfinite(total)}
 
 
-def finished(exposition: bytes) -> Mapping[str, float]:
-    """Return how many requests ended by each reason; nothing of more lines than there are reasons.
-
-    A comment follows the last of them.
-    """
-    begun = exposition.find(b"\n%s{" % FINISHED.encode())
-    end = exposition.find(b"\n#", begun, begun + _FINISHED_LIMIT_BYTES)
-    return _by_reason(exposition[begun:end]) if 0 <= begun < end else {}
-
-
-@kept(entries=64, longest=2048)
-def _by_reason(block: bytes) -> Mapping[str, float]:
-    """Read counts, which are spelled `1e+06` from a million on; none if one of them is no count."""
-    try:
-        told = {reason.decode(): float(count) for reason, count in _REASON.findall(block)}
-    except ValueError:
-        return {}
-    return told if all(map(math.isfinite, told.values())) else {}
+def _by_label(samples: Iterable[_Sample], label: re.Pattern[bytes]) -> Mapping[str, float]:
+    """Return sums by a label's value; empty if one is no count, for a part would be wrong."""
+    counts: defaultdict[str, float] = defaultdict(float)
+    for sample in samples:
+        if match := label.search(sample.labels):
+            counts[match[1].decode()] += sample.value
+    return counts if all(0 <= count < math.inf for count in counts.values()) else {}
 
 
-@kept(entries=1024, longest=256)
-def _value(rest: bytes) -> float | None:
-    """Read what follows a name; NaN for what cannot be read, None if the name goes on."""
-    read = _REST_OF_LINE.match(rest)
-    return None if read is None else float(read[1] or math.nan)
+def _first_labels(samples: Sequence[_Sample]) -> Labels:
+    return _labels(samples[0]) if samples else ()
 
 
-@cache
-def _finder(names: tuple[str, ...]) -> BytesAhoCorasick:
-    """Return what finds lines by these names, in one pass; of names alike, by the longest."""
-    return BytesAhoCorasick(
-        [b"\n" + name.encode() for name in names], matchkind=MatchKind.LeftmostLongest
-    )
+def _labels(sample: _Sample) -> Labels:
+    """Return (name, value) of each label, but of those whose value has an escape in it."""
+    labels = _LABEL.findall(sample.labels)
+    return tuple((name.decode(), value.decode("utf-8", "replace")) for name, value in labels)

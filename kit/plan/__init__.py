@@ -1,1 +1,1 @@
-"""What will be done, frozen before anything starts: topologies, suites, models, the plan."""
+"""The plan of a run, frozen before anything starts, and its topologies, suites and models."""

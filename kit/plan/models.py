@@ -1,6 +1,7 @@
-"""The models that the checkout knows: twins made from a seed, and pinned models of the hub.
+"""The models of the checkout, from `docker/models.toml` and `docker/models/`.
 
-Pure: bytes of `docker/models.toml` and `docker/models/` in, frozen values or `SpecError` out.
+A model is a twin, generated from a seed, or a repository of the Hugging Face hub, pinned to a
+revision and the hashes of its files.
 """
 
 import tomllib
@@ -22,16 +23,16 @@ Revision = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40}\Z")]
 _WORD = r"[A-Za-z0-9_][A-Za-z0-9._+-]*"
 Repository = Annotated[str, msgspec.Meta(pattern=rf"^{_WORD}/{_WORD}\Z")]
 FileName = Annotated[str, msgspec.Meta(pattern=rf"^{_WORD}(/{_WORD})*\Z")]
-"""A relative path that leads nowhere else, and that needs no quoting anywhere."""
+"""A relative path without `..`, which needs no quoting in a shell or a Dockerfile."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Twin:
-    """A small model of the same architecture as one of the article's, random weights from a seed.
+    """A small model of the architecture of `twin_of`, with random weights from `seed`.
 
-    `sha256` is that of the generated `model.safetensors`, `files` maps every other file to its own;
+    `sha256` is that of `model.safetensors`; `files` maps each other file to its SHA-256.
     `max_tokens` is the budget of one request. A response ends early at a token whose id is a
-    multiple of `stop_every`; absent, it never does.
+    multiple of `stop_every`; if that is absent, it never does.
     """
 
     id: str
@@ -46,7 +47,7 @@ class Twin:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HubFile:
-    """One file of a model of the hub, as its repository holds it at the pinned revision."""
+    """One file of a repository at the pinned revision."""
 
     name: FileName
     size_bytes: Annotated[int, msgspec.Meta(ge=0)]
@@ -55,11 +56,10 @@ class HubFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HubModel:
-    """A published model: where it is, under which licence, and which files it consists of.
+    """A model of the Hugging Face hub.
 
-    `revision` and `files` are absent until `kit lock-models` has asked the hub itself for them.
-    `config` holds the numbers of its config.json that `kit.roofline.model`
-    needs; empty if not known.
+    `revision` and `files` are absent until `kit lock-models` has fetched them. `config` holds those
+    fields of config.json that `kit.roofline.model` needs; it is empty if unknown.
     """
 
     id: Annotated[str, msgspec.Meta(pattern=rf"^{_WORD}\Z")]
@@ -71,7 +71,7 @@ class HubModel:
 
     @property
     def is_pinned(self) -> bool:
-        """Whether every byte of it is known, so that it can be built, and held against."""
+        """Whether revision and file hashes are known, which building and checking need."""
         return self.revision is not None and bool(self.files)
 
 
@@ -79,7 +79,7 @@ Model: TypeAlias = Twin | HubModel
 
 
 def parse_models(data: bytes, name: str) -> dict[str, Model]:
-    """Read `docker/models.toml`: model id to twin or model of the hub, which has a repository."""
+    """Read `docker/models.toml`; a table with a `repository` is a hub model, any other a twin."""
     try:
         table = tomllib.loads(data.decode())
         return {key: _model(key, fields) for key, fields in table.items()}
@@ -88,29 +88,29 @@ def parse_models(data: bytes, name: str) -> dict[str, Model]:
 
 
 def parse_pin(data: bytes, name: str, model: HubModel) -> HubModel:
-    """Read a file of `docker/models/`: the model, with the revision and the files pinned there.
+    """Read a file of `docker/models/`; return the model with that revision and those files.
 
-    Raises `SpecError` also where the pin is of another repository or revision than the model.
+    Raises `SpecError` also if the repository or revision differs from the model's.
     """
     try:
         pin = msgspec.json.decode(data, type=_Pin)
         if len({file.name for file in pin.files}) < len(pin.files):
-            raise ValueError("it lists a file twice")
+            raise ValueError("a file is listed twice")
         for field in ("repository", "revision"):
-            said, pinned = getattr(model, field), getattr(pin, field)
-            if said not in (None, pinned):
-                raise ValueError(f"it pins {field} {pinned}, but docker/models.toml says {said}")
+            declared, pinned = getattr(model, field), getattr(pin, field)
+            if declared not in (None, pinned):
+                raise ValueError(f"{field} is {pinned}, but {declared} in docker/models.toml")
         return replace(model, revision=pin.revision, files=pin.files)
     except (ValueError, RecursionError) as error:
         raise SpecError(
             f"cannot use {name}: {error}",
-            "it was edited, or docker/models.toml was since it was written",
+            "this file or docker/models.toml was edited after `kit lock-models`",
             f"git diff -- docker; kit lock-models {model.id}",
         ) from error
 
 
 def render_pin(model: HubModel) -> bytes:
-    """Return the file of `docker/models/` that pins a model; `parse_pin` reads it back."""
+    """Return the file of `docker/models/` that `parse_pin` reads."""
     assert model.revision is not None
     pin = _Pin(repository=model.repository, revision=model.revision, files=model.files)
     return msgspec.json.format(msgspec.json.encode(pin), indent=1) + b"\n"
@@ -126,5 +126,5 @@ def _model(key: str, fields: Mapping[str, Any]) -> Model:
     if "repository" not in fields:
         return checked(Twin(id=key, **fields))
     if "files" in fields:
-        raise ValueError(f"the files of {key} are pinned in docker/models/{key}.json only")
+        raise ValueError(f"{key}: `files` belongs in docker/models/{key}.json")
     return checked(HubModel(id=key, **fields))

@@ -1,4 +1,4 @@
-"""The plan: everything that a run will do, frozen and printable before anything starts."""
+"""The plan: everything that a run does, frozen before anything starts and stored in the bundle."""
 
 from collections.abc import Iterator
 from enum import Enum
@@ -11,38 +11,39 @@ from kit.errors import UsageError
 from kit.format import canonical
 from kit.format.fields import Count, FullLine, Id, Line, Name, Seed, Text
 from kit.plan.models import HubModel, Model, Twin
-from kit.plan.spec import Device, Prompt, Service, Suite, Topology, Transport
+from kit.plan.suite import Prompt, Suite
+from kit.plan.topology import Device, Service, Topology, Transport
 
 PUBLISHED_MAX_TOKENS = 4096
 """The article: "Each prompt at max_tokens=4096"."""
 
 PLAN_SEED = 20260306
-"""Any fixed number serves; this is the article's day of measurement."""
+"""Arbitrary but fixed: the article's day of measurement."""
 
 
 class ProtocolName(Enum):
-    """`kit`: repeated passes and a streaming pass. `article`: the published way."""
+    """`kit`: repeated passes and a streaming pass. `article`: as published, one pass."""
 
     KIT = "kit"
     ARTICLE = "article"
 
 
 class Connection(Enum):
-    """Whether one connection serves the run, or each request opens its own, as published."""
+    """`kept`: one connection for the run. `per-request`: a new one each, as published."""
 
     KEPT = "kept"
     PER_REQUEST = "per-request"
 
 
 class CachePolicy(Enum):
-    """Whether requests may share prefix-cache blocks, as published, or each is salted apart."""
+    """`warm`: requests may share prefix-cache blocks, as published. `cold`: each has a salt."""
 
     WARM = "warm"
     COLD = "cold"
 
 
 class Dialect(Enum):
-    """Which fields a server understands: vLLM's extensions, or OpenAI's own only."""
+    """Request fields that a server accepts: vLLM's extensions too, or OpenAI's only."""
 
     VLLM = "vllm"
     OPENAI = "openai"
@@ -52,13 +53,13 @@ Budget = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 UpTo100 = Annotated[float, msgspec.Meta(ge=0, le=100)]
 
 
-class _Part(
+class _PlanPart(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """A piece of the plan."""
+    """Base of the parts of a plan."""
 
 
-class Cell(_Part, frozen=True, kw_only=True):
+class Cell(_PlanPart, frozen=True, kw_only=True):
     """Model x topology x suite."""
 
     model: FullLine
@@ -69,12 +70,12 @@ class Cell(_Part, frozen=True, kw_only=True):
         return f"{self.model} x {self.topology} x {self.suite}"
 
 
-class Sampling(_Part, frozen=True, kw_only=True):
-    """Sent with every request, since a model's own file would override the server's defaults.
+class Sampling(_PlanPart, frozen=True, kw_only=True):
+    """Sampling parameters, sent with every request: a server takes defaults from the model's files.
 
-    0.7 and the token budget are the article's. The rest is meant to be what the models' own
-    `generation_config.json` ask for, which the article's server would have applied; those files
-    have not been read yet, so it is unconfirmed.
+    Temperature and token budget are the article's. The rest should be what the models'
+    `generation_config.json` say, which the article's server would have applied. This is
+    unconfirmed: those files have not been read yet.
     """
 
     max_tokens: Budget
@@ -93,8 +94,8 @@ PUBLISHED_SAMPLING = Sampling(
 )
 
 
-class Engine(_Part, frozen=True, kw_only=True):
-    """How the server is started: a Compose file's words, with its variables at their defaults."""
+class Engine(_PlanPart, frozen=True, kw_only=True):
+    """How the server is started, from a Compose file with its variables at their defaults."""
 
     device: Device
     tensor_parallel_size: Annotated[int, msgspec.Meta(ge=1, le=1024)]
@@ -103,18 +104,18 @@ class Engine(_Part, frozen=True, kw_only=True):
     environment: Annotated[tuple[tuple[Line, Text], ...], msgspec.Meta(max_length=1000)]
 
 
-class Deviation(_Part, frozen=True, kw_only=True):
-    """Where the run departs from what was published, and why."""
+class Deviation(_PlanPart, frozen=True, kw_only=True):
+    """A difference from the published measurement, and its reason."""
 
     what: Line
     why: Line
 
 
-class Plan(_Part, frozen=True, kw_only=True):
-    """One cell's run. `timeout_s` bounds one request; `engine` is absent for an endpoint.
+class Plan(_PlanPart, frozen=True, kw_only=True):
+    """The run of one cell. `timeout_s` is that of one request; `engine` is absent for an endpoint.
 
-    In a rehearsal the CPU engine serves a twin in place of what the plan says, so that every step
-    is walked before a GPU is at hand; its numbers are nobody's.
+    In a rehearsal the CPU engine serves a twin in place of the model and devices of the plan: it
+    tries every step without a GPU, and its figures are not results.
     """
 
     cell: Cell
@@ -142,7 +143,7 @@ class Plan(_Part, frozen=True, kw_only=True):
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user may choose; None takes the protocol's own."""
+    """Options of the user; None takes the protocol's default."""
 
     protocol: ProtocolName = ProtocolName.KIT
     passes: int | None = None
@@ -154,7 +155,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
 def plan_engine(
     model: Model, engine: Engine, topology: str, suite: Suite, choices: Choices
 ) -> Plan:
-    """Plan one cell on an engine that the kit starts itself."""
+    """Plan one cell on an engine that the kit starts."""
     cell = Cell(model=model.id, topology=topology, suite=suite.id)
     return _plan(cell, suite, choices, Dialect.VLLM, max_tokens_of(model), (model, engine))
 
@@ -162,11 +163,11 @@ def plan_engine(
 def plan_endpoint(
     model: str, suite: Suite, choices: Choices, dialect: Dialect, max_tokens: int
 ) -> Plan:
-    """Plan one cell on a server that already runs and of which nothing is known for sure."""
+    """Plan one cell on a server that is already running, whose set-up is unknown."""
     if choices.cache is CachePolicy.COLD and dialect is Dialect.OPENAI:
         raise UsageError(
-            "a cold cache cannot be had from this server",
-            "only vLLM has a field that salts a request; without it the cache stays warm",
+            "this server cannot keep its cache cold (--cache cold)",
+            "it needs vLLM's `cache_salt` field, and the server is not vLLM",
             "leave out --cache cold",
         )
     cell = Cell(model=model, topology="endpoint", suite=suite.id)
@@ -174,7 +175,7 @@ def plan_endpoint(
 
 
 def max_tokens_of(model: Model) -> int:
-    """Return the budget of one request: a twin's own, or the published one."""
+    """Return the token budget of one request: a twin's own, or the published one."""
     match model:
         case Twin():
             return model.max_tokens
@@ -184,12 +185,12 @@ def max_tokens_of(model: Model) -> int:
 
 
 def twin_of(model: Model) -> str | None:
-    """Return the id of the model that a twin stands in for; None for a model itself."""
+    """Return the id of the model that a twin is shaped after; None if it is no twin."""
     return model.twin_of if isinstance(model, Twin) else None
 
 
 def describe_engine(topology: Topology, service: Service) -> Engine:
-    """Return the evidence form of a service, whose variables must be at their defaults."""
+    """Return the form stored in a plan; the service's variables must be filled in."""
     return Engine(
         device=topology.device,
         tensor_parallel_size=topology.tensor_parallel_size,

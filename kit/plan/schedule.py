@@ -1,4 +1,4 @@
-"""What a plan sends, request by request, in the order of sending."""
+"""The requests of a plan, in the order of sending."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,13 +11,11 @@ from kit.plan.plan import CachePolicy, Plan
 
 
 class Phase(Enum):
-    """Which part of a run a request belongs to."""
+    """Part of a run: the warm-up pass, the measured passes, or the streaming passes."""
 
     WARMUP = "warmup"
     MEASURED = "measured"
     STREAM = "stream"
-
-    __hash__ = object.__hash__  # an enum's own is Python, and asked for each record
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,9 +30,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def requests(plan: Plan, run_salt: str = "") -> Iterator[Request]:
-    """Yield every request of the plan in the order in which it is to be sent.
+    """Yield every request of the plan in the order of sending.
 
-    With a cold cache `run_salt` keeps a run from the blocks that an earlier one left in the server.
+    With a cold cache, `run_salt` keeps requests from hitting prefix-cache blocks of an earlier run.
     """
     is_cold = plan.cache is CachePolicy.COLD
     for phase, number in passes(plan):
@@ -50,7 +48,7 @@ def requests(plan: Plan, run_salt: str = "") -> Iterator[Request]:
 
 
 def passes(plan: Plan) -> Iterator[tuple[Phase, int]]:
-    """Yield (phase, pass number): the warm-up is 0, measured and streaming passes count from 1."""
+    """Yield (phase, pass number): 0 for the warm-up; the others count from 1."""
     for _ in range(plan.warmup_passes):
         yield Phase.WARMUP, 0
     for number in range(1, plan.measured_passes + 1):
@@ -61,7 +59,7 @@ def passes(plan: Plan) -> Iterator[tuple[Phase, int]]:
 
 @lru_cache(maxsize=1024)
 def request_seed(plan_seed: int, phase: Phase, pass_number: int, prompt_id: str) -> int:
-    """Return a seed below 2^31; were they equal, passes would be copies of each other."""
+    """Return a seed below 2^31, different for each pass, whose responses would else be equal."""
     name = f"{plan_seed}/{phase.value}/{pass_number}/{prompt_id}"
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") >> 1
 

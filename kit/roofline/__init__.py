@@ -1,1 +1,1 @@
-"""What hardware allows: GPUs by their datasheets, and the least time that a model's tokens take."""
+"""Roofline model: datasheets of GPUs, and lower bounds for the time of a model's tokens."""

@@ -1,4 +1,4 @@
-"""What GPUs can do at most, read from `docker/gpus.toml`. Knows no model."""
+"""Datasheet limits of GPUs, from `docker/gpus.toml`."""
 
 import tomllib
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gpu:
-    """One GPU by its datasheet; `docker/gpus.toml` says what each number is, and its source.
+    """One GPU by its datasheet; `docker/gpus.toml` explains each number and gives its source.
 
-    `name` is the driver's; GB and TFLOPS are decimal, MiB and GiB are binary.
+    `name` is the driver's. GB and TFLOPS are decimal, MiB and GiB binary.
     """
 
     name: str
@@ -29,16 +29,16 @@ class Gpu:
 
     @property
     def memory_clock_mhz(self) -> float:
-        """The clock at which the memory has this bandwidth, as a driver tells it.
+        """Memory clock at this bandwidth, as NVIDIA's driver reports it.
 
-        It is that of the data strobe: each pin carries two bits a cycle. NVIDIA's driver tells
-        9751 MHz of a 3090 (384 pins, 936.2 GB/s) and 1215 MHz of an A100 (5120 pins, 1555 GB/s).
+        It is the clock of the data strobe: two bits per cycle and pin. The driver reports 9751 MHz
+        for a 3090 (384 pins, 936.2 GB/s) and 1215 MHz for an A100 (5120 pins, 1555 GB/s).
         """
         return self.bandwidth_gb_s * 1e9 * 8 / (2 * self.bus_bits) / 1e6
 
 
 def parse_gpus(data: bytes, name: str) -> dict[str, Gpu]:
-    """Read `docker/gpus.toml`: the driver's name of a GPU to what it can do."""
+    """Read `docker/gpus.toml`: GPUs by the driver's name."""
     try:
         table = tomllib.loads(data.decode())
         return {key: msgspec.convert({"name": key, **fields}, Gpu) for key, fields in table.items()}

@@ -1,13 +1,13 @@
-"""The least time and energy that a model's tokens take on given GPUs: pure formulas.
+"""Lower bounds for the time and energy of a model's tokens on given GPUs.
 
-A step of the engine gives each running request one token. It reads the weights of every layer from
-memory, once for all requests of its batch, and each request's KV cache; so no step is shorter than
-these bytes over the memory's bandwidth (the memory roof of Williams, Waterman and Patterson,
-"Roofline", CACM 52(4), 2009). A prompt must also be computed: two operations a weight and token.
+An engine step generates one token for each running request. It reads the weights of every layer
+from memory, once for the batch, and each request's KV cache. So no step is shorter than these bytes
+divided by the memory bandwidth (Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009).
+Prefill is also bound by compute: two operations per weight and token.
 
-Every formula errs to the side of the accused. Left out are norms and biases (under 0.1 %),
-activations, communication between GPUs and everything that is not the model; a cache is taken to
-hold what it can from step to step, though in practice each step washes it out.
+All bounds are generous to the measurement. They leave out norms and biases (under 0.1 %),
+activations, communication between GPUs and all work outside the model, and assume that the L2 cache
+keeps weights from step to step, although each step evicts them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,24 +24,24 @@ _BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 _SCALE_BITS = 16
 
 CLOCK_HEADROOM = 1.25
-"""Cards run above their datasheet's boost clock: a 3090 up to 2100 MHz by its driver's own table,
-for 1695 in the whitepaper, which is 1.24 times as much."""
+"""Cards run above their datasheet's boost clock: a 3090 up to 2100 MHz by its driver's table, 1.24
+times the 1695 MHz of the whitepaper."""
 
 MEMORY_HEADROOM = 24 / 19.5
-"""How far memory may be overclocked: the fastest GDDR6X that Micron announced does 24 Gb/s a pin
-(April 2022), a 3090's is sold for 19.5. HBM cannot be overclocked at all."""
+"""Overclocked memory: Micron's fastest GDDR6X has 24 Gb/s per pin (April 2022), a 3090 has
+19.5. HBM cannot be overclocked."""
 
 MEMORY_J_PER_BIT = 3.92e-12
-"""The energy to read a bit from HBM2, "the most energy-efficient contemporary DRAM" (O'Connor et
-al., "Fine-Grained DRAM", MICRO-50, 2017); the GDDR memory of other cards takes more."""
+"""Energy to read a bit from HBM2, "the most energy-efficient contemporary DRAM" (O'Connor et al.,
+"Fine-Grained DRAM", MICRO-50, 2017); GDDR takes more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """The sizes of a model, in weights; a dense model is one with a single expert, always active.
+    """Numbers of weights of a model; a dense model has one expert, which is always active.
 
-    `attention_weights`, `expert_weights` (of one expert) and `router_weights` are of one layer.
-    Linear layers take `weight_bytes` a weight, scales included; router and output `plain_bytes`.
+    `attention_weights`, `expert_weights` (one expert's) and `router_weights` are per layer. Linear
+    layers take `weight_bytes` per weight, with scales; router and output take `plain_bytes`.
     """
 
     layers: int
@@ -58,7 +58,7 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ceiling:
-    """What the GPUs of an engine can do together at most, and by which names and numbers."""
+    """Combined limits of an engine's GPUs."""
 
     gpus: tuple[Gpu, ...]
     bytes_per_s: float
@@ -68,22 +68,22 @@ class Ceiling:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Yardsticks:
-    """What rates can be held against: models' shapes by id, and GPUs by their driver's name."""
+    """Data for rooflines: models' shapes by id, and GPUs by the driver's name."""
 
     shapes: Mapping[str, Shape]
     gpus: Mapping[str, Gpu]
 
 
 def shape_of(config: Mapping[str, Any]) -> Shape | None:
-    """Read a Hugging Face configuration; None for an empty one, `SpecError` for half of one."""
+    """Read a config.json; None if it is empty, `SpecError` if it is incomplete."""
     if not config:
         return None
     try:
         return _shape(config)
     except (KeyError, TypeError) as error:
         raise SpecError(
-            f"the shape of a model does not follow from its config: {error!r}",
-            f"a config of model_type {MOE} or {DENSE}, with all its sizes",
+            f"cannot read the shape of a model from its config: {error!r}",
+            f"expected model_type {MOE} or {DENSE}, and all sizes",
             "git diff -- docker/models.toml",
         ) from error
 
@@ -91,10 +91,10 @@ def shape_of(config: Mapping[str, Any]) -> Shape | None:
 def ceiling_of(
     names: Sequence[str], ranks: int, table: Mapping[str, Gpu], memory_clock_ratio: float = 1.0
 ) -> Ceiling | None:
-    """Return what the fastest `ranks` of the GPUs of these names can do; None if one is not known.
+    """Return the limits of the fastest `ranks` GPUs of these names; None if one is not known.
 
-    Each rank reads its share of the weights, so the slowest sets the pace. `memory_clock_ratio` is
-    the clock of the memory over that of its datasheet: with it goes the bandwidth.
+    Each rank reads its share of the weights, so the slowest one limits a step. Bandwidth is scaled
+    by `memory_clock_ratio`, the memory clock over the datasheet's.
     """
     known = [table[name] for name in names if name in table]
     if len(known) < len(names) or not 0 < ranks <= len(known):
@@ -110,10 +110,10 @@ def ceiling_of(
 
 
 def step_bytes(shape: Shape, experts: int | None = None) -> float:
-    """Return the bytes of weights that a step reads, with this many experts a layer.
+    """Return the bytes of weights that a step reads, with this many experts per layer.
 
-    None is as few as can be: all tokens of the batch may agree on their experts, so that only the
-    active ones of one token are read. At most a batch of n tokens reads n times as many.
+    None is the minimum: all tokens of the batch use the same experts. A batch of n tokens reads at
+    most n times as many.
     """
     used = shape.active_experts if experts is None else experts
     linear = shape.attention_weights + used * shape.expert_weights
@@ -122,19 +122,19 @@ def step_bytes(shape: Shape, experts: int | None = None) -> float:
 
 
 def roofline_tokens_per_s(shape: Shape, ceiling: Ceiling) -> float:
-    """Return the highest rate of one request: weights alone, empty context, nothing in a cache."""
+    """Return the highest rate of one request: weights only, empty context, no L2 cache."""
     return ceiling.bytes_per_s / step_bytes(shape)
 
 
 def step_s(shape: Shape, ceiling: Ceiling) -> float:
-    """Return the shortest time of a step, KV cache left out."""
+    """Return the shortest time of a step, without its KV cache."""
     return max(0.0, step_bytes(shape) - ceiling.cache_bytes) / ceiling.bytes_per_s
 
 
 def tokens_s(shape: Shape, ceiling: Ceiling, prompt_tokens: int, tokens: int) -> float:
-    """Return the least seconds from sending a request to its token number `tokens`.
+    """Return the shortest time from sending a request to its token number `tokens`.
 
-    The first comes with the prompt's own step; each later one reads the KV cache of what is there.
+    The first token takes a step for the prompt; each later one also reads the KV cache so far.
     """
     if tokens < 1:
         return 0.0
@@ -145,9 +145,9 @@ def tokens_s(shape: Shape, ceiling: Ceiling, prompt_tokens: int, tokens: int) ->
 
 
 def prefill_s(shape: Shape, ceiling: Ceiling, uncached_tokens: int) -> float:
-    """Return the least seconds of a prompt of which this many tokens were not cached.
+    """Return the shortest prefill time of a prompt with this many uncached tokens.
 
-    Output weights count for one token only, the last.
+    The output layer is computed for the last token only.
     """
     weights = shape.attention_weights + shape.active_experts * shape.expert_weights
     per_token = shape.layers * (weights + shape.router_weights)
@@ -156,7 +156,7 @@ def prefill_s(shape: Shape, ceiling: Ceiling, uncached_tokens: int) -> float:
 
 
 def token_energy_j(shape: Shape, ceiling: Ceiling) -> float:
-    """Return the energy that memory takes to read a token's weights, one request at a time."""
+    """Return the energy to read one token's weights from memory, at batch size 1."""
     return max(0.0, step_bytes(shape) - ceiling.cache_bytes) * 8 * MEMORY_J_PER_BIT
 
 
@@ -191,7 +191,7 @@ def _size(config: Mapping[str, Any], key: str) -> int:
 
 
 def _weight_bytes(config: Mapping[str, Any], plain_bytes: int) -> float:
-    """Return the bytes of a linear layer's weight with its share of scale and zero point."""
+    """Return the bytes per weight of a linear layer, with its share of scale and zero point."""
     quantized = config.get("quantization_config")
     if quantized is None:
         return plain_bytes

@@ -6,9 +6,8 @@ from itertools import chain
 import msgspec
 
 from kit.bundle.telemetry import GpuFacts, GpuProcesses, Inventory
-from kit.plan import spec
 from kit.plan.models import HubModel, Model
-from kit.plan.spec import Device, Topology, Transport
+from kit.plan.topology import Device, Topology, Transport, fill_variables
 
 OLDEST_DRIVER = (570, 124, 6)
 """CUDA 12.8 Update 1 (NVIDIA, "CUDA 12.8 Release Notes", table of driver versions)."""
@@ -136,7 +135,7 @@ def _cells(
             yield Readiness(topology=topology.id, model=model, runtime="docker", lacks=lacks)
         else:
             lacks = (
-                *gpu_lacks(facts, topology, spec.fill(service, variables).gpus),
+                *gpu_lacks(facts, topology, fill_variables(service, variables).gpus),
                 *_of_toolkit(facts),
                 *_of_pin(models[model]),
                 *_of_docker(facts, model, version),

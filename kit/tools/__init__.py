@@ -1,1 +1,1 @@
-"""What maintainers alone run; nothing imports it."""
+"""Commands for maintainers; no other package imports them."""

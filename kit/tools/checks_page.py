@@ -1,23 +1,58 @@
-"""`CHECKS.md`: every code that a finding may carry, one table a tier."""
+"""`docs/checks.md`: every check that a finding may name, one table a tier."""
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
-from kit.check.codes import Code
+from kit.check import duplicates, tiers
+from kit.check.check import Check, Seen
 from kit.check.finding import Tier
+from kit.plan.suite import SuiteMode
+
+CHECKS: tuple[Check[Any], ...] = (*tiers.ALL, duplicates.COPY)
 
 _PREFACE = """\
 # Checks
 
 What `kit verify` looks at. Each finding carries one of these codes, in every format; a code keeps
-its meaning for good. Outcomes are `pass`, `fail`, `warn` and `could-not-check`, which is never a
-pass. This page is generated from `kit/check/codes.py`, and a test holds the two together.
+its meaning. Outcomes are `pass`, `fail`, `warn` and `could-not-check`, which is never a pass.
+A bundle is invalid if any check fails; its figures may be quoted if, in addition, every check
+marked * could be made. `make pages` writes this page from the checks themselves.
+"""
+
+_SOURCE = """\
+
+## Evidence that was not seen yet
+
+These look at lines and counters that only a GPU host writes, in the forms that the sources of vLLM,
+NCCL and the driver give them. None was seen from a real run yet: a form that is not known is a
+warning, and the bundle stays valid and reportable. A known line that says otherwise fails.
+
+"""
+
+_SUITES = """\
+
+## Checks of some suites only
+
+"""
+
+_REMOVED = """\
+
+## Removed
+
+Codes that earlier versions had, and why they went; they are not used again.
+
+| Code | What it held | Why it went |
+|---|---|---|
+| `arithmetic-smoothness` | measured requests and chunks scatter as a machine's do | only a \
+forger who computes times would trip it, and one who adds noise would not |
 """
 
 
 def page() -> str:
-    """Return `CHECKS.md`: one table a tier."""
-    return _PREFACE + "".join("\n" + "\n".join(_section(tier)) + "\n" for tier in Tier)
+    """Return the page in Markdown."""
+    tables = ("\n" + "\n".join(_section(tier)) + "\n" for tier in Tier)
+    return "".join((_PREFACE, *tables, _SOURCE, *_unseen(), _SUITES, *_of_some_suites(), _REMOVED))
 
 
 def _section(tier: Tier) -> Iterator[str]:
@@ -25,9 +60,23 @@ def _section(tier: Tier) -> Iterator[str]:
     yield ""
     yield "| Code | What holds | If it does not |"
     yield "|---|---|---|"
-    for code in Code:
-        if code.tier is tier:
-            yield f"| `{code.id}` | {code.holds} | {code.hint} |"
+    for check in CHECKS:
+        if check.tier is tier:
+            mark = "" if check.for_figures.value == "nothing" else " *"
+            yield f"| `{check.id}`{mark} | {check.holds} | {check.hint} |"
+
+
+def _unseen() -> Iterator[str]:
+    for check in CHECKS:
+        if check.seen is Seen.SOURCE:
+            yield f"- `{check.id}`\n"
+
+
+def _of_some_suites() -> Iterator[str]:
+    for check in CHECKS:
+        if check.suites != tuple(SuiteMode):
+            modes = ", ".join(mode.value for mode in check.suites)
+            yield f"- `{check.id}`: {modes}{f'; elsewhere {check.instead}' * bool(check.instead)}\n"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""The topologies as tables: what each Compose file promises, read from the files themselves."""
+"""Markdown tables of the topologies, from the Compose files."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kit.plan import spec
-from kit.plan.spec import Device, Service, Topology, Transport
+from kit.plan.topology import Device, Service, Topology, Transport, fill_variables, interpolate
 
 _OVER = {
     Transport.NONE: "nothing: one rank",
@@ -18,13 +17,13 @@ _CONTEXT = "--max-model-len="
 
 
 def table(topologies: Sequence[Topology]) -> str:
-    """Return a Markdown table, a row a topology."""
+    """Return a table with a row per topology."""
     head = ("Topology", "Devices", "Ranks talk over", "NCCL is told", "Context limit, tokens")
     return _markdown(head, map(_row, topologies))
 
 
 def commands(topologies: Sequence[Topology]) -> str:
-    """Return a Markdown table of engine commands: a row for those that are alike in words."""
+    """Return a table of engine commands, with equal ones of several topologies in one row."""
     alike: dict[tuple[str, str], list[str]] = defaultdict(list)
     for topology in topologies:
         for model, service in topology.services.items():
@@ -34,30 +33,30 @@ def commands(topologies: Sequence[Topology]) -> str:
 
 
 def environments(topologies: Sequence[Topology]) -> str:
-    """Return a Markdown table of what an engine's environment holds, and on which topologies."""
+    """Return a table of environment variables and the topologies that set them."""
     alike: dict[str, list[Topology]] = defaultdict(list)
     for topology in topologies:
-        first = spec.fill(next(iter(topology.services.values())), {})
+        first = fill_variables(next(iter(topology.services.values())), {})
         for name, value in first.environment:
             alike[f"`{name}={value}`".replace("|", "\\|")].append(topology)
-    rows = ((variable, _on(found, topologies)) for variable, found in sorted(alike.items()))
+    rows = ((variable, _on(some, topologies)) for variable, some in sorted(alike.items()))
     return _markdown(("Variable", "On"), rows)
 
 
 def limits(services: Mapping[str, Any]) -> str:
-    """Return a Markdown table of the containers' limits, from the services of `base.yaml`."""
+    """Return a table of the containers' limits, from the services of `base.yaml`."""
     head = ("Container", "Memory", "Processes", "Shared memory", "Locked memory")
     return _markdown(head, (_limit(services, name) for name in services))
 
 
-def _on(found: Sequence[Topology], topologies: Sequence[Topology]) -> str:
-    """Return the names of some topologies, or the word for all of them or of a device's."""
-    if len(found) == len(topologies):
+def _on(some: Sequence[Topology], topologies: Sequence[Topology]) -> str:
+    """Return the names of some topologies, shortened if these are all, or all of a device."""
+    if len(some) == len(topologies):
         return "all"
     for device in Device:
-        if list(found) == [one for one in topologies if one.device is device]:
+        if list(some) == [topology for topology in topologies if topology.device is device]:
             return f"all on {device.value.upper()}"
-    return " ".join(f"`{one.id}`" for one in found)
+    return " ".join(f"`{topology.id}`" for topology in some)
 
 
 def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -66,9 +65,9 @@ def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _words(service: Service) -> str:
-    """Return the options of a command, but for where it listens and what the model is called."""
+    """Return the options of a command, except for address, port and served model name."""
     own = ("--served-model-name=", "--host=", "--port=")
-    words = (word for word in spec.fill(service, {}).command if word.startswith("--"))
+    words = (word for word in fill_variables(service, {}).command if word.startswith("--"))
     return " ".join(f"`{word}`" for word in words if not word.startswith(own))
 
 
@@ -76,25 +75,25 @@ def _limit(services: Mapping[str, Any], name: str) -> tuple[str, ...]:
     body = {**services[services[name]["extends"]["service"]]} if "extends" in services[name] else {}
     body |= services[name]
     locked = body.get("ulimits", {}).get("memlock", "the engine's default")
-    told = (body["mem_limit"], body["pids_limit"], body.get("shm_size", "64m"), locked)
-    memory, processes, shared, locked = (spec.interpolate(str(word), {}) for word in told)
+    limits = (body["mem_limit"], body["pids_limit"], body.get("shm_size", "64m"), locked)
+    memory, processes, shared, locked = (interpolate(str(limit), {}) for limit in limits)
     return f"`{name}`", memory, processes, shared, "no limit" if locked == "-1" else locked
 
 
 def _row(topology: Topology) -> tuple[str, ...]:
-    first = spec.fill(next(iter(topology.services.values())), {})
-    told = [f"`{name}={value}`" for name, value in first.environment if _chooses(name)]
+    first = fill_variables(next(iter(topology.services.values())), {})
+    nccl = [f"`{name}={value}`" for name, value in first.environment if _chooses_transport(name)]
     cores = dict(first.environment).get("VLLM_CPU_OMP_THREADS_BIND", "")
     return (
         f"`{topology.id}`",
         f"GPU {' and '.join(first.gpus)}" if first.gpus else f"core {cores.replace('|', ' and ')}",
         _OVER[topology.transport],
-        " ".join(told) or "nothing",
+        " ".join(nccl) or "nothing",
         ", ".join(_contexts(topology)),
     )
 
 
-def _chooses(name: str) -> bool:
+def _chooses_transport(name: str) -> bool:
     return name.startswith("NCCL_") and not name.startswith("NCCL_DEBUG")
 
 

@@ -1,18 +1,15 @@
-"""Make `tokenizer.json`: a byte-level BPE trained on the Python standard library.
-
-Run once, with CPython 3.13.0 and `tokenizers` 0.23.3 (a development dependency only):
+"""Trains the twins' `tokenizer.json`: a byte-level BPE on the Python standard library.
 
     python -m kit.tools.train_tokenizer
 
-The result is checked in; a twin is only the same twin with the same tokenizer, so it is never
-made on a user's machine. Training text is every `.py` file of the running interpreter's standard
-library except its tests, IDLE, what pip installed, and what the build of the interpreter wrote.
-CPython is under the PSF License Version 2; the tokenizer holds none of its files, only a list of
-short byte sequences ranked by how often they occur there. Code and English comments are what the
-prompts of this project are made of, hence the choice.
+It was run once, with CPython 3.13.0 and `tokenizers` 0.23.3, and its result is checked in: another
+tokenizer would make another twin. Training texts are all `.py` files of the interpreter's standard
+library, except tests, IDLE, installed packages and files written by its build: code and English
+comments, as the prompts have. CPython is under the PSF License Version 2; the tokenizer contains
+none of its files, only a list of frequent byte sequences.
 
-There is no normaliser and the alphabet is all 256 bytes: any text can be encoded, and decoding
-gives it back unchanged.
+There is no normaliser and the alphabet is all 256 bytes, so every text survives encoding and
+decoding.
 """
 
 import sysconfig
@@ -25,14 +22,13 @@ from kit.twins.vocabulary import TEXT_TOKENS, SpecialToken
 
 _LEFT_OUT = frozenset({"site-packages", "test", "tests", "idlelib"})
 _WRITTEN_BY_BUILD = "_sysconfigdata"
-"""Prefix of the module that holds compiler flags and paths: other bytes on every machine."""
+"""Prefix of a module with compiler flags and paths, which differs on every machine."""
 
 
 def train(texts: Iterable[str], text_tokens: int) -> Tokenizer:
-    """Return a tokenizer of `text_tokens` entries learnt from `texts`, and the special tokens.
+    """Return a tokenizer of `text_tokens` (256 or more) learnt entries and the special tokens.
 
-    `text_tokens` is at least 256, one for each byte. The special tokens get the ids after the
-    last entry, in the order of `SpecialToken`.
+    The special tokens get the ids after the last entry, in the order of `SpecialToken`.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -54,7 +50,7 @@ def train(texts: Iterable[str], text_tokens: int) -> Tokenizer:
 
 
 def standard_library(root: Path) -> Iterator[Path]:
-    """Yield the source files under `root` that the tokenizer learns from, in a fixed order."""
+    """Yield the training files under `root`, in a fixed order."""
     for path in sorted(root.rglob("*.py")):
         left_out = not _LEFT_OUT.isdisjoint(path.relative_to(root).parts)
         if not left_out and not path.name.startswith(_WRITTEN_BY_BUILD):

@@ -1,10 +1,8 @@
-"""Every file of a twin, as bytes: what an engine finds in a Hugging Face checkpoint directory.
+"""The files of a twin as a Hugging Face checkpoint.
 
-Pure. `model.safetensors` is written here byte by byte, because its sha256 is pinned and a library
-is free to order or pad its header in another way with its next release. The format is that of
-https://huggingface.co/docs/safetensors/index#format.
-
-Does not know where a twin is kept: that is `kit.edge.files.twin_files`.
+`model.safetensors` is written without the library, because its SHA-256 is pinned and another
+release may order or pad the header differently. Format:
+https://huggingface.co/docs/safetensors/index#format
 """
 
 import json
@@ -21,7 +19,7 @@ _BYTES_PER_NUMBER = 2
 
 
 def small_files(model: Twin, tokenizer: bytes, chat_template: bytes) -> Mapping[str, bytes]:
-    """Return every file except the weights, by name. Raises `SpecError` for a bad config."""
+    """Return all files but the weights, by name; raise `SpecError` for a bad config."""
     _require_room_for_tokens(dimensions(model.config).vocabulary)
     return {
         "config.json": _json(dict(model.config) | _token_ids()),
@@ -33,10 +31,7 @@ def small_files(model: Twin, tokenizer: bytes, chat_template: bytes) -> Mapping[
 
 
 def weight_chunks(model: Twin) -> Iterator[bytes]:
-    """Yield `model.safetensors` piece by piece: its header, then one tensor at a time.
-
-    The largest piece is the embedding, so that memory stays far below the size of the file.
-    """
+    """Yield `model.safetensors` in pieces, its header and each tensor, to save memory."""
     tensors = layout(model.config)
     yield _header(tensors)
     for bits in contents(tensors, model.seed):
@@ -44,7 +39,7 @@ def weight_chunks(model: Twin) -> Iterator[bytes]:
 
 
 def _header(tensors: tuple[Tensor, ...]) -> bytes:
-    """Return eight bytes of length, then JSON padded with spaces to a multiple of eight."""
+    """Return the header: its length in eight bytes, and JSON padded to a multiple of eight."""
     entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
     for tensor in tensors:
@@ -68,10 +63,7 @@ def _token_ids() -> dict[str, int]:
 
 
 def _generation_config(model: Twin) -> dict[str, object]:
-    """Return the sampling defaults, the same as the kit's plans send (see `kit.plan.plan`).
-
-    An engine takes from here what a request leaves out.
-    """
+    """Return the server's sampling defaults: what the kit's plans send (see `kit.plan.plan`)."""
     return _token_ids() | {
         "eos_token_id": [SpecialToken.MESSAGE_END, SpecialToken.END_OF_TEXT, *_stops(model)],
         "do_sample": True,
@@ -83,7 +75,7 @@ def _generation_config(model: Twin) -> dict[str, object]:
 
 
 def _stops(model: Twin) -> range:
-    """Return the ids of text at which a response of this twin ends too."""
+    """Return the ids of ordinary tokens that end a response."""
     return range(0, TEXT_TOKENS if model.stop_every else 0, model.stop_every or 1)
 
 
@@ -96,7 +88,7 @@ def _tokenizer_config(model: Twin) -> dict[str, object]:
         "unk_token": None,
         "model_max_length": model.config.get("max_position_embeddings"),
         "add_prefix_space": False,
-        "clean_up_tokenization_spaces": False,  # else decoded text is not what was encoded
+        "clean_up_tokenization_spaces": False,  # would change spaces in decoded text
     }
 
 

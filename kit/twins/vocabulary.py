@@ -1,24 +1,22 @@
-"""The token ids that both twins share: what the shipped tokenizer holds, and which ids mean more.
+"""The twins' vocabulary: its size, and its special tokens.
 
-`kit.tools.train_tokenizer` made `tokenizer.json` to these numbers. Does not know the text of any
-ordinary token.
+`kit.tools.train_tokenizer` made `tokenizer.json` with these ids.
 """
 
 from enum import IntEnum
 
 TEXT_TOKENS = 16_320
-"""Ids from 0 up to here (exclusive) are pieces of text; the special ones follow.
+"""Ids below are ordinary tokens; special tokens follow.
 
-A 16,384-row embedding leaves 64 rows for special tokens. A larger vocabulary would make the output
-layer dominate models this small.
+An embedding of 16,384 rows leaves 64 rows for these. With a larger vocabulary the output layer
+would dominate models of this size.
 """
 
 
 class SpecialToken(IntEnum):
-    """Ids of the tokens that mark structure; names and meaning are those of the Qwen family.
+    """Ids of the special tokens, with the names and meaning of the Qwen family.
 
-    The tags of tool calls and thoughts are here because parsers for Qwen models look them up by
-    name in the vocabulary when a server starts.
+    vLLM's parsers of tool calls and reasoning look up the tags in the vocabulary at start-up.
     """
 
     END_OF_TEXT = 16_320
@@ -33,12 +31,12 @@ class SpecialToken(IntEnum):
 
     @property
     def text(self) -> str:
-        """Return the token as it stands in a prompt."""
+        """Return the token as written in a prompt."""
         return _TEXTS[self]
 
     @property
     def is_control(self) -> bool:
-        """Tell whether a server leaves the token out of the text it returns."""
+        """Return whether a server leaves the token out of its text."""
         return self <= SpecialToken.MESSAGE_END
 
 

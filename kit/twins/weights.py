@@ -1,12 +1,9 @@
-"""Random weights from a seed, with integers only, so that every platform makes the same bytes.
+"""Random weights of twins: the same bytes on every platform for a seed, by integer arithmetic.
 
-Floating-point generators differ between libraries and processors. Here a tensor is a sequence of
-random bytes, each looked up in a table of 256 evenly spaced bfloat16 values, and the table itself
-comes from integer square roots. The seeding of PCG64 and its raw 64-bit output are covered by
-numpy's stream compatibility guarantee (NEP 19); its derived distributions are not, and are not
-used.
-
-Does not know how a checkpoint is stored: that is `kit.twins.checkpoint`.
+Floating-point generators differ between libraries and processors. Here each weight is a random byte
+that is looked up in a table of 256 evenly spaced bfloat16 values, computed with integer square
+roots. Seeding and raw output of PCG64 are covered by numpy's compatibility guarantee (NEP 19); its
+distributions are not, and are not used.
 """
 
 import math
@@ -22,7 +19,7 @@ from kit.errors import SpecError
 from kit.twins.vocabulary import TEXT_TOKENS
 
 Bits = npt.NDArray[np.uint16]
-"""Bit patterns of bfloat16 numbers, little-endian on every platform."""
+"""Bit patterns of bfloat16 numbers, little-endian."""
 
 _BITS = np.dtype("<u2")
 _ONE = 0x3F80
@@ -30,32 +27,32 @@ _ONE = 0x3F80
 
 
 class Architecture(Enum):
-    """`model_type` in a Hugging Face configuration."""
+    """`model_type` of config.json."""
 
     DENSE = "qwen2"
     MOE = "qwen3_moe"
 
 
 class Fill(Enum):
-    """What a tensor holds at the start."""
+    """How a tensor is initialised."""
 
     ONE = "one"
-    """Norms: they leave the scale alone."""
+    """Norms."""
     ZERO = "zero"
     """Biases."""
     EMBEDDING = "embedding"
     """Standard deviation 1."""
     LINEAR = "linear"
-    """Standard deviation in_features ** -0.5, which keeps the scale of what passes through."""
+    """Standard deviation in_features ** -0.5, which preserves the scale of activations."""
     OUTPUT = "output"
-    """As `LINEAR`, but rows of ids that are not text are 0. Their logit is then 0, far below the
-    20 best of 16,320 random ones: a twin never ends a response, calls a tool or emits an id that
-    no text belongs to, so that every request spends its whole budget."""
+    """As `LINEAR`, but 0 in rows of special and unused ids. Their logit of 0 is far below the top
+    20 of 16,320 random ones, so a twin never samples them: it neither ends a response by itself
+    nor calls tools."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tensor:
-    """Name, shape and contents of one tensor, before any byte of it exists."""
+    """Name, shape and initialisation of one tensor."""
 
     name: str
     shape: tuple[int, ...]
@@ -64,7 +61,7 @@ class Tensor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dimensions:
-    """The sizes in a Hugging Face configuration that the shapes of a model follow from."""
+    """The sizes of config.json that determine a model's shapes."""
 
     architecture: Architecture
     vocabulary: int
@@ -74,17 +71,17 @@ class Dimensions:
     key_value_heads: int
     head_width: int
     intermediate: int
-    """Inner width of one feed-forward block: of the layer if dense, of one expert if not."""
+    """Inner width of a feed-forward block: the layer's if dense, else one expert's."""
     experts: int
     """0 if dense."""
 
 
 def dimensions(config: Mapping[str, Any]) -> Dimensions:
-    """Read the sizes from `config`. Raises `SpecError` where one is missing or not positive."""
+    """Read config.json; raise `SpecError` if a size is missing or not positive."""
     architecture = _architecture(config)
     hidden, heads = _size(config, "hidden_size"), _size(config, "num_attention_heads")
     match architecture:
-        case Architecture.DENSE:  # Qwen2 has no head_dim: the heads share the hidden size
+        case Architecture.DENSE:  # Qwen2 has no head_dim
             width, inner, experts = hidden // heads, _size(config, "intermediate_size"), 0
         case Architecture.MOE:
             width, inner = _size(config, "head_dim"), _size(config, "moe_intermediate_size")
@@ -105,10 +102,9 @@ def dimensions(config: Mapping[str, Any]) -> Dimensions:
 
 
 def layout(config: Mapping[str, Any]) -> tuple[Tensor, ...]:
-    """Return every tensor of the checkpoint that `config` describes, in the order of their bytes.
+    """Return every tensor of the checkpoint, in the order of the file.
 
-    Names and shapes are those of `Qwen2ForCausalLM` and `Qwen3MoeForCausalLM` in `transformers`;
-    a linear layer is `(out_features, in_features)`.
+    Names and shapes are those of `Qwen2ForCausalLM` and `Qwen3MoeForCausalLM` in `transformers`.
     """
     sizes = dimensions(config)
     vocabulary = (sizes.vocabulary, sizes.hidden)
@@ -121,20 +117,17 @@ def layout(config: Mapping[str, Any]) -> tuple[Tensor, ...]:
 
 
 def contents(tensors: tuple[Tensor, ...], seed: int) -> Iterator[Bits]:
-    """Yield what each of `tensors` holds, as an array of its shape.
-
-    One stream of random bytes runs through all of them: each depends on the ones before it.
-    """
+    """Yield the contents of each tensor, from one stream of random bytes for all of them."""
     stream = np.random.PCG64(seed)
     for tensor in tensors:
         yield _filled(tensor, stream)
 
 
 def bfloat16_table(fan_in: int) -> Bits:
-    """Return 256 evenly spaced values, mean 0, standard deviation about `fan_in ** -0.5`.
+    """Return 256 evenly spaced, ascending values of mean 0 and standard deviation `fan_in ** -0.5`.
 
-    Shape (256,), ascending, antisymmetric. A uniform distribution over (-a, a) has a standard
-    deviation of a / sqrt(3), hence a = sqrt(3 / fan_in); value i is a * (2i - 255) / 255.
+    A uniform distribution over (-a, a) has standard deviation a / sqrt(3), so a = sqrt(3 / fan_in);
+    value i is a * (2i - 255) / 255.
     """
     positive = [_bfloat16_root(3 * odd * odd, 255 * 255 * fan_in) for odd in range(1, 256, 2)]
     negative = [0x8000 | bits for bits in reversed(positive)]
@@ -142,10 +135,7 @@ def bfloat16_table(fan_in: int) -> Bits:
 
 
 def _bfloat16_root(numerator: int, denominator: int) -> int:
-    """Return sqrt(numerator / denominator) as bfloat16 bits: 8 of exponent, 7 of mantissa.
-
-    Exact up to the rounding of the last bit, for values from 2**-40 to 2**40.
-    """
+    """Return sqrt(numerator / denominator), from 2**-40 to 2**40, as rounded bfloat16 bits."""
     fraction_bits = 60  # leaves more than 8 significant bits of the smallest value
     root = math.isqrt((numerator << 2 * fraction_bits) // denominator)
     dropped = root.bit_length() - 8
@@ -225,7 +215,7 @@ def _architecture(config: Mapping[str, Any]) -> Architecture:
     try:
         return Architecture(config.get("model_type"))
     except ValueError as error:
-        known = ", ".join(repr(each.value) for each in Architecture)
+        known = ", ".join(repr(architecture.value) for architecture in Architecture)
         raise _bad_config("model_type", config.get("model_type"), f"one of {known}") from error
 
 

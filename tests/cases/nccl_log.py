@@ -1,6 +1,6 @@
 """Cases that tamper with NCCL's log. Its lines are the files of `tests/logs/`."""
 
-from kit.plan.spec import Transport
+from kit.plan.topology import Transport
 from tests.cases.case import edit, forged, group
 from tests.cases.runs import CPU, NVLINK, PCIE, TP1
 from tests.edits.logs import append_nccl_log, edit_nccl_log

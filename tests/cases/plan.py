@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from kit.plan.plan import CachePolicy, Connection, Deviation, Dialect
 from kit.plan.schedule import requests
-from kit.plan.spec import Prompt
+from kit.plan.suite import Prompt
 from tests.cases.case import edit, forged, group
 from tests.cases.runs import ARTICLE, CPU, ENDPOINT, OPENAI
 from tests.catalog import ENGINE

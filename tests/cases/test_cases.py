@@ -2,7 +2,6 @@
 
 import pytest
 
-from kit.check.codes import Code
 from kit.check.finding import Outcome
 from kit.errors import ExitCode
 from tests.cases.case import Case
@@ -13,29 +12,29 @@ from tests.factory import judge
 
 WITHOUT_A_CASE = {
     # The reader of folders and archives fails with these: see `tests/unit/edge/`.
-    Code.INTEGRITY_BAG,
-    Code.INTEGRITY_ENTRY,
-    Code.INTEGRITY_COPY,
-    Code.INTEGRITY_ARCHIVE,
-    Code.INTEGRITY_SIZE,
-    Code.INTEGRITY_COUNT,
-    Code.INTEGRITY_DEPTH,
+    "integrity-bag",
+    "integrity-entry",
+    "integrity-copy",
+    "integrity-archive",
+    "integrity-size",
+    "integrity-count",
+    "integrity-depth",
     # They stand for a tier that could not be checked.
-    Code.ARITHMETIC_TIER,
-    Code.TOPOLOGY_TIER,
-    Code.PHYSICS_TIER,
-    Code.PROTOCOL_TIER,
-    Code.CLAIMS_TIER,
+    "arithmetic-tier",
+    "topology-tier",
+    "physics-tier",
+    "protocol-tier",
+    "claims-tier",
     # They only warn.
-    Code.TOPOLOGY_PCIE,
-    Code.PROTOCOL_FRESH_ENGINE,
-    Code.PROTOCOL_PASSES,
-    Code.PROTOCOL_FIRST_PASS,
-    Code.PROTOCOL_SPREAD,
-    Code.PROTOCOL_HOST_LOAD,
-    Code.PROTOCOL_GOVERNOR,
+    "topology-pcie",
+    "protocol-fresh-engine",
+    "protocol-passes",
+    "protocol-first-pass",
+    "protocol-spread",
+    "protocol-host-load",
+    "protocol-governor",
     # No file of a bundle has its evidence yet.
-    Code.TOPOLOGY_PROCESSES,
+    "topology-processes",
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from kit.edge.files import checkout
-from kit.plan import spec
+from kit.plan.topology import fill_variables
 
 pytestmark = pytest.mark.e2e
 
@@ -52,7 +52,7 @@ def test_this_release_takes_every_command() -> None:
     commands = {}
     for path in checkout.compose_files():
         for model, service in checkout.topology(path.stem).services.items():
-            program, verb, *words = spec.fill(service, {}).command
+            program, verb, *words = fill_variables(service, {}).command
             assert (program, verb) == ("vllm", "serve")
             commands[f"{path.stem} {model}"] = words
     assert len(commands) == 15

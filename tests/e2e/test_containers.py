@@ -24,8 +24,7 @@ from kit.check.finding import Outcome
 from kit.check.verify import known, verify
 from kit.edge.files import checkout, safe_read
 from kit.format import canonical
-from kit.plan import spec
-from kit.plan.spec import Device, Topology
+from kit.plan.topology import Device, Topology, fill_variables
 from tests.e2e.engine_room import BASE, docker, require
 
 pytestmark = pytest.mark.docker
@@ -83,7 +82,7 @@ def left_running() -> str:
 def test_the_kit_reads_a_file_as_compose_does(topology: str, model: str) -> None:
     require()
     shown = json.loads(compose(topology, model, "config", "--format", "json"))
-    service = spec.fill(checkout.topology(topology).services[model], {})
+    service = fill_variables(checkout.topology(topology).services[model], {})
     assert tuple(shown["services"][model]["command"]) == service.command
     assert shown["services"][model]["environment"] == dict(service.environment)
     assert shown["services"][model]["healthcheck"]["test"] == ["CMD", *service.health.test]
@@ -202,7 +201,7 @@ def test_a_cell_in_containers_gives_a_valid_bundle(tmp_path: Path) -> None:
         "client-moe-mini": CLIENT,
     }
     assert b"non-default args" in gzip.decompress(files[bag.SERVER_LOG])
-    verdict = verify("case", files, (), known(checkout.schemas(), checkout.catalog()))
+    verdict = verify("case", files, (), known(checkout.schemas(), checkout.catalog())).verdict
     assert [one for one in verdict.findings if one.outcome is Outcome.FAIL] == []
     outcomes = {one.code: one.outcome for one in verdict.findings}
     for code in ("topology-transport", "topology-arguments", "protocol-model-files"):
@@ -266,7 +265,7 @@ def test_an_engine_that_is_killed_in_mid_run_leaves_what_was_recorded(tmp_path: 
     assert document.status is Status.PARTIAL
     assert document.failure is not None
     assert document.failure.stage == "measure"
-    verdict = verify("case", files, (), known(checkout.schemas(), checkout.catalog()))
+    verdict = verify("case", files, (), known(checkout.schemas(), checkout.catalog())).verdict
     assert [one for one in verdict.findings if one.outcome is Outcome.FAIL] == []
     assert left_running() == ""
 

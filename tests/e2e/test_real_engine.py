@@ -26,10 +26,11 @@ from kit.edge.files import checkout, disk, safe_read, twin_files
 from kit.edge.host import probes
 from kit.edge.session import OwnEngine, RunContext
 from kit.parse.vllm_metrics import GENERATION_TOKENS, totals
-from kit.plan import plan, spec
+from kit.plan import plan
 from kit.plan.models import Twin
 from kit.plan.plan import Choices, Plan
 from kit.plan.schedule import Phase
+from kit.plan.topology import fill_variables
 from kit.twins.checkpoint import weight_chunks
 
 pytestmark = pytest.mark.e2e
@@ -107,7 +108,7 @@ def engine(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> OwnEngine:
         cores=cores,
     )
     return OwnEngine(
-        service=spec.fill(checkout.topology(TOPOLOGY).services[twin.id], variables),
+        service=fill_variables(checkout.topology(TOPOLOGY).services[twin.id], variables),
         environment=checkout.ENGINE,
         port=port,
         identity=EngineIdentity(
@@ -130,7 +131,7 @@ def test_own_engine_gives_a_valid_bundle_and_leaves_nothing_running(
     engine: OwnEngine, twin: Twin, tmp_path: Path
 ) -> None:
     topology, watch = checkout.topology(TOPOLOGY), Silent()
-    described = plan.describe_engine(topology, spec.fill(topology.services[twin.id], {}))
+    described = plan.describe_engine(topology, fill_variables(topology.services[twin.id], {}))
     suite = checkout.suite("single")
     planned = plan.plan_engine(twin, described, TOPOLOGY, suite, Choices(passes=3))
 
@@ -208,7 +209,7 @@ def _bench(url: str, folder: Path, *options: str) -> Path:
 def _verdict(path: Path, models: dict[str, Twin]) -> Verdict:
     folder = safe_read.read_folder(path)
     held_against = known(checkout.schemas(), replace(checkout.catalog(), models=models))
-    return verify(str(path), folder.files, folder.refused, held_against)
+    return verify(str(path), folder.files, folder.refused, held_against).verdict
 
 
 def _failures(verdict: Verdict) -> list[str]:

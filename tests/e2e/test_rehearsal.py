@@ -84,7 +84,9 @@ def figures(folder: Path) -> str:
 
 def judged(folder: Path) -> Verdict:
     read = safe_read.read_folder(folder)
-    return verify("case", read.files, read.refused, known(checkout.schemas(), checkout.catalog()))
+    return verify(
+        "case", read.files, read.refused, known(checkout.schemas(), checkout.catalog())
+    ).verdict
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def _fields(data: bytes) -> None:
 def _judge(folder: safe_read.Folder) -> None:
     for name in folder.files:
         assert bag.is_plain_name(name), name
-    verdict = verify("case", folder.files, folder.refused, KNOWN)
+    verdict = verify("case", folder.files, folder.refused, KNOWN).verdict
     assert not folder.refused or int(verdict.exit_code) == 6
     assert canonical.decode(canonical.encode(verdict), Verdict) == verdict
     assert all(printable(finding.observed).isprintable() for finding in verdict.findings)

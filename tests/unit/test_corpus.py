@@ -15,7 +15,7 @@ def test_bundles_of_the_corpus_are_valid_and_as_large_as_real_ones(size: Size, t
     held_against = known(checkout.schemas(), checkout.catalog())
     one, other = bundles(size, 2)
     for files in (one, other):
-        verdict = verify("case", files, (), held_against)
+        verdict = verify("case", files, (), held_against).verdict
         assert [found for found in verdict.findings if found.outcome is Outcome.FAIL] == []
         assert verdict.exit_code is ExitCode.DONE
     assert one[bag.RECORDS] != other[bag.RECORDS]

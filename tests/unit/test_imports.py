@@ -29,7 +29,6 @@ PURE_STANDARD_LIBRARY = frozenset(
 EFFECTFUL_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__", "breakpoint"})
 
 HOMES = {
-    "ahocorasick_rs": ("kit.parse.vllm_metrics",),
     "backports": ("kit.edge.files.archive", "kit.edge.files.inflate"),
     "click": ("kit.cli",),
     "docker": ("kit.edge.docker.daemon",),
@@ -44,8 +43,7 @@ HOMES = {
     "rich": ("kit.cli",),
     "tokenizers": ("kit.tools.train_tokenizer",),
     "urllib3": ("kit.edge.http_client", "kit.edge.docker.daemon"),
-    "yaml": ("kit.plan.spec",),
-    "zlib_ng": ("kit.bundle.bag",),
+    "yaml": ("kit.plan.topology",),
 }
 """Where a package from PyPI may be imported; one that is not here may be imported nowhere."""
 

@@ -1,71 +1,52 @@
-"""The arithmetic tier's look at moments: what followed what, after how long, by which clock."""
+"""What followed what, after how long, by which clock."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from kit.bundle.record import Record
 from kit.check import clocks
-from kit.check.codes import Code
-from kit.check.evidence import ROUNDING_S, Evidence, Pass, subject_of
-from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked, warn
+from kit.check.check import BUNDLE, Check, Problem, clip, fail, unchecked, warn
+from kit.check.evidence import ROUNDING_S, Evidence, subject_of
 from kit.parse import vllm_metrics
 from kit.plan.schedule import Phase
+from kit.plan.suite import SuiteMode
 
 TIMEOUT_TOLERANCE_S = 10.0
 """The client cuts a request at its timeout; on a starved host it comes to do so later."""
 
-WAITING_S, BETWEEN_TWO_S, HELD_UP_S = 0.02, 0.15, 0.6
-"""For each request, between two passes, and once: what it may spend so from the first measured pass
-to the last in all, 0.1 to 0.5 s there. More would hide that responses were made shorter."""
-
-
-def check(evidence: Evidence) -> Iterator[Finding]:
-    """Yield these findings of the arithmetic tier."""
-    yield from findings(Code.ARITHMETIC_OVERLAP, _overlaps(evidence))
-    yield from findings(Code.ARITHMETIC_SPAN, _span(evidence))
-    yield from findings(Code.ARITHMETIC_CLOCK, _clock(evidence))
-    if evidence.is_own_engine:
-        yield from findings(Code.ARITHMETIC_IDLE, _idle_in_all(evidence))
-        yield from findings(Code.ARITHMETIC_ENGINE_START, _engine_start(evidence))
+WAIT_S, BETWEEN_PASSES_S, HELD_UP_S = 0.02, 0.15, 0.6
+"""What a client may spend without a request in flight, for each request, for each change of pass
+(it reads the server's metrics twice), and once. On a host under load it was 0.1 to 0.5 s in all."""
 
 
 def _overlaps(evidence: Evidence) -> Iterator[Problem]:
     for earlier, later in pairwise(evidence.records):
-        free_s = earlier.sent_s + earlier.wall_s
-        if later.sent_s < free_s - ROUNDING_S:
-            yield fail(
-                subject_of(later),
-                f"sent at {later.sent_s} s",
-                f"not before {free_s:.6f} s, when {subject_of(earlier)} was complete",
-            )
+        complete_s = earlier.sent_s + earlier.wall_s
+        if later.sent_s < complete_s - ROUNDING_S:
+            expected = f"{complete_s:.6f} s or later, when {subject_of(earlier)} was complete"
+            yield fail(subject_of(later), f"sent at {later.sent_s} s", expected)
 
 
-def _idle_in_all(evidence: Evidence) -> Iterator[Problem]:
-    """Hold what was not spent on requests, from before the first measured pass until after."""
-    beside = [
-        pair for pair in pairwise(evidence.passes) if Phase.MEASURED in (one.phase for one in pair)
+def _idle(evidence: Evidence) -> Iterator[Problem]:
+    """Add up what lies between responses and next requests, from the first measured pass on.
+
+    A shortened response leaves a gap behind it. A rehearsal has no figures.
+    """
+    passes = [pass_ for pass_ in evidence.passes if pass_.phase is Phase.MEASURED]
+    changes = [
+        (pass_.records[-1], following.records[0])
+        for pass_, following in pairwise(evidence.passes)
+        if Phase.MEASURED in (pass_.phase, following.phase)
     ]
-    measured = [one for one in evidence.passes if one.phase is Phase.MEASURED]
-    waits_s = [wait_s for one in measured for wait_s in _waits_s(one.records)]
-    waits_s += [_apart_s(*pair) for pair in beside]
-    requests = sum(len(one.records) for one in measured)
-    allowed_s = HELD_UP_S + WAITING_S * requests + BETWEEN_TWO_S * len(beside)
+    waits_s = [wait_s for pass_ in passes for wait_s in _waits_s(pass_.records)]
+    waits_s += [wait_s for pair in changes for wait_s in _waits_s(pair)]
+    requests = sum(len(pass_.records) for pass_ in passes)
+    allowed_s = HELD_UP_S + WAIT_S * requests + BETWEEN_PASSES_S * len(changes)
     if math.fsum(waits_s) > allowed_s:
-        observed = f"{math.fsum(waits_s):.3f} s in which nothing was asked, in all measured passes"
-        yield _grave(evidence)(BUNDLE, observed, f"{allowed_s:.3f} s at most")
-
-
-def _grave(evidence: Evidence) -> Callable[[str, str, str], Problem]:
-    """Return what a client that was held up comes to: of a rehearsal nobody shows figures."""
-    return warn if evidence.document.plan.rehearsal else fail
-
-
-def _apart_s(one: Pass, following: Pass) -> float:
-    """Return the seconds from a pass's last response to the next pass's first request."""
-    (wait_s,) = _waits_s((one.records[-1], following.records[0]))
-    return wait_s
+        problem = warn if evidence.document.plan.rehearsal else fail
+        observed = f"{math.fsum(waits_s):.3f} s without a request in flight, over measured passes"
+        yield problem(BUNDLE, observed, f"{allowed_s:.3f} s at most")
 
 
 def _waits_s(records: Sequence[Record]) -> Iterator[float]:
@@ -77,14 +58,12 @@ def _waits_s(records: Sequence[Record]) -> Iterator[float]:
 def _span(evidence: Evidence) -> Iterator[Problem]:
     end_s, timeout_s = evidence.document.clock.end_s, evidence.document.plan.timeout_s
     for record in evidence.records:
+        complete_s = record.sent_s + record.wall_s
         if record.wall_s > timeout_s + TIMEOUT_TOLERANCE_S:
             yield fail(subject_of(record), f"{record.wall_s} s", f"{timeout_s} s, its timeout")
-        if record.sent_s + record.wall_s > end_s + ROUNDING_S:
-            yield fail(
-                subject_of(record),
-                f"complete at {record.sent_s + record.wall_s:.6f} s",
-                f"within the run's {end_s} s",
-            )
+        if complete_s > end_s + ROUNDING_S:
+            observed = f"complete at {complete_s:.6f} s"
+            yield fail(subject_of(record), observed, f"within the run's {end_s} s")
 
 
 def _clock(evidence: Evidence) -> Iterator[Problem]:
@@ -101,18 +80,62 @@ def _clock(evidence: Evidence) -> Iterator[Problem]:
 
 
 def _engine_start(evidence: Evidence) -> Iterator[Problem]:
-    counted = evidence.metrics.values()
-    told = {one[vllm_metrics.STARTED] for one in counted if vllm_metrics.STARTED in one}
-    if not told:
-        yield unchecked(BUNDLE, "no metrics tell when it started", vllm_metrics.STARTED)
+    """Metrics of several engines have several start times, and none is after the first request.
+
+    The host's clock may have been set back while the engine loaded.
+    """
+    started_s = {
+        counters[vllm_metrics.STARTED]
+        for counters in evidence.metrics.values()
+        if vllm_metrics.STARTED in counters
+    }
+    if not started_s:
+        yield unchecked(BUNDLE, "no metrics have its start time", vllm_metrics.STARTED)
         return
-    if len(told) > 1:
-        yield fail(BUNDLE, f"started at {len(told)} moments", "one, in all metrics")
+    if len(started_s) > 1:
+        yield fail(BUNDLE, f"{len(started_s)} start times", "one, in all metrics")
     clock = evidence.document.clock
     first_s = min((record.sent_s for record in evidence.records), default=clock.end_s)
-    late_s = max(told) - clocks.epoch_s(clock.start_utc) - first_s
+    late_s = max(started_s) - clocks.epoch_s(clock.start_utc) - first_s
     allowed_s = clocks.TOLERANCE_S + clocks.utc_apart_s(clock)
     if late_s > allowed_s:
-        # The clock may have been set back while the engine loaded.
         problem = warn if late_s <= clocks.STEP_S + allowed_s else fail
-        yield problem(BUNDLE, f"started {late_s:.0f} s after it was first asked", "before that")
+        yield problem(BUNDLE, f"started {late_s:.0f} s after the first request", "before it")
+
+
+CHECKS: tuple[Check[Evidence], ...] = (
+    Check(
+        id="arithmetic-overlap",
+        holds="each request of a serial suite is sent after the last response is complete",
+        hint="do not use these figures: times were edited, or the client was not the kit's",
+        look=_overlaps,
+        suites=(SuiteMode.SERIAL,),
+    ),
+    Check(
+        id="arithmetic-idle",
+        holds="a serial client sends the next request as soon as a response is complete",
+        hint="do not use these figures: responses were shortened, or the client was held up",
+        look=_idle,
+        applies=lambda evidence: evidence.is_own_engine,
+        suites=(SuiteMode.SERIAL,),
+    ),
+    Check(
+        id="arithmetic-span",
+        holds="every response is complete before its timeout and before the run's end",
+        hint="do not use these figures: the times do not fit into the run",
+        look=_span,
+    ),
+    Check(
+        id="arithmetic-clock",
+        holds="the run took as long by the UTC clock as by the monotonic one",
+        hint="the host's clock was set during the run; synchronise it, then measure again",
+        look=_clock,
+    ),
+    Check(
+        id="arithmetic-engine-start",
+        holds="all metrics are of one engine, which started before the first request",
+        hint="ask for the original: metrics of several engines, or of another run, were combined",
+        look=_engine_start,
+        applies=lambda evidence: evidence.is_own_engine,
+    ),
+)

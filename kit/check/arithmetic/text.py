@@ -1,54 +1,45 @@
-"""The arithmetic tier's look at texts: an answer is what its token ids say, a prompt was asked.
+"""A response's text must be what its token ids say, and a prompt's token ids must ask it.
 
-Who writes another text beside real ids, or other ids beside a real text, is found out wherever the
-model's tokenizer is at hand. So is who asks for something else.
+Edited text beside real ids, or the other way round, shows where the model's tokenizer is at hand:
+always for the twins, with `--tokenizer` for a model of the hub.
 """
 
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from kit.bundle.record import Record
-from kit.check.codes import Code
-from kit.check.evidence import Catalog, Evidence, subject_of
-from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, clip, fail, findings, unchecked
-from kit.format.bounded_cache import kept
+from kit.check.check import BUNDLE, Check, Problem, clip, fail, unchecked
+from kit.check.evidence import Evidence, subject_of
 from kit.parse.detokenizer import Detokenizer
 from kit.plan.models import HubModel, Model, Twin
 
 TOKENIZER = "tokenizer.json"
 
 _INCOMPLETE = "\ufffd"
-"""Stands for the bytes of a character that never came to its end, where a server sends them."""
+"""Stands for the bytes of an unfinished character, where a server sends them."""
 
 
-def check(evidence: Evidence, catalog: Catalog) -> Iterator[Finding]:
-    """Yield whether each text, of a response or of a prompt, is that of its token ids."""
-    yield from findings(Code.ARITHMETIC_TEXT, _texts(evidence, catalog))
-
-
-def _texts(evidence: Evidence, catalog: Catalog) -> Iterator[Problem]:
-    counted = [record for record in evidence.answered if record.token_ids is not None]
-    if len(counted) < len(evidence.answered):
-        missing = len(evidence.answered) - len(counted)
+def _texts(evidence: Evidence) -> Iterator[Problem]:
+    with_ids = [record for record in evidence.answered if record.token_ids is not None]
+    if len(with_ids) < len(evidence.answered):
+        missing = len(evidence.answered) - len(with_ids)
         yield unchecked(BUNDLE, f"{missing} responses have no token ids", "token ids")
-    digest = _digest(evidence, catalog.models)
-    tokenizer = None if digest is None else catalog.tokenizers.get(digest)
+    digest = _tokenizer_digest(evidence)
+    tokenizer = None if digest is None else evidence.catalog.tokenizers.get(digest)
     if tokenizer is None:
         why = "its digest is not known" if digest is None else f"sha256 {digest}"
         yield unchecked(BUNDLE, f"the model's tokenizer is not at hand: {why}", TOKENIZER)
         return
-    for record in counted:
+    for record in with_ids:
         yield from _text(record, tokenizer)
     yield from _prompts(evidence, tokenizer)
 
 
-def _digest(evidence: Evidence, models: Mapping[str, Model]) -> str | None:
+def _tokenizer_digest(evidence: Evidence) -> str | None:
     """Return the SHA-256 of the served model's tokenizer: as listed, or as pinned."""
     if not evidence.is_own_engine or evidence.document.plan.rehearsal:
         return None
     listed = {file.name: file.sha256 for file in evidence.document.engine.model_files or ()}
-    return listed.get(TOKENIZER) or _pinned(models.get(evidence.document.plan.cell.model))
+    return listed.get(TOKENIZER) or _pinned(evidence.model)
 
 
 def _pinned(model: Model | None) -> str | None:
@@ -62,55 +53,54 @@ def _pinned(model: Model | None) -> str | None:
 
 
 def _text(record: Record, tokenizer: Detokenizer) -> Iterator[Problem]:
-    """Hold a text against its ids; one may end amid a character, and lacks then what is held back.
-
-    A server that sends the bytes of such a character all the same writes U+FFFD for them.
-    """
-    ids = record.token_ids or ()
+    """Compare a text with its ids; a last character that is unfinished may be missing or U+FFFD."""
+    ids, text = record.token_ids or (), record.text or ""
     spelled = tokenizer.bytes_of(ids)
     if spelled is None:
-        yield fail(subject_of(record), "a token id that the tokenizer has not", "its own ids")
+        yield fail(subject_of(record), "a token id that the tokenizer does not have", "its own ids")
         return
-    said, told = spelled.decode("utf-8", "replace").rstrip(_INCOMPLETE), record.text or ""
-    if told.rstrip(_INCOMPLETE) != said and told != tokenizer.text_of(ids):
-        pairs = enumerate(zip(said, told, strict=False))
-        first = next((position for position, (one, other) in pairs if one != other), len(said))
+    expected = spelled.decode("utf-8", "replace").rstrip(_INCOMPLETE)
+    if text.rstrip(_INCOMPLETE) != expected and text != tokenizer.text_of(ids):
+        pairs = enumerate(zip(expected, text, strict=False))
+        first = next((position for position, (a, b) in pairs if a != b), len(expected))
         around = slice(max(0, first - 10), first + 30)
-        yield fail(subject_of(record), clip(told[around]), clip(f"{said[around]}, by its ids"))
+        wording = clip(f"{expected[around]}, by its token ids")
+        yield fail(subject_of(record), clip(text[around]), wording)
 
 
 def _prompts(evidence: Evidence, tokenizer: Detokenizer) -> Iterator[Problem]:
-    """Hold that system message and prompt are in what was asked; a chat template wraps them.
-
-    It may strip them, and a tokenizer may compose characters first (NFC, as Qwen's do).
-    """
+    """Find system message and prompt in what was asked; a chat template may strip them."""
     plan = evidence.document.plan
     texts = {prompt.id: prompt.text for prompt in plan.prompts}
-    last: dict[str, tuple[int, ...]] = {}
-    for record in evidence.answered:
-        ids = record.prompt_token_ids
-        if ids is None or record.prompt_id not in texts or last.get(record.prompt_id) is ids:
-            continue  # records of one bundle share the ids of a prompt
-        last[record.prompt_id] = ids
-        asked = _asked(ids, tokenizer)
+    for prompt_id, ids in {
+        (record.prompt_id, record.prompt_token_ids): None for record in evidence.answered
+    }:
+        if ids is None or prompt_id not in texts:
+            continue
+        asked = tokenizer.prompt_of(ids)
         if asked is None:
-            yield fail(subject_of(record), "a prompt's id that the tokenizer has not", "its own")
-        elif not _in_order(asked, (plan.system, texts[record.prompt_id])):
-            observed = clip(f"asked, by its ids: {asked}")
-            yield fail(subject_of(record), observed, "the plan's system message and prompt")
-
-
-@kept(entries=64, longest=4096)
-def _asked(ids: tuple[int, ...], tokenizer: Detokenizer) -> str | None:
-    return tokenizer.prompt_of(ids)
+            yield fail(clip(prompt_id), "a prompt id that the tokenizer does not have", "its own")
+        elif not _in_order(asked, (plan.system, texts[prompt_id])):
+            observed = clip(f"asked, by its token ids: {asked}")
+            yield fail(clip(prompt_id), observed, "the plan's system message and prompt")
 
 
 def _in_order(text: str, parts: Sequence[str]) -> bool:
     """Tell whether all parts are in a text, each after the one before."""
-    text, position = unicodedata.normalize("NFC", text), 0
-    for part in (unicodedata.normalize("NFC", part.strip()) for part in parts):
+    position = 0
+    for part in map(str.strip, parts):
         found = text.find(part, position)
         if found < 0:
             return False
         position = found + len(part)
     return True
+
+
+CHECKS: tuple[Check[Evidence], ...] = (
+    Check(
+        id="arithmetic-text",
+        holds="a response's text is what its token ids say, and a prompt's ids ask the prompt",
+        hint="ask for the original; for a model of the hub give its tokenizer with --tokenizer",
+        look=_texts,
+    ),
+)

@@ -1,16 +1,11 @@
-"""Warnings of the protocol tier: a valid bundle whose figures wander, or whose host was busy.
-
-They never make a bundle invalid; each says what to do about it.
-"""
+"""Warnings of a valid bundle: its figures vary too much, or its host was busy."""
 
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from kit.bundle.document import Host, Load
-from kit.check.codes import Code
+from kit.bundle.document import Load
+from kit.check.check import BUNDLE, Check, Problem, clip, unchecked, warn
 from kit.check.evidence import Evidence
-from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, clip, findings, unchecked, warn
 from kit.figures import intervals, throughput
 
 SLOW_FIRST_PASS_RATIO = 0.03
@@ -28,24 +23,20 @@ LOAD_PER_CPU = 0.5
 PERFORMANCE = "performance"
 
 
-def check(evidence: Evidence) -> Iterator[Finding]:
-    """Yield the warnings of the protocol tier."""
-    rates = [rate.tokens_per_s for _, rate in sorted(throughput.by_pass(evidence.records).items())]
-    host = evidence.document.host
-    yield from findings(Code.PROTOCOL_PASSES, _few_passes(rates))
-    yield from findings(Code.PROTOCOL_FIRST_PASS, _slow_first_pass(rates))
-    yield from findings(Code.PROTOCOL_SPREAD, _spread(rates))
-    yield from findings(Code.PROTOCOL_HOST_LOAD, _host_load(host))
-    yield from findings(Code.PROTOCOL_GOVERNOR, _governor(host))
+def _rates(evidence: Evidence) -> Sequence[float]:
+    """Return the tok/s of each measured pass, in their order."""
+    return [rate.tokens_per_s for _, rate in sorted(throughput.by_pass(evidence.records).items())]
 
 
-def _few_passes(rates: Sequence[float]) -> Iterator[Problem]:
+def _few_passes(evidence: Evidence) -> Iterator[Problem]:
+    rates = _rates(evidence)
     if len(rates) < intervals.FEWEST_PASSES:
         wanted = f"{intervals.FEWEST_PASSES} or more, for an interval"
         yield warn(BUNDLE, f"{len(rates)} measured passes", wanted)
 
 
-def _slow_first_pass(rates: Sequence[float]) -> Iterator[Problem]:
+def _slow_first_pass(evidence: Evidence) -> Iterator[Problem]:
+    rates = _rates(evidence)
     if len(rates) < intervals.FEWEST_PASSES:
         yield unchecked(BUNDLE, f"{len(rates)} measured passes", "three or more")
         return
@@ -55,7 +46,8 @@ def _slow_first_pass(rates: Sequence[float]) -> Iterator[Problem]:
         yield warn("measured-1", f"{rates[0]:.2f} tok/s", wanted)
 
 
-def _spread(rates: Sequence[float]) -> Iterator[Problem]:
+def _spread(evidence: Evidence) -> Iterator[Problem]:
+    rates = _rates(evidence)
     if len(rates) < intervals.FEWEST_PASSES:
         yield unchecked(BUNDLE, f"{len(rates)} measured passes", "three or more")
         return
@@ -65,9 +57,10 @@ def _spread(rates: Sequence[float]) -> Iterator[Problem]:
         yield warn(BUNDLE, observed, f"at most {SPREAD_RATIO:.0%}")
 
 
-def _host_load(host: Host) -> Iterator[Problem]:
+def _host_load(evidence: Evidence) -> Iterator[Problem]:
+    host = evidence.document.host
     if host.load_before is None:
-        yield unchecked(BUNDLE, "the host's load is not known", "the load before the run")
+        yield unchecked(BUNDLE, "no load of the host was recorded", "the load before the run")
     elif host.load_before.load_average > LOAD_PER_CPU * host.cpu_count:
         yield warn(
             BUNDLE,
@@ -84,8 +77,43 @@ def _steal(name: str, load: Load | None) -> Iterator[Problem]:
         yield warn(BUNDLE, observed, f"at most {STEAL_RATIO:.0%}")
 
 
-def _governor(host: Host) -> Iterator[Problem]:
+def _governor(evidence: Evidence) -> Iterator[Problem]:
+    host = evidence.document.host
     if host.governor is None:
-        yield unchecked(BUNDLE, "the host tells no governor, as a virtual one", PERFORMANCE)
+        yield unchecked(BUNDLE, "the host has no governor, as virtual ones do not", PERFORMANCE)
     elif host.governor != PERFORMANCE:
         yield warn(BUNDLE, clip(host.governor), PERFORMANCE)
+
+
+CHECKS: tuple[Check[Evidence], ...] = (
+    Check(
+        id="protocol-passes",
+        holds="there are enough measured passes for an interval",
+        hint="measure with PASSES=3 or more",
+        look=_few_passes,
+    ),
+    Check(
+        id="protocol-first-pass",
+        holds="the first measured pass is as fast as the rest",
+        hint="the server was still warming up: measure again with more passes, on an idle host",
+        look=_slow_first_pass,
+    ),
+    Check(
+        id="protocol-spread",
+        holds="measured passes agree with each other",
+        hint="close other programs, fix the clock frequency, and measure with more passes",
+        look=_spread,
+    ),
+    Check(
+        id="protocol-host-load",
+        holds="the host was not busy with other things",
+        hint="close other programs, or use a host of your own, and measure again",
+        look=_host_load,
+    ),
+    Check(
+        id="protocol-governor",
+        holds="the CPU's frequency governor is `performance`",
+        hint="sudo cpupower frequency-set --governor performance",
+        look=_governor,
+    ),
+)

@@ -1,59 +1,38 @@
-"""The topology tier's look at the containers, as the host saw them before they started.
-
-Device ids are the host's, and telemetry numbers the cards of its own container from 0: so ids are
-held against ids, and telemetry's cards only counted.
-"""
+"""The containers, as the Docker engine created them: devices, images, and who serves."""
 
 from collections.abc import Iterator, Sequence
 
 from kit.bundle.bag import HOST_FACTS, TELEMETRY
 from kit.bundle.document import Runtime
 from kit.bundle.host_facts import Container, HostFacts
-from kit.check.codes import Code
+from kit.check.check import Check, Problem, clip, fail, unchecked, warn
 from kit.check.evidence import Evidence
-from kit.check.finding import Finding
-from kit.check.problem import Problem, clip, fail, findings, unchecked, warn
-from kit.check.topology.settings import PINNED_VLLM
-from kit.plan.plan import Engine
-from kit.plan.spec import Device
+from kit.check.needs import HOST_FACTS_THERE, PINNED_VLLM
 
 _DRIVER = "nvidia"
-_CAPABILITY = "gpu"
-_LOOKS = "utility"
-"""To ask the driver, and to compute nothing (NVIDIA Container Toolkit, driver capabilities)."""
+_COMPUTES, _LOOKS = "gpu", "utility"
+"""Capabilities of a device request (NVIDIA Container Toolkit, driver capabilities)."""
 
 _CLIENT, _TELEMETRY = "client-{}", "telemetry-{}"
 """Services beside a model's own in the files of `compose/`; the second on GPU topologies alone."""
 
 _MODEL_LABEL, _VLLM_LABEL = "llm-serving-kit.model", "llm-serving-kit.vllm"
-"""What an image says that it holds (docker/model.Dockerfile, docker/server.Dockerfile)."""
+"""What an image contains (docker/model.Dockerfile, docker/server.Dockerfile)."""
 
 
-def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
-    """Yield what the host says of the containers; a process has none."""
-    if evidence.document.runtime is Runtime.DOCKER:
-        yield from findings(Code.TOPOLOGY_CONTAINERS, _containers(evidence, engine))
-
-
-def _containers(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
-    facts, model = evidence.observed.host_facts, evidence.document.plan.cell.model
-    if facts is None:
-        yield unchecked(HOST_FACTS, "nobody looked from the host", Code.TOPOLOGY_CONTAINERS.holds)
-        return
+def _containers(evidence: Evidence) -> Iterator[Problem]:
+    facts, model = evidence.host_facts, evidence.document.plan.cell.model
     yield from _same_host(evidence, facts)
-    serving = [one for one in facts.containers if one.service == model]
-    if len(serving) != 1:
-        yield fail(HOST_FACTS, f"{len(serving)} containers of {clip(model)}", "one that serves it")
-    for container in serving:
-        yield from _devices(container, engine)
-        yield from _labels(container, model)
-    yield from _others(facts, engine, model)
-    yield from _looking(evidence, facts, model)
+    yield from _services(evidence, facts, model)
     for container in facts.containers:
+        if container.service == model:
+            yield from _devices(evidence, container)
+            yield from _labels(container, model)
         if container.image_digest is None:
             subject = f"image of {clip(container.service)}"
             expected = "a digest that others can pull it by"
-            yield unchecked(subject, "built on this machine: no registry's digest", expected)
+            yield unchecked(subject, "built on this machine: it has no registry's digest", expected)
+    yield from _telemetry_looks(evidence, facts, model)
 
 
 def _same_host(evidence: Evidence, facts: HostFacts) -> Iterator[Problem]:
@@ -64,72 +43,86 @@ def _same_host(evidence: Evidence, facts: HostFacts) -> Iterator[Problem]:
         yield fail(HOST_FACTS, "other model files than the bundle's", "the same, of the same image")
 
 
-def _devices(container: Container, engine: Engine) -> Iterator[Problem]:
-    """Hold the GPUs that were asked for against the number of ranks."""
-    wanted = engine.tensor_parallel_size if engine.device is Device.GPU else 0
-    requested = _asked(container)
-    drivers = {request.driver for request in container.device_requests}
-    useless = [one for one in container.device_requests if _CAPABILITY not in one.capabilities]
-    if len(set(requested)) != wanted or len(requested) != wanted:
-        observed = f"{len(requested)} GPUs asked for: {clip(' '.join(requested)) or 'none'}"
-        yield fail(clip(container.service), observed, f"{wanted}, one for each rank")
-    for driver in drivers - {_DRIVER}:
-        yield fail(clip(container.service), f"devices of {clip(driver)}", _DRIVER)
-    for request in useless:
-        observed = f"devices for {clip(' '.join(request.capabilities)) or 'nothing'}"
-        yield fail(clip(container.service), observed, f"capability `{_CAPABILITY}`")
-
-
-def _asked(container: Container) -> Sequence[str]:
-    return [one for request in container.device_requests for one in request.device_ids]
-
-
-def _labels(container: Container, model: str) -> Iterator[Problem]:
-    """Hold what an image that names its model and its vLLM says; others' need not."""
-    for label, wanted in ((_MODEL_LABEL, model), (_VLLM_LABEL, PINNED_VLLM)):
-        told = container.image_labels.get(label, wanted)
-        if told != wanted:
-            subject = f"image of {clip(container.service)}"
-            yield fail(subject, clip(f"label {label}={told}"), clip(wanted))
-
-
-def _others(facts: HostFacts, engine: Engine, model: str) -> Iterator[Problem]:
-    """Hold the containers beside the one that serves: a client, on GPUs one that looks at them.
-
-    Nothing else is started with them.
-    """
-    on_gpu = engine.device is Device.GPU
-    beside = [one.format(model) for one in ((_CLIENT, _TELEMETRY) if on_gpu else (_CLIENT,))]
-    services = [one.service for one in facts.containers]
-    for service in beside:
+def _services(evidence: Evidence, facts: HostFacts, model: str) -> Iterator[Problem]:
+    """One container serves, one measures, and on GPUs one samples telemetry; there is no other."""
+    beside = [_CLIENT, _TELEMETRY] if evidence.is_on_gpus else [_CLIENT]
+    expected = (model, *(name.format(model) for name in beside))
+    services = [container.service for container in facts.containers]
+    for service in expected:
         if services.count(service) != 1:
             observed = f"{services.count(service)} containers of {clip(service)}"
             yield fail(HOST_FACTS, observed, "one")
     for service in dict.fromkeys(services):
-        if service not in (model, *beside):
-            expected = clip(", ".join((model, *beside)))
-            yield fail(clip(service), "a container that no topology has", expected)
+        if service not in expected:
+            observed = "a container that no topology has"
+            yield fail(clip(service), observed, clip(", ".join(expected)))
 
 
-def _looking(evidence: Evidence, facts: HostFacts, model: str) -> Iterator[Problem]:
-    """Hold who may look at GPUs: telemetry alone, at those that serve, and compute on none."""
-    serving = {one for each in facts.containers if each.service == model for one in _asked(each)}
+def _devices(evidence: Evidence, container: Container) -> Iterator[Problem]:
+    ranks = evidence.engine.tensor_parallel_size if evidence.is_on_gpus else 0
+    requested = _requested(container)
+    if len(set(requested)) != ranks or len(requested) != ranks:
+        observed = f"{len(requested)} GPUs requested: {clip(' '.join(requested)) or 'none'}"
+        yield fail(clip(container.service), observed, f"{ranks}, one for each rank")
+    for request in container.device_requests:
+        if request.driver != _DRIVER:
+            yield fail(clip(container.service), f"devices of {clip(request.driver)}", _DRIVER)
+        if _COMPUTES not in request.capabilities:
+            observed = f"devices for {clip(' '.join(request.capabilities)) or 'nothing'}"
+            yield fail(clip(container.service), observed, f"capability `{_COMPUTES}`")
+
+
+def _requested(container: Container) -> Sequence[str]:
+    return [id_ for request in container.device_requests for id_ in request.device_ids]
+
+
+def _labels(container: Container, model: str) -> Iterator[Problem]:
+    """An image that names its model and its vLLM must name these; others need not."""
+    for label, expected in ((_MODEL_LABEL, model), (_VLLM_LABEL, PINNED_VLLM)):
+        value = container.image_labels.get(label, expected)
+        if value != expected:
+            subject = f"image of {clip(container.service)}"
+            yield fail(subject, clip(f"label {label}={value}"), clip(expected))
+
+
+def _telemetry_looks(evidence: Evidence, facts: HostFacts, model: str) -> Iterator[Problem]:
+    """Telemetry must sample the GPUs that serve, and no other container may compute on any."""
+    serving = {
+        id_
+        for container in facts.containers
+        if container.service == model
+        for id_ in _requested(container)
+    }
     for container in facts.containers:
-        if container.service == model:
-            continue
-        subject, looks = clip(container.service), container.service == _TELEMETRY.format(model)
-        for request in container.device_requests:
-            if not looks or set(request.capabilities) != {_LOOKS} or request.driver != _DRIVER:
-                observed = f"devices for {clip(' '.join(request.capabilities)) or 'nothing'}"
-                yield fail(subject, observed, f"capability `{_LOOKS}`" if looks else "no device")
-        asked = _asked(container)
-        if looks and set(asked) != serving:
-            observed = f"looks at GPUs {clip(' '.join(asked)) or 'none'}"
-            yield fail(
-                subject, observed, f"{clip(' '.join(sorted(serving))) or 'none'}, that serve"
-            )
-    told = evidence.observed.telemetry
-    seen = 0 if told is None else len(told.header.inventory.gpus)
-    if serving and seen > len(serving) and not evidence.document.plan.rehearsal:
+        if container.service == _TELEMETRY.format(model):
+            yield from _sampled(container, serving)
+        elif container.service != model and container.device_requests:
+            yield fail(clip(container.service), "a device", "no device")
+    if serving and len(evidence.gpus) > len(serving) and not evidence.document.plan.rehearsal:
         # WSL2 shows every card to every container.
-        yield warn(TELEMETRY, f"{seen} GPUs", f"{len(serving)}, those that were asked for")
+        expected = f"{len(serving)}, as requested"
+        yield warn(TELEMETRY, f"{len(evidence.gpus)} GPUs", expected)
+
+
+def _sampled(container: Container, serving: set[str]) -> Iterator[Problem]:
+    subject, requested = clip(container.service), _requested(container)
+    if set(requested) != serving:
+        observed = f"samples GPUs {clip(' '.join(requested)) or 'none'}"
+        expected = f"{clip(' '.join(sorted(serving))) or 'none'}, which serve"
+        yield fail(subject, observed, expected)
+    for request in container.device_requests:
+        if set(request.capabilities) != {_LOOKS} or request.driver != _DRIVER:
+            observed = f"devices for {clip(' '.join(request.capabilities)) or 'nothing'}"
+            yield fail(subject, observed, f"capability `{_LOOKS}`")
+
+
+CHECKS: tuple[Check[Evidence], ...] = (
+    Check(
+        id="topology-containers",
+        holds="the containers were created as the topology says: a GPU for each rank",
+        hint="measure again with the unchanged Compose file",
+        look=_containers,
+        applies=lambda evidence: evidence.document.runtime is Runtime.DOCKER,
+        needs=(HOST_FACTS_THERE,),
+    ),
+)

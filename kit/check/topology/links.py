@@ -1,6 +1,6 @@
-"""The topology tier's look at how GPUs are linked: NVLink, and PCI Express.
+"""How GPUs are linked: NVLink, and PCI Express.
 
-What telemetry says of NVLink is the driver's; what NCCL says of it is in its log (subsystem GRAPH).
+No GPU of this kit's own was seen yet: what only the driver's counters say is a warning.
 """
 
 import re
@@ -9,26 +9,27 @@ from collections.abc import Iterator, Sequence
 from kit.bundle.bag import HOST_FACTS, NCCL_LOG
 from kit.bundle.host_facts import connections
 from kit.bundle.telemetry import GpuFacts, Reading, by_gpu
+from kit.check.check import Check, ForFigures, Problem, Seen, clip, fail, unchecked, warn
 from kit.check.evidence import Evidence, while_measured, while_serving
-from kit.check.problem import Problem, clip, fail, unchecked, warn
-from kit.check.topology.samples import no_telemetry
-from kit.plan.plan import Engine
-from kit.plan.spec import Transport
+from kit.check.needs import TELEMETRY_THERE
+from kit.plan.topology import Transport
 
 _BONDED = re.compile(r"NV[0-9]{1,3}")
 """What `nvidia-smi topo -m` calls "a bonded set of # NVLinks"."""
+
+_NOT_NVLINK = ("NODE", "PHB", "PIX", "PXB", "SYS")
+"""The other connections of its legend: over PCI Express, or between sockets."""
 
 STILL_BYTES = 2**20
 """What a link may carry and still count as unused; a single response moves more."""
 
 
-def nvlink(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
-    """Yield what is wrong with NVLink: in use where it is promised, and still elsewhere."""
-    match engine.transport:
+def _nvlink(evidence: Evidence) -> Iterator[Problem]:
+    match evidence.engine.transport:
         case Transport.NVLINK:
             yield from _links_up(evidence)
             yield from _links_used(evidence)
-            yield from _as_the_host_has_it(evidence)
+            yield from _linked_to_each_other(evidence)
         case Transport.SHARED_MEMORY | Transport.SOCKET:
             yield from _links_unused(evidence)
         case Transport.NONE | Transport.GLOO:
@@ -38,102 +39,108 @@ def nvlink(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
 def _links_up(evidence: Evidence) -> Iterator[Problem]:
     """Peer to peer may also be PCI Express: only links that are up make NVLink of it."""
     expected = "NVLink links that are up"
-    for gpu in gpus_of(evidence):
+    for gpu in evidence.gpus:
         if gpu.nvlink_links_active == 0:
-            yield fail(gpu_name(gpu), "no NVLink link is up", expected)
+            yield fail(subject_of(gpu), "no NVLink link is up", expected)
     log = evidence.observed.nccl_log
     if not (log and log.nvlink_gb_s):
-        yield unchecked(NCCL_LOG, "NCCL tells of no NVLink in its topology", expected)
+        yield unchecked(NCCL_LOG, "no NVLink in NCCL's topology", expected)
 
 
-def _as_the_host_has_it(evidence: Evidence) -> Iterator[Problem]:
-    """Hold that the cards that were asked for are linked to each other, by the host's matrix.
-
-    Links may be up and lead to others. Device ids and the matrix have the host's numbers.
-    """
-    told = evidence.observed.host_facts
-    if told is None or told.topology_matrix is None:
-        yield unchecked(HOST_FACTS, "nobody asked the host how its GPUs are linked", "NV#")
+def _linked_to_each_other(evidence: Evidence) -> Iterator[Problem]:
+    """Links may lead to other cards; device ids and the matrix have the host's numbers."""
+    facts, model = evidence.observed.host_facts, evidence.document.plan.cell.model
+    if facts is None or facts.topology_matrix is None:
+        yield unchecked(HOST_FACTS, "no matrix of how GPUs are linked", "NV#, linked by NVLink")
         return
-    model = evidence.document.plan.cell.model
-    asked = {
-        index
-        for container in told.containers
-        for request in container.device_requests
-        for index in request.device_ids
+    serving = {
+        id_
+        for container in facts.containers
         if container.service == model
+        for request in container.device_requests
+        for id_ in request.device_ids
     }
-    for (one, other), word in connections(told.topology_matrix).items():
-        if one != other and {one, other} <= asked and not _BONDED.fullmatch(word):
-            yield fail(
-                HOST_FACTS, f"GPU {one} to GPU {other}: {clip(word)}", "NV#, linked by NVLink"
-            )
+    for (gpu, peer), word in connections(facts.topology_matrix).items():
+        if gpu != peer and {gpu, peer} <= serving and not _BONDED.fullmatch(word):
+            problem = fail if word in _NOT_NVLINK else warn
+            observed = f"GPU {gpu} to GPU {peer}: {clip(word)}"
+            yield problem(HOST_FACTS, observed, "NV#, linked by NVLink")
 
 
 def _links_used(evidence: Evidence) -> Iterator[Problem]:
     """A card that counts bytes must have counted some; GeForce cards do not count."""
-    served = by_gpu(while_serving(evidence))
-    for gpu in gpus_of(evidence):
-        moved = _nvlink_bytes(served[gpu.index])
+    readings = by_gpu(while_serving(evidence))
+    for gpu in evidence.gpus:
+        moved = _nvlink_bytes(readings[gpu.index])
         if moved is not None and moved <= STILL_BYTES:
-            yield fail(gpu_name(gpu), f"{moved} bytes over NVLink in the run", "the ranks' traffic")
+            observed = f"{moved} bytes over NVLink in the run"
+            yield warn(subject_of(gpu), observed, "the ranks' traffic")
 
 
 def _links_unused(evidence: Evidence) -> Iterator[Problem]:
     expected = "NVLink counters that stand still, or no link that is up"
-    if evidence.observed.telemetry is None:
-        yield no_telemetry(evidence, expected)
-    served = by_gpu(while_serving(evidence))
-    for gpu in gpus_of(evidence):
-        moved = _nvlink_bytes(served[gpu.index])
+    readings = by_gpu(while_serving(evidence))
+    for gpu in evidence.gpus:
+        moved = _nvlink_bytes(readings[gpu.index])
         if moved is not None and moved > STILL_BYTES:
-            yield fail(gpu_name(gpu), f"{moved} bytes over NVLink in the run", expected)
+            yield warn(subject_of(gpu), f"{moved} bytes over NVLink in the run", expected)
         elif moved is None and gpu.nvlink_links_active != 0:
-            yield unchecked(gpu_name(gpu), "the card does not count bytes on its links", expected)
+            observed = "the card does not count bytes on its links"
+            yield unchecked(subject_of(gpu), observed, expected)
 
 
 def _nvlink_bytes(readings: Sequence[Reading]) -> int | None:
     """Return the bytes that one GPU moved over its links, by its counters; None without them."""
     totals = [
-        one.nvlink_received_bytes + one.nvlink_sent_bytes
-        for one in readings
-        if one.nvlink_received_bytes is not None and one.nvlink_sent_bytes is not None
+        reading.nvlink_received_bytes + reading.nvlink_sent_bytes
+        for reading in readings
+        if reading.nvlink_received_bytes is not None and reading.nvlink_sent_bytes is not None
     ]
     return max(totals) - min(totals) if len(totals) > 1 else None
 
 
-def pcie(evidence: Evidence) -> Iterator[Problem]:
-    """Yield the links over PCI Express that are below what they can be.
-
-    An idle card lowers its link: what counts is the best that it had in measured passes.
-    """
-    expected = "the link's generation and width under load"
-    if evidence.observed.telemetry is None:
-        yield no_telemetry(evidence, expected)
-    measured = by_gpu(while_measured(evidence))
-    for gpu in gpus_of(evidence):
-        yield from _link(gpu, measured[gpu.index], expected)
+def _pcie(evidence: Evidence) -> Iterator[Problem]:
+    """An idle card lowers its link: what counts is the best that it had in measured passes."""
+    readings = by_gpu(while_measured(evidence))
+    for gpu in evidence.gpus:
+        generations = [reading.pcie_generation for reading in readings[gpu.index]]
+        yield from _below(gpu, "generation", gpu.pcie_generation_max, generations)
+        widths = [reading.pcie_width for reading in readings[gpu.index]]
+        yield from _below(gpu, "width", gpu.pcie_width_max, widths)
 
 
-def _link(gpu: GpuFacts, readings: Sequence[Reading], expected: str) -> Iterator[Problem]:
-    pairs = (
-        ("generation", gpu.pcie_generation_max, [one.pcie_generation for one in readings]),
-        ("width", gpu.pcie_width_max, [one.pcie_width for one in readings]),
-    )
-    for name, best, values in pairs:
-        told = [value for value in values if value is not None]
-        if best is None or not told:
-            yield unchecked(gpu_name(gpu), f"no {name} is told", expected)
-        elif max(told) < best:
-            yield warn(gpu_name(gpu), f"PCI Express {name} {max(told)} under load", f"{best}")
+def _below(
+    gpu: GpuFacts, name: str, most: int | None, values: Sequence[int | None]
+) -> Iterator[Problem]:
+    known = [value for value in values if value is not None]
+    if most is None or not known:
+        yield unchecked(subject_of(gpu), f"no {name} in telemetry", f"the link's {name} under load")
+    elif max(known) < most:
+        yield warn(subject_of(gpu), f"PCI Express {name} {max(known)} under load", f"{most}")
 
 
-def gpus_of(evidence: Evidence) -> tuple[GpuFacts, ...]:
-    """Return the cards of the inventory; none without telemetry."""
-    told = evidence.observed.telemetry
-    return () if told is None else told.header.inventory.gpus
-
-
-def gpu_name(gpu: GpuFacts) -> str:
+def subject_of(gpu: GpuFacts) -> str:
     """Name a card as a finding's subject."""
     return f"GPU {gpu.index}"
+
+
+CHECKS: tuple[Check[Evidence], ...] = (
+    Check(
+        id="topology-nvlink",
+        holds="NVLink is up and in use where the topology promises it, and unused elsewhere",
+        hint="nvidia-smi nvlink --status",
+        look=_nvlink,
+        applies=lambda evidence: evidence.is_on_gpus,
+        needs=(TELEMETRY_THERE,),
+        seen=Seen.SOURCE,
+        for_figures=ForFigures.CHECKED,
+    ),
+    Check(
+        id="topology-pcie",
+        holds="under load every GPU had the PCI Express generation and width that it can have",
+        hint="reseat the card, or use a slot or riser that serves it in full",
+        look=_pcie,
+        applies=lambda evidence: evidence.is_on_gpus,
+        needs=(TELEMETRY_THERE,),
+    ),
+)

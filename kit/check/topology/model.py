@@ -1,76 +1,186 @@
-"""The topology tier's look at which model was served, by the server's own log.
+"""Which model was served: its folder, name and class, and a KV cache of its shape."""
 
-The folder that it was loaded from, the class that vLLM resolved, and the memory that it takes.
-"""
-
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from kit.bundle.bag import SERVER_LOG
-from kit.check.codes import Code
-from kit.check.evidence import Catalog, Evidence
-from kit.check.finding import Finding
-from kit.check.problem import Problem, clip, fail, findings, unchecked
-from kit.check.topology import cache_config, memory
+from kit.check.check import BUNDLE, Check, ForFigures, Problem, clip, fail, unchecked, warn
+from kit.check.evidence import Evidence, whole_number
+from kit.check.needs import READABLE_SERVER_LOG
 from kit.check.topology.options import planned_options
-from kit.check.topology.settings import unread
-from kit.parse.vllm_log import ServerLog
+from kit.parse import vllm_metrics
 from kit.plan.models import Model
 from kit.plan.plan import Engine
+from kit.plan.topology import Device
 from kit.roofline import model as roofline
+from kit.roofline.model import Shape
 
-_CLASSES = {roofline.MOE: "Qwen3MoeForCausalLM", roofline.DENSE: "Qwen2ForCausalLM"}
+CLASSES = {roofline.MOE: "Qwen3MoeForCausalLM", roofline.DENSE: "Qwen2ForCausalLM"}
 """The class of transformers, and of vLLM, for a `model_type`."""
 
+CPU_BLOCK_TOKENS = 128
+"""Tokens in a block of the KV cache on CPU by default (vllm/platforms/cpu.py)."""
 
-def check(evidence: Evidence, engine: Engine, catalog: Catalog) -> Iterator[Finding]:
-    """Yield whether the log names the plan's model."""
-    model = catalog.models.get(evidence.document.plan.cell.model)
-    found = _model(evidence, engine, model)
-    yield from findings(Code.TOPOLOGY_MODEL, found)
+CLOSE_RATIO = 1.10
+"""On GPUs no cache was seen yet: one that is over the memory by less than this is a warning."""
 
+_SHARE = re.compile(r"0?\.[0-9]{1,6}|1(?:\.0{1,6})?")
+_DEFAULT_SHARE = "0.9"
+"""`--gpu-memory-utilization` of vLLM 0.17."""
 
-def _model(evidence: Evidence, engine: Engine, model: Model | None) -> Iterator[Problem]:
-    log = evidence.observed.server_log
-    if (reason := unread(log)) is not None or log is None:
-        yield unchecked(SERVER_LOG, reason or "no server log", Code.TOPOLOGY_MODEL.holds)
-        return
-    yield from _folder(evidence, engine, log)
-    yield from cache_config.name(evidence, planned_options(engine.command))
-    yield from cache_config.cache_tokens(evidence, log)
-    if model is not None:
-        yield from _class(model, log)
-        yield from memory.check(evidence, engine, model, log)
+_DIGITS = 12
+"""Of a space and a block together: longer numbers are no sizes."""
 
 
-def _folder(evidence: Evidence, engine: Engine, log: ServerLog) -> Iterator[Problem]:
-    """Hold the name of the model's folder: what is above it is the machine's, and redacted."""
-    wanted = _served(engine) or evidence.document.plan.cell.model
+def _model(evidence: Evidence) -> Iterator[Problem]:
+    planned = planned_options(evidence.engine.command)
+    yield from _folder(evidence)
+    yield from _served_name(evidence, planned)
+    yield from _cache_blocks(evidence)
+    if evidence.model is not None:
+        yield from _class(evidence, evidence.model)
+        yield from _cache(evidence, evidence.model, planned)
+
+
+def _folder(evidence: Evidence) -> Iterator[Problem]:
+    """Compare the name of the model's folder: what is above it is the machine's, and redacted."""
+    log = evidence.server_log
+    expected = folder_of(evidence.engine) or evidence.document.plan.cell.model
     arguments = dict((log.arguments or (None,))[0] or ())
-    given = (arguments[name].strip('"') for name in ("model", "model_tag") if name in arguments)
-    told = {PurePosixPath(folder).name for folder in (*log.models, *given)} - {""}
-    for name in sorted(told):
+    given = [arguments[name].strip('"') for name in ("model", "model_tag") if name in arguments]
+    names = {PurePosixPath(folder).name for folder in (*log.models, *given)} - {""}
+    for name in sorted(names):
         if "<" in name:
-            yield unchecked(SERVER_LOG, clip(f"a redacted name, {name}"), clip(wanted))
-        elif name != wanted:
-            yield fail(SERVER_LOG, clip(f"model {name}"), clip(wanted))
-    if not told:
-        yield unchecked(SERVER_LOG, "the log names no model", clip(wanted))
+            yield unchecked(SERVER_LOG, clip(f"a redacted name, {name}"), clip(expected))
+        elif name != expected:
+            yield fail(SERVER_LOG, clip(f"model {name}"), clip(expected))
+    if not names:
+        yield unchecked(SERVER_LOG, "the log names no model", clip(expected))
 
 
-def _served(engine: Engine) -> str | None:
-    """Return the name of the folder that the command serves."""
+def folder_of(engine: Engine) -> str | None:
+    """Return the name of the folder that an engine's command serves; None if it names none."""
     words = engine.command
     if "serve" not in words[:-1] or (word := words[words.index("serve") + 1]).startswith("--"):
         return None
     return PurePosixPath(word).name
 
 
-def _class(model: Model, log: ServerLog) -> Iterator[Problem]:
-    """Hold the architecture; a rehearsal's twin has its model's."""
-    wanted = _CLASSES.get(str(model.config.get("model_type")))
-    for told in log.architectures if wanted else ():
-        if told != wanted:
-            yield fail(SERVER_LOG, f"architecture {clip(told)}", wanted or "")
-    if wanted and not log.architectures:
-        yield unchecked(SERVER_LOG, "the log resolves no architecture", wanted)
+def _served_name(evidence: Evidence, planned: Mapping[str, str | None]) -> Iterator[Problem]:
+    """Metrics are labelled by vLLM with the first name that it serves a model under."""
+    expected = planned.get("served_model_name")
+    if expected is None:
+        return
+    if not evidence.observed.served_names:
+        yield unchecked(BUNDLE, "no metrics name the model", clip(expected))
+    for name in evidence.observed.served_names:
+        if name != expected:
+            problem = unchecked if "<" in name else fail
+            yield problem(BUNDLE, clip(f"metrics of model {name}"), clip(expected))
+
+
+def _cache_blocks(evidence: Evidence) -> Iterator[Problem]:
+    """Compare the blocks of the cache in the metrics with its tokens in the log."""
+    logged = evidence.server_log.kv_cache_tokens
+    for config in evidence.observed.cache_configs:
+        block, blocks = whole_number(config, "block_size"), whole_number(config, "num_gpu_blocks")
+        if block is not None and blocks is not None and logged and block * blocks not in logged:
+            observed = f"{blocks} blocks of {block} tokens"
+            yield fail(vllm_metrics.CACHE_CONFIG, observed, f"{logged[0]} tokens, as in the log")
+
+
+def _class(evidence: Evidence, model: Model) -> Iterator[Problem]:
+    """A rehearsal's twin has its model's class."""
+    expected = CLASSES.get(str(model.config.get("model_type")))
+    if expected is None:
+        return
+    classes = evidence.server_log.architectures
+    if not classes:
+        yield unchecked(SERVER_LOG, "the log resolves no architecture", expected)
+    for name in classes:
+        if name != expected:
+            yield fail(SERVER_LOG, f"architecture {clip(name)}", expected)
+
+
+def _cache(
+    evidence: Evidence, model: Model, planned: Mapping[str, str | None]
+) -> Iterator[Problem]:
+    """Compare the KV cache with the model's shape; nothing where that is not known."""
+    shape = roofline.shape_of(model.config)
+    if shape is None or evidence.document.plan.rehearsal:
+        return
+    log, engine = evidence.server_log, evidence.engine
+    if not log.kv_cache_tokens:
+        yield unchecked(SERVER_LOG, "the log contains no KV cache size", "one of the model's shape")
+    limit = min(log.context_limits, default=0)
+    for tokens in log.kv_cache_tokens:
+        if tokens < limit:  # no engine starts (vllm/v1/core/kv_cache_utils.py)
+            expected = f"{limit} at least, for one request"
+            yield fail(SERVER_LOG, f"a KV cache of {tokens} tokens", expected)
+    if model.config["num_key_value_heads"] % engine.tensor_parallel_size:
+        return  # heads are then held more than once
+    if engine.device is Device.GPU:
+        yield from _cache_on_gpus(evidence, shape, planned)
+    elif planned.get("dtype") == model.config["torch_dtype"]:
+        yield from _cache_on_cpu(evidence, shape, planned)
+
+
+def _cache_on_cpu(
+    evidence: Evidence, shape: Shape, planned: Mapping[str, str | None]
+) -> Iterator[Problem]:
+    """On CPU the cache fills the space that it is given: whole blocks, and no more.
+
+    Each rank has that space to itself, for its share of the heads (vllm/v1/worker/cpu_worker.py).
+    """
+    engine = evidence.engine
+    space_gib = dict(engine.environment).get("VLLM_CPU_KVCACHE_SPACE", "")
+    block = planned.get("block_size") or str(CPU_BLOCK_TOKENS)
+    if not (space_gib.isdecimal() and block.isdecimal() and len(space_gib + block) < _DIGITS):
+        return
+    most = int(space_gib) * 2**30 * engine.tensor_parallel_size / shape.kv_bytes_per_token
+    for tokens in evidence.server_log.kv_cache_tokens:
+        if not most - int(block) < tokens <= most:
+            expected = f"{most:.0f}, less a part of a block: {space_gib} GiB, by the model's shape"
+            yield fail(SERVER_LOG, f"a KV cache of {tokens} tokens", clip(expected))
+
+
+def _cache_on_gpus(
+    evidence: Evidence, shape: Shape, planned: Mapping[str, str | None]
+) -> Iterator[Problem]:
+    """On a GPU the cache fits into the memory that vLLM may use, of the largest card."""
+    memory_gib = max((gpu.memory_bytes or 0 for gpu in evidence.gpus), default=0) / 2**30
+    room_gib = memory_gib * _share(planned.get("gpu_memory_utilization"))
+    token_gib = _token_bytes(evidence.engine, shape, planned) / 2**30
+    weights_gib = max(evidence.server_log.model_gib, default=0.0)
+    for tokens in evidence.server_log.kv_cache_tokens if memory_gib else ():
+        used_gib = tokens * token_gib + weights_gib
+        if used_gib > room_gib:
+            problem = warn if used_gib <= room_gib * CLOSE_RATIO else fail
+            observed = f"a KV cache of {tokens} tokens, beside {weights_gib:g} GiB of weights"
+            yield problem(SERVER_LOG, observed, f"what fits into {room_gib:.1f} GiB a GPU")
+
+
+def _token_bytes(engine: Engine, shape: Shape, planned: Mapping[str, str | None]) -> float:
+    """Return what a token takes of each rank's cache: a byte a value at least, or as planned."""
+    each = shape.kv_bytes_per_token / engine.tensor_parallel_size
+    return each if planned.get("kv_cache_dtype") in (None, "auto") else each / shape.plain_bytes
+
+
+def _share(option: str | None) -> float:
+    """Return the share of a GPU's memory that vLLM may use; all of it if that cannot be read."""
+    share = _DEFAULT_SHARE if option is None else option
+    return float(share) if _SHARE.fullmatch(share) else 1.0
+
+
+CHECKS: tuple[Check[Evidence], ...] = (
+    Check(
+        id="topology-model",
+        holds="the server's log names the plan's model: its folder, its class, a KV cache of its "
+        "shape",
+        hint="these figures are another model's: ask for the original, or measure again",
+        look=_model,
+        needs=(READABLE_SERVER_LOG,),
+        for_figures=ForFigures.CHECKED,
+    ),
+)

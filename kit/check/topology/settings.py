@@ -1,26 +1,22 @@
-"""The topology tier's look at the server's start: release, arguments, context, kernels, all-reduce.
+"""What the engine was started with: the plan's options against its log and its metrics' labels.
 
-Only the pinned release's log is understood: of another's nothing is concluded but its version.
+A table says which settings of vLLM 0.17 are compared, where each is written, and what a plan makes
+of it; the command's arguments are compared one by one.
 """
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
 
 from kit.bundle.bag import SERVER_LOG
-from kit.check.codes import Code
+from kit.check.check import BUNDLE, Check, ForFigures, Problem, clip, fail, unchecked, warn
 from kit.check.evidence import Evidence
-from kit.check.finding import Finding
-from kit.check.problem import Problem, clip, fail, findings, unchecked
-from kit.check.topology import cache_config
+from kit.check.needs import READABLE_SERVER_LOG
 from kit.check.topology.options import OF_THE_MACHINE, planned_options, spellings
-from kit.parse.vllm_config import Arguments
-from kit.parse.vllm_log import ServerLog
-from kit.plan.plan import Engine
-from kit.plan.spec import Device
+from kit.parse import vllm_metrics
+from kit.plan.topology import Device
 
-PINNED_VLLM = "0.17.0"
-
-_DEFAULTS = {
+DEFAULTS = {
     "disable_custom_all_reduce": "false",
     "dtype": '"auto"',
     "enable_auto_tool_choice": "false",
@@ -39,15 +35,10 @@ _DEFAULTS = {
 """What the log leaves out: defaults of vLLM 0.17.0, as its own argument parser gives them. That of
 `max_model_len`, `max_num_seqs`, `enable_chunked_prefill` and others is None: no plan says that."""
 
-_ALWAYS = {
-    "speculative_config": "None",
-    "load_format": "auto",
-    "pipeline_parallel_size": "1",
-    "data_parallel_size": "1",
-    "enable_prefix_caching": "True",
-    "enable_chunked_prefill": "True",
-}
-_QUANTIZATIONS = {
+DTYPES = ("bfloat16", "float16", "float32")
+"""What a plan may name; `auto` is whatever the model's own files say."""
+
+QUANTIZATIONS = {
     "moe": ("compressed-tensors",),
     "dense": ("awq_marlin", "awq"),
     "moe-fp8": ("fp8",),
@@ -55,196 +46,222 @@ _QUANTIZATIONS = {
 """What vLLM makes of the `quant_method` of a model's own config.json, by its sources: AWQ's becomes
 Marlin's where that can be (vllm/config/model.py, `_verify_quantization`). Twins have none."""
 
-_DTYPES = ("bfloat16", "float16", "float32")
-"""What a plan may name; `auto` is whatever the model's own files say."""
+QUANTIZATION_METHODS = (
+    "None",
+    "awq",
+    "awq_marlin",
+    "bitsandbytes",
+    "compressed-tensors",
+    "fp8",
+    "gguf",
+    "gptq",
+    "gptq_marlin",
+    "modelopt",
+    "torchao",
+)
+"""The common ones of vLLM 0.17 (vllm/model_executor/layers/quantization/__init__.py)."""
 
-_TORCH_NAMES = {Device.CPU: "cpu", Device.GPU: "cuda"}
-
-_MARLIN = {
-    "moe": ("MarlinLinearKernel", "CompressedTensorsWNA16MarlinMoEMethod"),
-    "dense": ("awq_marlin",),
-}
-"""The kernels of the two 4-bit models: compressed-tensors with group 32, and AWQ with group 128."""
-
-_BUILD = re.compile(r"\+(?:cpu|cu[0-9]{2,3})\Z")
-
-_NOT_4_BIT = ("moe-fp8",)
-
-
-def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
-    """Yield what the server's log says of the plan's engine."""
-    log = evidence.observed.server_log
-    yield from findings(Code.TOPOLOGY_ENGINE_VERSION, _version(evidence, log))
-    yield from findings(Code.TOPOLOGY_DEVICE, _device(evidence, engine, log))
-    planned = planned_options(engine.command)
-    told = cache_config.settings(evidence, engine, planned)
-    found = (*_arguments(engine, log), *_config(evidence, engine, log), *told)
-    yield from findings(Code.TOPOLOGY_ARGUMENTS, found)
-    yield from findings(Code.TOPOLOGY_CONTEXT_LIMIT, _context_limit(engine, log))
-    yield from findings(Code.TOPOLOGY_ALL_REDUCE, _all_reduce(engine, log))
-    if engine.device is Device.GPU:
-        model = evidence.document.plan.cell.model
-        yield from findings(Code.TOPOLOGY_KERNELS, _kernels(model, log))
+_DIGITS = 12
+"""Of a size in GiB."""
 
 
-def unread(log: ServerLog | None) -> str | None:
-    """Return why nothing can be concluded from a log; None where it can."""
-    if log is None:
-        return "no server log"
-    if not log.engine_versions:
-        return "the log tells no version of vLLM"
-    others = [clip(version) for version in log.engine_versions if _release(version) != PINNED_VLLM]
-    return f"a log of vLLM {others[0]}, which this kit does not read" if others else None
+class Source(Enum):
+    """Where a setting is written."""
+
+    CONFIG = "the engine's configuration in its log"
+    CACHE_LABELS = vllm_metrics.CACHE_CONFIG
 
 
-def _release(version: str) -> str:
-    """Return a version without the label that vLLM's own builds have (PEP 440: `0.17.0+cpu`)."""
-    return _BUILD.sub("", version)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """What a plan says of its engine: the command's options, its environment, and the model."""
+
+    options: Mapping[str, str | None]
+    environment: Mapping[str, str]
+    tensor_parallel_size: int
+    device: Device
+    model: str
+    is_rehearsal: bool
 
 
-def _version(evidence: Evidence, log: ServerLog | None) -> Iterator[Problem]:
-    told = evidence.document.engine.version
-    if log is None or not log.engine_versions:
-        yield unchecked(SERVER_LOG, unread(log) or "no server log", f"vLLM {PINNED_VLLM}")
-    if told is None:
-        yield unchecked("/version", "the server told no version", f"vLLM {PINNED_VLLM}")
-    logged = () if log is None else log.engine_versions
-    for subject, version in [*((SERVER_LOG, one) for one in logged), ("/version", told)]:
-        if version is not None and _release(version) != PINNED_VLLM:
-            yield fail(subject, f"vLLM {clip(version)}", f"vLLM {PINNED_VLLM}")
-    if len(logged) > 1:
-        yield fail(SERVER_LOG, f"{len(logged)} versions", "one engine, started once")
-    elif told is not None and told not in (logged or (told,)):
-        yield fail("/version", f"vLLM {clip(told)}", clip(f"{logged[0]}, as its log has it"))
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting, and the values that the plan allows; none where the plan does not decide it.
+
+    `known` are the values that vLLM can have, of a setting whose spelling was not seen yet: there a
+    value that is not among them is a warning.
+    """
+
+    source: Source
+    name: str
+    allowed: Callable[[Planned], tuple[str, ...]]
+    known: tuple[str, ...] = ()
 
 
-def _device(evidence: Evidence, engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
-    """Hold what serves against the topology; in a rehearsal that is the CPU, whatever it says."""
-    device = Device.CPU if evidence.document.plan.rehearsal else engine.device
-    expected = _TORCH_NAMES[device]
-    if (reason := unread(log)) is not None or log is None or not log.devices:
-        yield unchecked(SERVER_LOG, reason or "the log does not name a device", expected)
-        return
-    for name in log.devices:
-        if name != expected:
-            yield fail(SERVER_LOG, clip(name), expected)
+def _always(value: str) -> Callable[[Planned], tuple[str, ...]]:
+    return lambda _: (value,)
 
 
-def _arguments(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
-    given, reason = _given(log)
-    if given is None:
-        yield unchecked(SERVER_LOG, reason, Code.TOPOLOGY_ARGUMENTS.holds)
-        return
-    planned = planned_options(engine.command)
-    for name, word in planned.items():
-        told = given.get(name, _DEFAULTS.get(name))
-        if told is None:
-            observed = "not in the log, and its default is not known here"
-            yield unchecked(clip(name), observed, clip(f"`{word}`"))
-        elif "<" in told:
-            yield unchecked(clip(name), f"redacted, {clip(told)}", clip(f"`{word}`, as planned"))
-        elif told not in spellings(word):
-            yield fail(clip(name), clip(told), clip(f"`{word}`, as planned"))
-    for name, told in given.items():
-        if name not in planned and name not in OF_THE_MACHINE:
-            yield fail(clip(name), clip(told), "not given, as planned")
+def _option(name: str, default: str) -> Callable[[Planned], tuple[str, ...]]:
+    return lambda planned: (planned.options.get(name) or default,)
 
 
-def _config(evidence: Evidence, engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
-    """Hold what the engine made of its arguments, where it is known what that should be."""
-    if log is None or unread(log) is not None:
-        return  # which has been said
-    wanted = _settings(engine)
-    for name, value in log.settings:
-        if value != wanted.get(name, value):
-            yield fail(name, clip(value), f"{wanted[name]}, as planned")
-        elif name == "quantization":
-            yield from _quantization(evidence, engine, value)
+def _flag(name: str) -> Callable[[Planned], tuple[str, ...]]:
+    return lambda planned: (str(name in planned.options),)
 
 
-def _quantization(evidence: Evidence, engine: Engine, told: str) -> Iterator[Problem]:
-    """Hold how weights are stored; a rehearsal's are a twin's, under the name of its model."""
-    planned = evidence.document.plan
-    known = ("None",) if engine.device is Device.CPU else _QUANTIZATIONS.get(planned.cell.model)
-    if known and not planned.rehearsal and told not in known:
-        yield fail(
-            "quantization", clip(told), f"{' or '.join(known)}, as the model's own files say"
-        )
+def _dtype(planned: Planned) -> tuple[str, ...]:
+    dtype = planned.options.get("dtype")
+    return (f"torch.{dtype}",) if dtype in DTYPES else ()
 
 
-def _settings(engine: Engine) -> Mapping[str, str]:
-    """Return the settings that an engine of vLLM 0.17 ends up with, started as planned."""
-    planned = planned_options(engine.command)
-    wanted = {
-        **_ALWAYS,
-        "tensor_parallel_size": str(engine.tensor_parallel_size),
-        "kv_cache_dtype": planned.get("kv_cache_dtype") or "auto",
-        "enforce_eager": str("enforce_eager" in planned),
-        "trust_remote_code": str("trust_remote_code" in planned),
-        "seed": planned.get("seed") or "0",
+def _quantization(planned: Planned) -> tuple[str, ...]:
+    """A rehearsal serves a twin under the name of its model."""
+    if planned.is_rehearsal:
+        return ()
+    return ("None",) if planned.device is Device.CPU else QUANTIZATIONS.get(planned.model, ())
+
+
+def _memory_share(planned: Planned) -> tuple[str, ...]:
+    """Spell a number as Python does: an option's `0.90` is logged as `0.9`."""
+    option = planned.options.get("gpu_memory_utilization") or "0.9"
+    try:
+        return (str(float(option)),)
+    except ValueError:
+        return (option,)
+
+
+def _block_size(planned: Planned) -> tuple[str, ...]:
+    size = planned.options.get("block_size")
+    return () if size is None else (size,)
+
+
+def _cpu_cache_bytes(planned: Planned) -> tuple[str, ...]:
+    space_gib = planned.environment.get("VLLM_CPU_KVCACHE_SPACE", "")
+    is_size = space_gib.isdecimal() and len(space_gib) < _DIGITS
+    return (str(int(space_gib) * 2**30),) if is_size else ()
+
+
+SETTINGS = (
+    Setting(Source.CONFIG, "tensor_parallel_size", lambda p: (str(p.tensor_parallel_size),)),
+    Setting(Source.CONFIG, "pipeline_parallel_size", _always("1")),
+    Setting(Source.CONFIG, "data_parallel_size", _always("1")),
+    Setting(Source.CONFIG, "dtype", _dtype),
+    Setting(Source.CONFIG, "quantization", _quantization, QUANTIZATION_METHODS),
+    Setting(Source.CONFIG, "kv_cache_dtype", _option("kv_cache_dtype", "auto")),
+    Setting(Source.CONFIG, "load_format", _always("auto")),
+    Setting(Source.CONFIG, "trust_remote_code", _flag("trust_remote_code")),
+    Setting(Source.CONFIG, "enforce_eager", _flag("enforce_eager")),
+    Setting(Source.CONFIG, "enable_prefix_caching", _always("True")),
+    Setting(Source.CONFIG, "enable_chunked_prefill", _always("True")),
+    Setting(Source.CONFIG, "speculative_config", _always("None")),
+    Setting(Source.CONFIG, "seed", _option("seed", "0")),
+    Setting(Source.CACHE_LABELS, "cache_dtype", _option("kv_cache_dtype", "auto")),
+    Setting(Source.CACHE_LABELS, "enable_prefix_caching", _always("True")),
+    Setting(Source.CACHE_LABELS, "gpu_memory_utilization", _memory_share),
+    Setting(Source.CACHE_LABELS, "num_gpu_blocks_override", _always("None")),
+    Setting(Source.CACHE_LABELS, "block_size", _block_size),
+    Setting(Source.CACHE_LABELS, "cpu_kvcache_space_bytes", _cpu_cache_bytes),
+)
+
+
+def _settings(evidence: Evidence) -> Iterator[Problem]:
+    """Compare what is written in each source; what is not there is not compared."""
+    planned = _planned(evidence)
+    written = {
+        Source.CONFIG: tuple(evidence.server_log.settings),
+        Source.CACHE_LABELS: tuple(
+            label for config in evidence.observed.cache_configs for label in config
+        ),
     }
-    if (dtype := planned.get("dtype")) in _DTYPES:
-        wanted["dtype"] = f"torch.{dtype}"
-    return wanted
+    for setting in SETTINGS:
+        allowed = setting.allowed(planned)
+        values = {value for name, value in written[setting.source] if name == setting.name}
+        for value in sorted(values - set(allowed)) if allowed else ():
+            problem = warn if setting.known and value not in setting.known else fail
+            yield problem(setting.name, clip(value), clip(f"{' or '.join(allowed)}, as planned"))
 
 
-def _given(log: ServerLog | None) -> tuple[Mapping[str, str] | None, str]:
-    """Return the arguments that the log tells, or None and why it tells none."""
-    if (reason := unread(log)) is not None or log is None:
-        return None, reason or "no server log"
-    if not log.arguments:
-        return None, "the log tells no arguments"
-    arguments: Arguments | None = log.arguments[0]
+def _planned(evidence: Evidence) -> Planned:
+    engine, plan = evidence.engine, evidence.document.plan
+    return Planned(
+        options=planned_options(engine.command),
+        environment=dict(engine.environment),
+        tensor_parallel_size=engine.tensor_parallel_size,
+        device=engine.device,
+        model=plan.cell.model,
+        is_rehearsal=plan.rehearsal,
+    )
+
+
+def _cache_labels(evidence: Evidence) -> Iterator[Problem]:
+    configs = evidence.observed.cache_configs
+    if not configs:
+        yield unchecked(BUNDLE, "not in the metrics", f"{vllm_metrics.CACHE_CONFIG}, as planned")
+    elif len(configs) > 1:
+        observed = f"{len(configs)} different ones"
+        yield fail(vllm_metrics.CACHE_CONFIG, observed, "the same in all metrics")
+
+
+def _arguments(evidence: Evidence) -> Iterator[Problem]:
+    log = evidence.server_log
+    arguments = log.arguments[0] if log.arguments else None
     if arguments is None or len(log.arguments) > 1 or log.is_cut:
-        return None, "the log's arguments cannot be read as one set of plain values"
-    return dict(arguments), ""
+        reason = "the log's arguments cannot be read as one set of plain values"
+        yield unchecked(SERVER_LOG, reason, "the plan's arguments")
+        return
+    planned, given = planned_options(evidence.engine.command), dict(arguments)
+    for name, word in planned.items():
+        yield from _argument(name, word, given.get(name, DEFAULTS.get(name)))
+    for name, value in given.items():
+        if name not in planned and name not in OF_THE_MACHINE:
+            yield fail(clip(name), clip(value), "not given, as planned")
 
 
-def _context_limit(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
-    planned = planned_options(engine.command).get("max_model_len")
-    expected = f"{clip(planned)} tokens"
-    reason = unread(log)
-    if reason is not None or log is None or planned is None or not log.context_limits:
-        why = "the plan has no limit" if planned is None else "the log tells no limit"
-        yield unchecked(SERVER_LOG, reason or why, expected)
+def _argument(name: str, word: str | None, given: str | None) -> Iterator[Problem]:
+    if given is None:
+        observed = "not in the log, and its default is not known"
+        yield unchecked(clip(name), observed, clip(f"`{word}`"))
+    elif "<" in given:
+        yield unchecked(clip(name), f"redacted, {clip(given)}", clip(f"`{word}`, as planned"))
+    elif given not in spellings(word):
+        yield fail(clip(name), clip(given), clip(f"`{word}`, as planned"))
+
+
+def _started_as_planned(evidence: Evidence) -> Iterator[Problem]:
+    yield from _arguments(evidence)
+    yield from _settings(evidence)
+    yield from _cache_labels(evidence)
+
+
+def _context_limit(evidence: Evidence) -> Iterator[Problem]:
+    planned, log = (
+        planned_options(evidence.engine.command).get("max_model_len"),
+        evidence.server_log,
+    )
+    if planned is None or not log.context_limits:
+        reason = "the plan has no limit" if planned is None else "the log does not contain it"
+        yield unchecked(SERVER_LOG, reason, f"{clip(planned)} tokens")
         return
     for tokens in log.context_limits:
         if str(tokens) != planned:
-            yield fail(SERVER_LOG, f"{tokens} tokens", expected)
+            yield fail(SERVER_LOG, f"{tokens} tokens", f"{clip(planned)} tokens")
 
 
-def _all_reduce(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
-    """Hold vLLM's own way over NVLink off; one rank alone has nothing to reduce."""
-    expected = "disabled, so that NCCL alone carries the traffic"
-    if (reason := unread(log)) is not None or log is None:
-        yield unchecked(SERVER_LOG, reason or "no server log", expected)
-        return
-    for addresses in log.graph_registrations:
-        yield fail(SERVER_LOG, f"{addresses} CUDA graph addresses registered", expected)
-    if engine.tensor_parallel_size > 1 and False in log.custom_all_reduce_disabled:
-        yield fail(SERVER_LOG, "custom all-reduce is not disabled", expected)
-    if not log.custom_all_reduce_disabled or log.is_cut:
-        yield unchecked(SERVER_LOG, "the log does not tell whether it is disabled", expected)
-
-
-def _kernels(model: str, log: ServerLog | None) -> Iterator[Problem]:
-    wanted = _MARLIN.get(model)
-    reason = unread(log)
-    if model in _NOT_4_BIT and reason is None and log is not None:
-        for line in (*log.kernels, *log.fallbacks):
-            yield fail(SERVER_LOG, clip(line), "no kernel for 4-bit weights: the model has none")
-        return
-    if reason is not None or log is None or wanted is None:
-        why = f"no kernels are known for model {clip(model)}"
-        yield unchecked(SERVER_LOG, reason or why, "Marlin kernels")
-        return
-    for line in log.fallbacks:
-        yield fail(SERVER_LOG, clip(line), "Marlin kernels for every layer")
-    for kernel in log.kernels:
-        if kernel not in wanted:
-            yield fail(SERVER_LOG, clip(kernel), " and ".join(wanted))
-    for kernel in wanted:
-        if kernel not in log.kernels:
-            yield unchecked(SERVER_LOG, "the log does not name it", kernel)
-    if log.is_cut:
-        yield unchecked(SERVER_LOG, "more lines than are looked at", "Marlin kernels")
+CHECKS: tuple[Check[Evidence], ...] = (
+    Check(
+        id="topology-arguments",
+        holds="the server was started with the plan's arguments and no others, and took them",
+        hint="measure again with an unchanged checkout",
+        look=_started_as_planned,
+        needs=(READABLE_SERVER_LOG,),
+        for_figures=ForFigures.CHECKED,
+    ),
+    Check(
+        id="topology-context-limit",
+        holds="the server's context limit is the plan's",
+        hint="measure again: another limit leaves another share of memory to the cache",
+        look=_context_limit,
+        needs=(READABLE_SERVER_LOG,),
+    ),
+)

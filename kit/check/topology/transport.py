@@ -1,128 +1,136 @@
-"""The topology tier's look at how ranks talk: over what the topology promises, on every channel."""
+"""How ranks talk: over what the topology promises, on every channel.
+
+NCCL's lines follow its sources (2.4 to 2.27); none was seen from a GPU host of this kit yet.
+"""
 
 from collections.abc import Iterator
 
-from kit.bundle import bag
-from kit.check.codes import Code
+from kit.bundle.bag import NCCL_LOG, SERVER_LOG
+from kit.check.check import Check, ForFigures, Problem, Seen, clip, fail, unchecked, warn
 from kit.check.evidence import Evidence
-from kit.check.finding import Finding
-from kit.check.problem import Problem, clip, fail, findings, unchecked
-from kit.check.topology.settings import unread
+from kit.check.needs import NCCL_LOG_THERE, READABLE_SERVER_LOG
 from kit.parse.nccl_log import NcclLog, Via
 from kit.parse.vllm_log import ServerLog
-from kit.plan.plan import Engine
-from kit.plan.spec import Device, Transport
+from kit.plan.topology import Transport
 
-_VIA = {
+VIA = {
     Transport.NVLINK: (Via.P2P, "peer to peer (P2P/CUMEM or P2P/IPC)"),
     Transport.SHARED_MEMORY: (Via.SHM, "shared memory of the host (SHM)"),
     Transport.SOCKET: (Via.SOCKET, "TCP sockets (NET/Socket)"),
 }
 
-_TOLD_FOR_SURE = ("NCCL_NET", "NCCL_P2P_DISABLE", "NCCL_P2P_LEVEL", "NCCL_SHM_DISABLE")
-"""Variables that choose a transport: NCCL says at level INFO that it took them."""
+LOGGED_WHEN_SET = ("NCCL_NET", "NCCL_P2P_DISABLE", "NCCL_P2P_LEVEL", "NCCL_SHM_DISABLE")
+"""Variables that choose a transport: NCCL logs at level INFO that it took them."""
+
+BACKENDS = ("gloo", "mpi", "nccl", "ucc")
+"""Of torch.distributed."""
 
 
-def check(evidence: Evidence, engine: Engine) -> Iterator[Finding]:
-    """Yield what logs say of the way between the ranks of the plan's engine."""
-    yield from findings(Code.TOPOLOGY_TRANSPORT, _transport(evidence, engine))
-    if engine.device is Device.GPU:
-        log = evidence.observed.nccl_log
-        yield from findings(Code.TOPOLOGY_NCCL_ENVIRONMENT, _environment(engine, log))
+def _transport(evidence: Evidence) -> Iterator[Problem]:
+    promised, channels = evidence.engine.transport, evidence.observed.nccl_log
+    yield from _world(evidence)
+    if promised in VIA:
+        yield from _channels(evidence, channels)
+        if not evidence.document.plan.rehearsal:
+            yield from _backend(evidence.server_log, "nccl")
+        return
+    for channel in () if channels is None else channels.channels:
+        yield fail(f"channel {channel.number}", clip(channel.wording), "no channel of NCCL's")
+    if promised is Transport.GLOO:
+        yield from _gloo(evidence, evidence.server_log)
 
 
-def _transport(evidence: Evidence, engine: Engine) -> Iterator[Problem]:
-    ranks, server = evidence.observed.nccl_log, evidence.observed.server_log
-    match engine.transport:
-        case Transport.NONE:
-            yield from _no_channels(ranks)
-            yield from _world(engine, server)
-        case Transport.GLOO:
-            yield from _no_channels(ranks)
-            yield from _world(engine, server)
-            yield from _gloo(engine, server)
-        case Transport.NVLINK | Transport.SHARED_MEMORY | Transport.SOCKET:
-            yield from _channels(engine, ranks)
-            yield from _world(engine, server)
-            if not evidence.document.plan.rehearsal:
-                yield from _backend(server, "nccl")
-
-
-def _channels(engine: Engine, log: NcclLog | None) -> Iterator[Problem]:
-    """Hold every channel against the promise; where there is none, nothing has been shown."""
-    via, expected = _VIA[engine.transport]
+def _channels(evidence: Evidence, log: NcclLog | None) -> Iterator[Problem]:
+    """A channel over another transport fails; one in a form that is not known is a warning."""
+    via, expected = VIA[evidence.engine.transport]
+    ranks = evidence.engine.tensor_parallel_size
     if log is None or not log.channels:
         observed = "no NCCL log" if log is None else "no channel in NCCL's log"
-        yield unchecked(bag.NCCL_LOG, observed, expected)
+        yield unchecked(NCCL_LOG, observed, expected)
         return
-    for one in log.channels:
-        subject = f"channel {one.number}, rank {one.source_rank} to {one.target_rank}"
-        if one.via is not via:
-            yield fail(subject, clip(one.wording), expected)
-        if max(one.source_rank, one.target_rank) >= engine.tensor_parallel_size:
-            yield fail(subject, "a rank too many", f"{engine.tensor_parallel_size} ranks")
-    heard = {one.source_rank for one in log.channels} & {one.target_rank for one in log.channels}
-    if len(heard) < engine.tensor_parallel_size:
-        observed = f"{len(heard)} of {engine.tensor_parallel_size} ranks have channels both ways"
-        yield unchecked(bag.NCCL_LOG, observed, expected)
+    for channel in log.channels:
+        subject = f"channel {channel.number}, rank {channel.source_rank} to {channel.target_rank}"
+        if channel.via is Via.OTHER:
+            yield warn(subject, clip(f"a form that is not known: {channel.wording}"), expected)
+        elif channel.via is not via:
+            yield fail(subject, clip(channel.wording), expected)
+        if max(channel.source_rank, channel.target_rank) >= ranks:
+            yield fail(subject, "a rank too many", f"{ranks} ranks")
+    sources = {channel.source_rank for channel in log.channels}
+    both_ways = sources & {channel.target_rank for channel in log.channels}
+    if len(both_ways) < ranks:
+        observed = f"{len(both_ways)} of {ranks} ranks have channels both ways"
+        yield unchecked(NCCL_LOG, observed, expected)
     if log.is_cut:
-        yield unchecked(bag.NCCL_LOG, "more lines than are looked at", expected)
+        yield unchecked(NCCL_LOG, "more lines than are read", expected)
 
 
-def _no_channels(log: NcclLog | None) -> Iterator[Problem]:
-    for one in () if log is None else log.channels:
-        yield fail(f"channel {one.number}", clip(one.wording), "no channel of NCCL's")
-
-
-def _world(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
-    """Hold the number of ranks, by the server's log, against the topology's."""
-    expected = f"{engine.tensor_parallel_size} ranks"
-    if (reason := unread(log)) is not None or log is None:
-        yield unchecked(bag.SERVER_LOG, reason or "no server log", expected)
-        return
+def _world(evidence: Evidence) -> Iterator[Problem]:
+    log, expected = evidence.server_log, f"{evidence.engine.tensor_parallel_size} ranks"
     if not log.worlds:
-        yield unchecked(bag.SERVER_LOG, "the log does not tell the number of ranks", expected)
+        yield unchecked(SERVER_LOG, "the log does not contain the number of ranks", expected)
     for world in log.worlds:
-        if world.size != engine.tensor_parallel_size:
-            yield fail(bag.SERVER_LOG, f"{world.size} ranks", expected)
+        if world.size != evidence.engine.tensor_parallel_size:
+            yield fail(SERVER_LOG, f"{world.size} ranks", expected)
 
 
-def _backend(log: ServerLog | None, expected: str) -> Iterator[Problem]:
-    for world in () if log is None or unread(log) is not None else log.worlds:
+def _backend(log: ServerLog, expected: str) -> Iterator[Problem]:
+    for world in log.worlds:
         if world.backend != expected:
-            yield fail(bag.SERVER_LOG, f"backend {clip(world.backend)}", f"backend {expected}")
+            problem = fail if world.backend in BACKENDS else warn
+            yield problem(SERVER_LOG, f"backend {clip(world.backend)}", f"backend {expected}")
 
 
-def _gloo(engine: Engine, log: ServerLog | None) -> Iterator[Problem]:
-    """On CPU vLLM has a way through shared memory besides Gloo, and says when it is disabled."""
-    if log is None or unread(log) is not None or not log.worlds:
-        return  # which has been said
+def _gloo(evidence: Evidence, log: ServerLog) -> Iterator[Problem]:
+    """On CPU vLLM can also go through shared memory, and logs when that is disabled."""
     yield from _backend(log, "gloo")
-    if not log.cpu_shm_disabled:
+    if log.worlds and not log.cpu_shm_disabled:
         observed = "the log does not say that the way through shared memory is disabled"
-        yield unchecked(bag.SERVER_LOG, observed, "Gloo alone")
-    peers = engine.tensor_parallel_size - 1
+        yield unchecked(SERVER_LOG, observed, "Gloo alone")
+    peers = evidence.engine.tensor_parallel_size - 1
     if log.gloo_peers and peers not in log.gloo_peers:
         observed = f"Gloo connected {max(log.gloo_peers)} peers"
-        yield fail(bag.SERVER_LOG, observed, f"{peers}, all other ranks")
+        yield fail(SERVER_LOG, observed, f"{peers}, all other ranks")
 
 
-def _environment(engine: Engine, log: NcclLog | None) -> Iterator[Problem]:
-    """Hold what NCCL says that it was told against the plan's environment."""
-    planned = {name: value for name, value in engine.environment if name.startswith("NCCL_")}
-    if log is None:
-        if engine.tensor_parallel_size > 1:
-            yield unchecked(bag.NCCL_LOG, "no NCCL log", Code.TOPOLOGY_NCCL_ENVIRONMENT.holds)
-        return
+def _environment(evidence: Evidence) -> Iterator[Problem]:
+    log, environment = evidence.nccl_log, evidence.engine.environment
+    planned = {name: value for name, value in environment if name.startswith("NCCL_")}
     for name, value in log.environment:
         if value != planned.get(name):
             expected = f"`{planned[name]}`" if name in planned else "unset, as in the plan"
             yield fail(clip(name), f"`{clip(value)}`", clip(expected))
-    told = {name for name, _ in log.environment}
-    for name in _TOLD_FOR_SURE:
-        if name in planned and name not in told:
-            observed = "NCCL's log does not say that it took it"
-            yield unchecked(name, observed, clip(f"`{planned[name]}`"))
+    logged = {name for name, _ in log.environment}
+    for name in LOGGED_WHEN_SET:
+        if name in planned and name not in logged:
+            yield warn(name, "NCCL's log does not say that it took it", clip(f"`{planned[name]}`"))
     if log.is_cut:
-        observed = "more lines than are looked at"
-        yield unchecked(bag.NCCL_LOG, observed, Code.TOPOLOGY_NCCL_ENVIRONMENT.holds)
+        yield unchecked(NCCL_LOG, "more lines than are read", "the plan's variables alone")
+
+
+def _has_nccl(evidence: Evidence) -> bool:
+    """A single rank may write a log of NCCL's, and need not."""
+    has_log = evidence.observed.nccl_log is not None
+    return evidence.is_on_gpus and (has_log or evidence.engine.tensor_parallel_size > 1)
+
+
+CHECKS: tuple[Check[Evidence], ...] = (
+    Check(
+        id="topology-transport",
+        holds="the ranks talk over what the topology promises, on every channel",
+        hint="these figures belong to another topology: find out why NCCL chose another way",
+        look=_transport,
+        needs=(READABLE_SERVER_LOG,),
+        for_figures=ForFigures.CHECKED,
+    ),
+    Check(
+        id="topology-nccl-environment",
+        holds="NCCL took the variables of the plan, and no others",
+        hint="unset NCCL_* variables and /etc/nccl.conf on the host, then measure again",
+        look=_environment,
+        applies=_has_nccl,
+        needs=(NCCL_LOG_THERE,),
+        seen=Seen.SOURCE,
+        for_figures=ForFigures.CHECKED,
+    ),
+)

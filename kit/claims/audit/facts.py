@@ -17,13 +17,13 @@ from kit.roofline import model as roofline
 KIB = 1024
 
 
-class _Part(
+class _FactsPart(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
     """A piece of the facts."""
 
 
-class ModelFacts(_Part, frozen=True, kw_only=True):
+class ModelFacts(_FactsPart, frozen=True, kw_only=True):
     """What a checkpoint's own files and its model card say.
 
     `has_thinking_mode` is absent where the model card does not say; `format` is the method of
@@ -42,7 +42,7 @@ class ModelFacts(_Part, frozen=True, kw_only=True):
     thinking_source: Text | None = None
 
 
-class GpuFacts(_Part, frozen=True, kw_only=True):
+class NvlinkFacts(_FactsPart, frozen=True, kw_only=True):
     """NVLink of a card: its links, and GB/s of one link in one direction."""
 
     nvlink_links: Positive
@@ -50,11 +50,11 @@ class GpuFacts(_Part, frozen=True, kw_only=True):
     source: Text
 
 
-class Facts(_Part, frozen=True, kw_only=True):
+class Facts(_FactsPart, frozen=True, kw_only=True):
     """Models by the ids of the references, GPUs by the names that their driver gives them."""
 
     models: dict[Id, ModelFacts]
-    gpus: dict[Annotated[str, msgspec.Meta(min_length=1)], GpuFacts]
+    gpus: dict[Annotated[str, msgspec.Meta(min_length=1)], NvlinkFacts]
 
 
 def parse(data: bytes, name: str, configs: Mapping[str, Mapping[str, Any]]) -> Facts:

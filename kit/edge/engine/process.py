@@ -21,7 +21,7 @@ from typing import IO
 from kit.edge import interrupts
 from kit.edge.engine import supervisor
 from kit.errors import MachineError, RunError
-from kit.plan.spec import Service
+from kit.plan.topology import Service
 
 GRACE_S = 15.0
 """vLLM takes a few seconds to end by itself; a SIGTERM during its start may be swallowed."""

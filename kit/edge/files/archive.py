@@ -17,8 +17,7 @@ from typing import BinaryIO
 from backports import zstd
 
 from kit.bundle import bag
-from kit.check.codes import Code
-from kit.check.refusal import Refusal
+from kit.check.refusal import Refusal, Refused
 from kit.edge.files import safe_read, tar_names
 from kit.edge.files.inflate import Broken, Inflated
 from kit.edge.files.safe_read import (
@@ -121,10 +120,10 @@ class _Members:
             header = _header(block)
             self._entries += header.type not in tar_names.EXTENSIONS
             if self._entries > ENTRY_LIMIT or headers > HEADER_LIMIT:
-                raise Broken(f"holds more than {ENTRY_LIMIT} entries", Code.INTEGRITY_COUNT)
+                raise Broken(f"holds more than {ENTRY_LIMIT} entries", Refused.COUNT)
             self._left_bytes -= _checked_size(header)
             if self._left_bytes < 0:
-                raise Broken("holds more bytes than a bundle may", Code.INTEGRITY_SIZE)
+                raise Broken("holds more bytes than a bundle may", Refused.SIZE)
             if header.type in tar_names.EXTENSIONS:
                 self._extend(header, inflated)
             else:
@@ -141,7 +140,7 @@ class _Members:
         roots = _roots([*self.files, *self.folders])
         if len(roots) > 1:
             reason = f"holds {len(roots)} bags: {', '.join(sorted(roots))}"
-            refusal = Refusal(name=".", reason=reason, code=Code.INTEGRITY_ARCHIVE)
+            refusal = Refusal(name=".", reason=reason, code=Refused.ARCHIVE)
             return Folder(files={}, refused=(refusal, *self.refused))
         (root,) = roots
         files = {}
@@ -213,7 +212,7 @@ def _header(block: bytes) -> tarfile.TarInfo:
 def _checked_size(header: tarfile.TarInfo) -> int:
     if not 0 <= header.size <= FILE_LIMIT_BYTES:
         reason = f"{_shown(header.name)} is of {header.size} bytes"
-        raise Broken(reason, Code.INTEGRITY_SIZE)
+        raise Broken(reason, Refused.SIZE)
     if header.size and header.isdir():
         raise Broken(f"{_shown(header.name)} is a folder with content of its own")
     return header.size
@@ -224,10 +223,10 @@ def _refused(header: tarfile.TarInfo, name: str) -> Refusal | None:
     if header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE):
         return Refusal(name=shown, reason=_KINDS.get(header.type, "of a kind that is not known"))
     if not bag.is_plain_name(name):
-        return Refusal(name=shown, reason="it leads elsewhere", code=Code.INTEGRITY_NAME)
+        return Refusal(name=shown, reason="it leads elsewhere", code=Refused.NAME)
     if name.count("/") >= DEPTH_LIMIT:
         reason = f"more than {DEPTH_LIMIT} levels deep"
-        return Refusal(name=shown, reason=reason, code=Code.INTEGRITY_DEPTH)
+        return Refusal(name=shown, reason=reason, code=Refused.DEPTH)
     return None
 
 

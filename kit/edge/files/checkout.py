@@ -17,9 +17,10 @@ from kit.edge.files import disk
 from kit.errors import SpecError, UsageError
 from kit.parse import detokenizer
 from kit.parse.detokenizer import Detokenizer
-from kit.plan import plan, spec
+from kit.plan import plan
 from kit.plan.models import HubModel, Model, parse_models, parse_pin, render_pin
-from kit.plan.spec import Suite, Topology
+from kit.plan.suite import Suite, parse_suite
+from kit.plan.topology import Topology, fill_variables, parse_topology
 from kit.roofline import model as roofline
 from kit.roofline.gpus import Gpu, parse_gpus
 from kit.roofline.model import Yardsticks
@@ -47,7 +48,7 @@ def models() -> dict[str, Model]:
 
 def topology(wanted: str) -> Topology:
     """Return a topology by its id; raise `UsageError` with the valid ones."""
-    return spec.parse_topology(*_bytes_and_name(compose_file(wanted)))
+    return parse_topology(*_bytes_and_name(compose_file(wanted)))
 
 
 def compose_file(wanted: str) -> Path:
@@ -67,7 +68,7 @@ def suite(wanted: str) -> Suite:
     path = _named("suite", wanted, (ROOT / "prompts").glob("*/suite.toml"), _folder_name)
     folder = (file for file in sorted(path.parent.iterdir()) if file.is_file())
     files = {file.name: _bytes_and_name(file)[0] for file in folder}
-    return spec.parse_suite(files, str(path.relative_to(ROOT)))
+    return parse_suite(files, str(path.relative_to(ROOT)))
 
 
 def catalog(tokenizers: Iterable[Path] = ()) -> Catalog:
@@ -81,7 +82,7 @@ def catalog(tokenizers: Iterable[Path] = ()) -> Catalog:
         suites={name: suite(name) for name in sorted(suites)},
         models=models(),
         engines={
-            (one.id, model): plan.describe_engine(one, spec.fill(service, {}))
+            (one.id, model): plan.describe_engine(one, fill_variables(service, {}))
             for one in topologies
             for model, service in one.services.items()
         },

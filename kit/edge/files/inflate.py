@@ -10,8 +10,7 @@ from typing import BinaryIO
 
 from backports import zstd
 
-from kit.check.codes import Code
-from kit.check.refusal import Refusal
+from kit.check.refusal import Refusal, Refused
 
 PIECE_BYTES = 2**20
 
@@ -28,7 +27,7 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 class Broken(Exception):
     """Why reading cannot go on."""
 
-    def __init__(self, reason: str, code: Code = Code.INTEGRITY_ARCHIVE) -> None:
+    def __init__(self, reason: str, code: Refused = Refused.ARCHIVE) -> None:
         super().__init__(reason)
         self.refusal = Refusal(name=".", reason=reason, code=code)
 
@@ -70,7 +69,7 @@ class Inflated:
             padding_bytes += len(rest)
             if padding_bytes > PADDING_AFTER_LIMIT_BYTES:
                 reason = f"more than {PADDING_AFTER_LIMIT_BYTES} bytes after the end of the tar"
-                raise Broken(reason, Code.INTEGRITY_SIZE)
+                raise Broken(reason, Refused.SIZE)
             if not self._has_more():
                 return
             rest = self._piece
@@ -81,7 +80,7 @@ class Inflated:
         self._piece, self._at = piece or b"", 0
         self._left_bytes -= len(self._piece)
         if self._left_bytes < 0:
-            raise Broken("inflates to more bytes than a bundle may have", Code.INTEGRITY_SIZE)
+            raise Broken("inflates to more bytes than a bundle may have", Refused.SIZE)
         return piece is not None
 
 

@@ -10,8 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from kit.check.codes import Code
-from kit.check.refusal import Refusal
+from kit.check.refusal import Refusal, Refused
 from kit.errors import BundleError
 
 ENTRY_LIMIT = 4096
@@ -52,11 +51,11 @@ def read_folder(path: Path, total_limit_bytes: int = TOTAL_LIMIT_BYTES) -> Folde
                         files[name] = content
                         total_bytes += len(content)
                 if total_bytes > total_limit_bytes:
-                    refused.append(_too_much(f"{total_limit_bytes} bytes", Code.INTEGRITY_SIZE))
+                    refused.append(_too_much(f"{total_limit_bytes} bytes", Refused.SIZE))
                     break
             else:
                 if next(entries, None) is not None:
-                    refused.append(_too_much(f"{ENTRY_LIMIT} entries", Code.INTEGRITY_COUNT))
+                    refused.append(_too_much(f"{ENTRY_LIMIT} entries", Refused.COUNT))
     except OSError as error:
         raise _no_folder(path, error) from error
     return Folder(files=files, refused=tuple(refused))
@@ -96,7 +95,7 @@ def _entries(folder: int, prefix: str = "", depth: int = 1) -> Generator[_Entry,
                 yield name, _read(entry, folder, name)
             elif depth == DEPTH_LIMIT:
                 reason = f"a folder more than {DEPTH_LIMIT} levels deep"
-                yield name, Refusal(name=name, reason=reason, code=Code.INTEGRITY_DEPTH)
+                yield name, Refusal(name=name, reason=reason, code=Refused.DEPTH)
             else:
                 yield from _subfolder(entry.name, folder, name, depth)
 
@@ -137,7 +136,7 @@ def _content(handle: int, name: str) -> bytes | Refusal:
         return Refusal(name=name, reason="not a regular file")
     if facts.st_size > FILE_LIMIT_BYTES:
         reason = f"larger than {FILE_LIMIT_BYTES} bytes"
-        return Refusal(name=name, reason=reason, code=Code.INTEGRITY_SIZE)
+        return Refusal(name=name, reason=reason, code=Refused.SIZE)
     data = os.read(handle, facts.st_size + 1)  # one more than there is, or should be
     while len(data) < facts.st_size and (part := os.read(handle, facts.st_size - len(data))):
         data += part
@@ -159,7 +158,7 @@ def _open(path: Path | str, folder: int | None, flags: int) -> int:
     return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
 
 
-def _too_much(what: str, code: Code) -> Refusal:
+def _too_much(what: str, code: Refused) -> Refusal:
     return Refusal(name=".", reason=f"holds more than {what}", code=code)
 
 

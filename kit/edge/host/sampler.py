@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from kit.bundle import telemetry
-from kit.bundle.telemetry import End, GpuProcesses, Header, Inventory, Reading, Sample
+from kit.bundle.telemetry import End, GpuProcesses, GpuSample, Header, Inventory, Reading
 from kit.edge.files import disk
 from kit.edge.host import nvml, smi
 from kit.format import canonical
@@ -94,11 +94,11 @@ def _sample(file: BinaryIO, asked: Gpus, until: Path, interval_s: float) -> None
     due_s = time.monotonic()
     stopped = False
     while not stopped:
-        _write(file, Sample(t_s=_now_s(), gpus=asked.readings()))
+        _write(file, GpuSample(t_s=_now_s(), gpus=asked.readings()))
         due_s = max(due_s + interval_s, time.monotonic() + interval_s / 2)
         while not (stopped := until.exists()) and (left_s := due_s - time.monotonic()) > 0:
             time.sleep(min(POLL_S, left_s))
-    _write(file, Sample(t_s=_now_s(), gpus=asked.readings()))
+    _write(file, GpuSample(t_s=_now_s(), gpus=asked.readings()))
 
 
 def _header(asked: Gpus, interval_s: float) -> Header:

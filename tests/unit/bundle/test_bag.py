@@ -26,7 +26,7 @@ from kit.bundle.document import (
 from kit.bundle.record import Record
 from kit.plan.plan import Choices, Dialect, plan_endpoint
 from kit.plan.schedule import Phase
-from kit.plan.spec import Prompt, Suite, SuiteMode
+from kit.plan.suite import Prompt, Suite, SuiteMode
 
 SUITE = Suite(
     id="small",

@@ -1,20 +1,20 @@
-"""A plan that fits leaves a bundle within the limits, even if each response spends its budget."""
+"""The bundle of a plan that fits stays within the limits, if every response uses its budget."""
 
 import pytest
 from click.testing import CliRunner
 
 from kit.bundle import telemetry
-from kit.bundle.capacity import READING_BYTES, SAMPLE_BYTES, rooms
+from kit.bundle.capacity import READING_BYTES, SAMPLE_BYTES, capacities
 from kit.bundle.limits import LINE_LIMIT_BYTES, RECORDS_LIMIT_BYTES
 from kit.bundle.record import FinishReason, Record
-from kit.bundle.telemetry import ClockReason, Reading, Sample
+from kit.bundle.telemetry import ClockReason, GpuSample, Reading
 from kit.cli import commands
 from kit.errors import ExitCode, KitError
 from kit.format import canonical
 from kit.plan import plan
 from kit.plan.plan import Choices, Dialect, Plan, ProtocolName
 from kit.plan.schedule import Phase, requests
-from kit.plan.spec import Prompt, Suite, SuiteMode
+from kit.plan.suite import Prompt, Suite, SuiteMode
 
 SUITE = Suite(
     id="single",
@@ -30,7 +30,7 @@ def planned(max_tokens: int, dialect: Dialect = Dialect.VLLM, passes: int | None
 
 
 def most_passes(one: Plan) -> int:
-    return min(room.passes for room in rooms(one))
+    return min(capacity.passes for capacity in capacities(one))
 
 
 def longest(one: Plan, phase: Phase) -> bytes:
@@ -81,7 +81,9 @@ def test_more_chunks_than_a_bundle_may_hold_leave_no_room() -> None:
     dialect = Dialect.OPENAI  # whose records hold no token ids
     assert most_passes(planned(300_000, dialect)) > 0
     assert most_passes(planned(334_000, dialect)) == 0
-    assert "chunks" in min(rooms(planned(334_000, dialect)), key=lambda room: room.passes).what
+    assert (
+        "chunks" in min(capacities(planned(334_000, dialect)), key=lambda limit: limit.passes).what
+    )
 
 
 def test_a_line_of_telemetry_is_no_longer_than_reckoned() -> None:
@@ -100,7 +102,7 @@ def test_a_line_of_telemetry_is_no_longer_than_reckoned() -> None:
         nvlink_sent_bytes=10**15,
     )
     for count in (1, 2, 8):
-        line = canonical.encode(Sample(t_s=98765.432109, gpus=(reading,) * count))
+        line = canonical.encode(GpuSample(t_s=98765.432109, gpus=(reading,) * count))
         assert len(line) <= SAMPLE_BYTES + READING_BYTES * count
 
 

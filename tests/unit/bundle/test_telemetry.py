@@ -10,10 +10,10 @@ from kit.bundle.telemetry import (
     ClockReason,
     End,
     GpuFacts,
+    GpuSample,
     Header,
     Inventory,
     Reading,
-    Sample,
     Source,
     Telemetry,
 )
@@ -33,8 +33,8 @@ HEADER = Header(
 )
 
 
-def sample(t_s: float, **values: object) -> Sample:
-    return Sample(t_s=t_s, gpus=(Reading(index=0, **values),))  # type: ignore[arg-type]
+def sample(t_s: float, **values: object) -> GpuSample:
+    return GpuSample(t_s=t_s, gpus=(Reading(index=0, **values),))  # type: ignore[arg-type]
 
 
 WHOLE = Telemetry(
@@ -109,7 +109,7 @@ def test_more_readings_than_of_two_gpus_in_a_day_are_refused_before_they_are_par
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(telemetry, "READING_LIMIT", 40)
-    one = Sample(t_s=1000.0, gpus=(Reading(index=0),) * 40)
+    one = GpuSample(t_s=1000.0, gpus=(Reading(index=0),) * 40)
     most = replace(WHOLE, samples=(one,), header=replace(HEADER, inventory=NOTHING))
     assert telemetry.read(telemetry.write(most)) == most
     more = replace(most, samples=(one, sample(1000.0)))

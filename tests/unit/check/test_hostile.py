@@ -142,10 +142,10 @@ def test_odd_counter_values_never_pass(counter: str, value: str) -> None:
 @given(name=st.text(st.characters(), min_size=1, max_size=30))
 @settings(max_examples=150, deadline=None)
 def test_any_file_name_never_raises(name: str) -> None:
-    prefixed = verify("case", {**GOOD, f"data/{name}": b"x"}, (), KNOWN)
+    prefixed = verify("case", {**GOOD, f"data/{name}": b"x"}, (), KNOWN).verdict
     assert prefixed.exit_code is ExitCode.BUNDLE_INVALID
     assert (
-        verify("case", GOOD, [Refusal(name=name, reason=name)], KNOWN).exit_code
+        verify("case", GOOD, [Refusal(name=name, reason=name)], KNOWN).verdict.exit_code
         is ExitCode.BUNDLE_INVALID
     )
 

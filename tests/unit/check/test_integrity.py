@@ -4,7 +4,6 @@ import pytest
 
 from kit.bundle import bag
 from kit.bundle.bag import Attachments
-from kit.check.codes import Code
 from kit.check.finding import Finding, Outcome, Verdict
 from kit.check.refusal import Refusal
 from kit.check.verify import verify
@@ -25,8 +24,8 @@ def test_a_folder_that_is_no_bundle_gets_one_finding(files: dict[str, bytes]) ->
 
 
 def test_a_path_that_cannot_be_read_says_why() -> None:
-    refusal = Refusal(name=".", reason="it is a link", code=Code.INTEGRITY_BAG)
-    (finding,) = verify("case", {}, [refusal], KNOWN).findings
+    refusal = Refusal(name=".", reason="it is a link", code="integrity-bag")
+    (finding,) = verify("case", {}, [refusal], KNOWN).verdict.findings
     assert finding.code == "integrity-bag"
     assert finding.observed == ".: it is a link"
 
@@ -36,7 +35,7 @@ def test_refused_entries_fail_one_by_one() -> None:
         Refusal(name="data/link", reason="a link"),
         Refusal(name="fifo", reason="not a regular file"),
     )
-    verdict = verify("case", draft().seal(), refused, KNOWN)
+    verdict = verify("case", draft().seal(), refused, KNOWN).verdict
     found = _only(verdict, "integrity-entry")
     assert [(one.subject, one.observed) for one in found] == [
         (one.name, one.reason) for one in refused
@@ -45,7 +44,7 @@ def test_refused_entries_fail_one_by_one() -> None:
 
 
 def test_a_bag_of_links_only_is_a_damaged_bundle() -> None:
-    verdict = verify("case", {}, [Refusal(name="bagit.txt", reason="a link")], KNOWN)
+    verdict = verify("case", {}, [Refusal(name="bagit.txt", reason="a link")], KNOWN).verdict
     assert len(verdict.findings) > 1
     assert _only(verdict, "integrity-entry")[0].outcome is Outcome.FAIL
 

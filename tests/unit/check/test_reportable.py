@@ -76,7 +76,7 @@ def test_while_no_digest_is_known_no_run_in_containers_is_reportable() -> None:
         validators=KNOWN.validators,
         catalog=dataclasses.replace(catalog, base_image=None),
     )
-    verdict = verify("case", based_on(BASE_IMAGE).seal(), (), unpinned)
+    verdict = verify("case", based_on(BASE_IMAGE).seal(), (), unpinned).verdict
     assert outcomes(verdict) == {Outcome.COULD_NOT_CHECK}
     assert verdict.not_shown == ("protocol-base-image",)
 

@@ -102,7 +102,7 @@ def test_without_telemetry_nobody_knows_what_served() -> None:
 
 def test_a_checkout_without_gpus_judges_none() -> None:
     known = Known(validators=KNOWN.validators, catalog=dataclasses.replace(CATALOG, gpus={}))
-    verdict = verify("case", draft(GPU_ONE).seal(), (), known)
+    verdict = verify("case", draft(GPU_ONE).seal(), (), known).verdict
     outcomes = {one.outcome for one in verdict.findings if one.code.startswith("physics")}
     assert outcomes == {UNCHECKED}
 

@@ -11,8 +11,8 @@ from kit.bundle import bag
 from kit.bundle.limits import LINE_LIMIT_BYTES
 from kit.bundle.record import Record
 from kit.check import answers, schema
+from kit.check.check import SHOWN
 from kit.check.finding import Finding, Outcome, Verdict
-from kit.check.problem import SHOWN
 from kit.format import canonical
 from kit.plan.schedule import Phase
 from tests.factory import ROOT, draft, judge

@@ -22,7 +22,7 @@ from kit.cli import failure
 from kit.edge.engine import process
 from kit.edge.files import disk, safe_read
 from kit.errors import KitError
-from kit.plan.spec import HealthCheck, Service
+from kit.plan.topology import HealthCheck, Service
 from tests.factory import ROOT, Settings, change_record, draft
 
 KIT = (sys.executable, "-c", "from kit.cli import main; main()")

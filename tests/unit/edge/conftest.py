@@ -21,7 +21,8 @@ from kit.plan.plan import (
     ProtocolName,
     Sampling,
 )
-from kit.plan.spec import Device, HealthCheck, Prompt, Service, Transport
+from kit.plan.suite import Prompt
+from kit.plan.topology import Device, HealthCheck, Service, Transport
 
 STAND_IN = Path(__file__).parents[2] / "stand_in_engine.py"
 MAX_TOKENS = 12

@@ -14,7 +14,7 @@ from kit.bundle.bag import Bundle
 from kit.edge.files import checkout
 from kit.figures.summary import Summary, summarise
 from kit.format.canonical import NotCanonical
-from kit.plan.spec import Device
+from kit.plan.topology import Device
 from kit.report import document, frames, markdown, page, terminal
 from tests.factory import Settings, draft
 from tests.unit.report.factory import DENSE, MOE, Shape, make, with_plan

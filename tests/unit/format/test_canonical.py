@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from kit.bundle.record import ErrorCode, FinishReason, Record, decode_records
+from kit.bundle.record import ErrorCode, FinishReason, Record
 from kit.format.canonical import NotCanonical, decode, decode_lines, digest, encode, encode_lines
 from kit.plan.schedule import Phase
 
@@ -84,14 +83,6 @@ def test_a_float_keeps_every_bit(value: float) -> None:
 @given(st.lists(RECORDS, max_size=4).map(tuple))
 def test_records_read_back_as_themselves(records: tuple[Record, ...]) -> None:
     assert decode_lines(encode_lines(records), Record) == records
-    assert decode_records(encode_lines(records)) == records
-
-
-def as_read(read: Callable[[bytes], tuple[Record, ...]], data: bytes) -> tuple[Record, ...] | None:
-    try:
-        return read(data)
-    except NotCanonical:
-        return None
 
 
 PROMPT = replace(RECORD, prompt_token_ids=(5, 12, 7), token_ids=(1, 2, 3))
@@ -119,32 +110,8 @@ PROMPT = replace(RECORD, prompt_token_ids=(5, 12, 7), token_ids=(1, 2, 3))
 )
 def test_a_prompts_ids_in_another_spelling_are_not_read(ids: bytes) -> None:
     data = encode_lines((PROMPT, PROMPT)).replace(b"[5,12,7]", ids, 1)
-    for read in (decode_records, lambda data: decode_lines(data, Record)):
-        with pytest.raises(NotCanonical):
-            read(data)
-
-
-@given(st.lists(RECORDS, min_size=1, max_size=3), st.data())
-def test_damaged_records_are_read_as_any_lines_are(
-    records: list[Record], data: st.DataObject
-) -> None:
-    lines = bytearray(encode_lines((PROMPT, *records)))
-    place = data.draw(st.integers(0, len(lines) - 1))
-    lines[place : place + 1] = data.draw(
-        st.binary(max_size=2) | st.sampled_from([b" ", b"1", b","])
-    )
-    damaged = bytes(lines)
-    assert as_read(decode_records, damaged) == as_read(
-        lambda lines: decode_lines(lines, Record), damaged
-    )
-
-
-def test_records_of_one_prompt_share_its_ids() -> None:
-    one, two, other = decode_records(
-        encode_lines((PROMPT, PROMPT, replace(PROMPT, prompt_token_ids=(5, 12))))
-    )
-    assert one.prompt_token_ids is two.prompt_token_ids
-    assert other.prompt_token_ids == (5, 12)
+    with pytest.raises(NotCanonical):
+        decode_lines(data, Record)
 
 
 @given(RECORDS, st.data())

@@ -12,7 +12,7 @@ from kit.bundle.record import ErrorCode, FinishReason
 from kit.parse.chat import Answer, read_completion, read_stream, request_body
 from kit.plan.plan import CachePolicy, Choices, Dialect, Plan, plan_endpoint
 from kit.plan.schedule import Phase, Request, requests
-from kit.plan.spec import Prompt, Suite, SuiteMode
+from kit.plan.suite import Prompt, Suite, SuiteMode
 
 SUITE = Suite(
     id="small",

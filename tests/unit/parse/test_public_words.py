@@ -23,8 +23,6 @@ ON_GPU = [
 ]
 PLAN = ON_CPU.document.plan
 
-LABELLED = (vllm_metrics.STARTED, vllm_metrics.CACHE_CONFIG)
-
 OF_NO_PLAN = {"tiny", "e000", "state"}
 """A class of these tests, a bus of NCCL's older logs, and what stands for a folder."""
 
@@ -46,11 +44,11 @@ def names_in(text: bytes) -> set[str]:
 
 def read(text: bytes) -> object:
     """Return all that is read of any evidence."""
-    labels = [vllm_metrics.labels(text, name) for name in LABELLED]
-    counted = vllm_metrics.totals(text, vllm_metrics.WITNESSES)
-    by_reason = vllm_metrics.finished(text)
-    ended = [by_reason.get(reason.value) for reason in FinishReason]
-    return vllm_log.read(text), nccl_log.read(text), labels, counted, ended
+    metrics = vllm_metrics.read(text)
+    finished = [metrics.finished.get(reason.value) for reason in FinishReason]
+    labels = (metrics.served_name, metrics.cache_config)
+    counts = (metrics.totals, metrics.latency_counts, finished)
+    return vllm_log.read(text), nccl_log.read(text), labels, counts
 
 
 def evidence(one: Draft) -> list[bytes]:

@@ -1,11 +1,14 @@
-"""Counters, out of what a server really prints and out of what it never should."""
+"""Metrics, read from what vLLM prints and from what no server should print."""
+
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.parse import vllm_metrics
-from kit.parse.vllm_metrics import WITNESSES, totals
+from kit.parse.vllm_metrics import COUNTERS, read, totals
+from tests.factory import e2e_buckets
 
 # As vLLM 0.17 prints it, shortened.
 VLLM = b"""\
@@ -38,7 +41,7 @@ def one(text: bytes) -> float | None:
 
 
 def test_what_vllm_prints() -> None:
-    assert totals(VLLM, WITNESSES) == {
+    assert totals(VLLM, COUNTERS) == {
         vllm_metrics.GENERATION_TOKENS: 960.0,
         vllm_metrics.PROMPT_TOKENS: 535.0,
         vllm_metrics.PREFIX_CACHE_HITS: 0.0,
@@ -54,7 +57,7 @@ def test_a_sample_without_labels() -> None:
 
 def test_what_is_not_there_is_not_zero() -> None:
     assert totals(VLLM, ["vllm:generation_tokens"]) == {}
-    assert totals(b"", WITNESSES) == {}
+    assert totals(b"", COUNTERS) == {}
     assert totals(VLLM, []) == {}
 
 
@@ -172,21 +175,47 @@ vllm:cache_config_info{block_size="64"} 1.0
 
 
 def test_labels_are_those_of_the_first_sample() -> None:
-    name = vllm_metrics.CACHE_CONFIG
     expected = (("block_size", "32"), ("cache_dtype", "auto"), ("cpu_offload_params", "set()"))
-    assert vllm_metrics.labels(CONFIG, name) == expected
-    assert vllm_metrics.labels(CONFIG, "vllm:cache_config") == ()
-    assert vllm_metrics.labels(b"", name) == ()
-    assert vllm_metrics.labels(CONFIG[: CONFIG.index(b"32")], name) == ()
+    assert read(CONFIG).cache_config == expected
+    assert read(CONFIG.replace(b"config_info", b"config")).cache_config == ()
+    assert read(b"").cache_config == ()
+    assert read(CONFIG[: CONFIG.index(b"32")]).cache_config == ()
+
+
+def test_the_served_name_is_a_label_of_the_counters() -> None:
+    line = b'vllm:generation_tokens_created{engine="0",model_name="moe-mini"} 1.79e+09\n'
+    assert read(line).served_name == "moe-mini"
+    assert read(VLLM).served_name == ""
+
+
+def e2e_histogram(latencies_s: list[float]) -> bytes:
+    return "\n".join(["# TYPE", *e2e_buckets(latencies_s), ""]).encode()
+
+
+def test_requests_are_counted_by_their_latency() -> None:
+    histogram = e2e_histogram([0.3, 0.31, 7.0, 1e5])
+    counts = read(histogram).latency_counts
+    assert dict(zip(vllm_metrics.E2E_BOUNDS_S, counts, strict=True)) == {
+        0.3: 1.0,
+        **dict.fromkeys(vllm_metrics.E2E_BOUNDS_S[1:8], 2.0),
+        **dict.fromkeys(vllm_metrics.E2E_BOUNDS_S[8:-1], 3.0),
+        math.inf: 4.0,
+    }
+    assert read(histogram.replace(b"0.5", b"0.6")).latency_counts == ()
+    assert read(histogram.replace(b'le="0.5"', b'le="half"')).latency_counts == ()
+    assert read(histogram * 50).latency_counts == ()
 
 
 @given(st.binary(max_size=200))
-def test_labels_of_any_bytes_can_be_read(text: bytes) -> None:
-    told = vllm_metrics.labels(b"\nx{" + text, "x")
-    assert all(isinstance(word, str) for pair in told for word in pair)
+def test_anything_can_be_read(text: bytes) -> None:
+    for name in (vllm_metrics.E2E_BUCKETS, vllm_metrics.FINISHED, vllm_metrics.CACHE_CONFIG):
+        metrics = read(name.encode() + b"{" + text)
+        assert metrics.latency_counts == ()
+        assert all(isinstance(word, str) for pair in metrics.cache_config for word in pair)
+        assert all(0 <= count < math.inf for count in metrics.finished.values())
 
 
-ENDED = b"""# TYPE vllm:request_success_total counter
+FINISHED = b"""# TYPE vllm:request_success_total counter
 vllm:request_success_total{engine="0",finished_reason="stop",model_name="mini"} 1.0
 vllm:request_success_total{engine="0",finished_reason="length",model_name="mini"} 10.0
 # HELP vllm:request_success_created Count of successfully processed requests.
@@ -194,39 +223,19 @@ vllm:request_success_created{engine="0",finished_reason="stop",model_name="mini"
 """
 
 
-def test_requests_are_told_by_why_they_ended() -> None:
-    assert vllm_metrics.finished(ENDED) == {"stop": 1.0, "length": 10.0}
-    assert vllm_metrics.finished(ENDED.partition(b"# HELP")[0]) == {}
-    assert vllm_metrics.finished(ENDED.replace(b"# HELP", 5_000 * b"\n" + b"# HELP")) == {}
+def test_requests_are_counted_by_their_finish_reason() -> None:
+    assert read(FINISHED).finished == {"stop": 1.0, "length": 10.0}
+    assert read(FINISHED + FINISHED.replace(b'"0"', b'"1"')).finished == {"stop": 2, "length": 20}
 
 
-@pytest.mark.parametrize("count", [b"1.0.0", b"1e", b"1e999", b"1e+0+6"])
-def test_nothing_is_told_where_a_count_is_none(count: bytes) -> None:
+@pytest.mark.parametrize("count", [b"1.0.0", b"1e", b"1e999", b"1e+0+6", b"-1.0"])
+def test_a_distribution_with_an_unreadable_count_is_empty(count: bytes) -> None:
     """A part of a distribution would be a wrong one."""
-    assert vllm_metrics.finished(ENDED.replace(b" 10.0", b" " + count)) == {}
-
-
-PROCESS = b"# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %d.0\n"
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from([PROCESS % 1, PROCESS % 2, b"", b"# x\nhttp_a 1\n", CONFIG]),
-            st.sampled_from([CONFIG, CONFIG.replace(b"32", b"16"), b"vllm:x 1\n", b""]),
-        ),
-        max_size=6,
-    )
-)
-def test_expositions_that_are_read_in_turn_are_read_as_each_alone(
-    parts: list[tuple[bytes, bytes]],
-) -> None:
-    reader = vllm_metrics.Reader()
-    for first, rest in parts:
-        assert reader.read(first + rest) == vllm_metrics.Reader().read(first + rest)
-
-
-def test_what_only_the_process_tells_is_passed_over() -> None:
-    reader = vllm_metrics.Reader()
-    assert reader.read(PROCESS % 1 + CONFIG) is reader.read(PROCESS % 2 + CONFIG)
-    assert all(name.startswith(("vllm:", "http_")) for name in vllm_metrics.WITNESSES)
+    assert read(FINISHED.replace(b" 10.0", b" " + count)).finished == {}
+    latencies = e2e_histogram([0.3])
+    gaps = latencies.replace(b"e2e_request", b"inter_token")
+    assert read(latencies).latency_counts
+    assert read(gaps).gap_counts
+    last = b'le="+Inf",model_name="tiny"} '
+    assert read(latencies.replace(last + b"1.0", last + count)).latency_counts == ()
+    assert read(gaps.replace(last + b"1.0", last + count)).gap_counts == {}

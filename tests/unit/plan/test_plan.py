@@ -24,7 +24,8 @@ from kit.plan.plan import (
     plan_engine,
 )
 from kit.plan.schedule import Phase, passes, request_seed, requests
-from kit.plan.spec import Device, Suite, Transport, fill, parse_suite, parse_topology
+from kit.plan.suite import Suite, parse_suite
+from kit.plan.topology import Device, Transport, fill_variables, parse_topology
 
 ROOT = Path(__file__).parents[3]
 KIT, ARTICLE = ProtocolName.KIT, ProtocolName.ARTICLE
@@ -54,7 +55,7 @@ PINNED_SEED = 1142133849
 def twin_plan(choices: Choices | None = None, topology: str = "cpu-tp1") -> Plan:
     path = ROOT / "compose" / f"{topology}.yaml"
     parsed = parse_topology(path.read_bytes(), topology)
-    engine = describe_engine(parsed, fill(parsed.services["moe-mini"], {}))
+    engine = describe_engine(parsed, fill_variables(parsed.services["moe-mini"], {}))
     return plan_engine(TWIN_MODEL, engine, parsed.id, SUITE, choices or Choices())
 
 
@@ -157,7 +158,7 @@ def test_a_warm_cache_has_no_salts_and_a_cold_one_only_different_ones() -> None:
 
 
 def test_a_cold_cache_is_not_promised_where_no_salt_can_be_sent() -> None:
-    with pytest.raises(UsageError, match="cold cache"):
+    with pytest.raises(UsageError, match="--cache cold"):
         endpoint_plan(Choices(cache=COLD), Dialect.OPENAI)
     assert endpoint_plan(Choices(cache=COLD), Dialect.VLLM).cache is COLD
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from kit.plan.spec import Suite, SuiteMode, parse_suite
+from kit.plan.suite import Suite, SuiteMode, parse_suite
 
 REPOSITORY = Path(__file__).parents[3]
 FOLDER = REPOSITORY / "prompts" / "single"

@@ -23,7 +23,8 @@ from kit.plan.plan import (
     Sampling,
 )
 from kit.plan.schedule import Phase, passes
-from kit.plan.spec import Device, Prompt, Transport
+from kit.plan.suite import Prompt
+from kit.plan.topology import Device, Transport
 
 PROMPTS = ("impl", "debug", "test", "refactor", "design")
 

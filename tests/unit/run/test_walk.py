@@ -8,7 +8,7 @@ import pytest
 from kit.bundle.record import ErrorCode, Record
 from kit.plan.plan import Choices, Dialect, Plan, ProtocolName, plan_endpoint
 from kit.plan.schedule import Request, requests
-from kit.plan.spec import Prompt, Suite, SuiteMode
+from kit.plan.suite import Prompt, Suite, SuiteMode
 from kit.run.walk import RunLog, Server, walk
 
 SUITE = Suite(

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from kit.edge.files import checkout
-from kit.plan.spec import Topology
+from kit.plan.topology import Topology
 from kit.tools import topology_table
 from tests.factory import ROOT
 

@@ -27,7 +27,7 @@ from tests.factory import (
 
 def found(made: Draft, catalog: Catalog = CATALOG) -> list[Finding]:
     known = dataclasses.replace(KNOWN, catalog=catalog)
-    verdict = verify("case", made.seal(), (), known)
+    verdict = verify("case", made.seal(), (), known).verdict
     return [one for one in verdict.findings if one.code == "arithmetic-text"]
 
 

@@ -81,11 +81,11 @@ def test_what_was_counted_before_is_not_known_without_counters() -> None:
 def test_a_real_engine_counts_from_0() -> None:
     """As measured: its start-up goes through no counter of requests."""
     told = [
-        vllm_metrics.totals(bag.inflate(path.read_bytes()), vllm_metrics.WITNESSES)
+        vllm_metrics.totals(bag.inflate(path.read_bytes()), vllm_metrics.COUNTERS)
         for path in (ROOT / "results" / "community").glob("*/data/metrics/warmup-0-before.prom.gz")
     ]
     assert told
-    at_once = {*vllm_metrics.WITNESSES} - {vllm_metrics.HTTP_BY_HANDLER_SUM}
+    at_once = {*vllm_metrics.COUNTERS} - {vllm_metrics.HTTP_BY_HANDLER_SUM}
     assert all(set(one) == at_once for one in told)
     counted = {name: value for one in told for name, value in one.items()}
     assert counted.pop(vllm_metrics.STARTED) > 1.7e9

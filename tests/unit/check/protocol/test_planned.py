@@ -60,7 +60,7 @@ NOTHING = Known(
 
 
 def test_an_endpoint_may_serve_what_is_not_known_here() -> None:
-    verdict = verify("case", draft(ENDPOINT).seal(), (), NOTHING)
+    verdict = verify("case", draft(ENDPOINT).seal(), (), NOTHING).verdict
     outcomes = {found.code: found.outcome for found in verdict.findings}
     assert outcomes["protocol-plan"] is WARN
     for code in ("prompts", "budget", "model-files"):
@@ -69,7 +69,7 @@ def test_an_endpoint_may_serve_what_is_not_known_here() -> None:
 
 
 def test_the_kits_own_engine_serves_only_what_is_shipped() -> None:
-    verdict = verify("case", draft().seal(), (), NOTHING)
+    verdict = verify("case", draft().seal(), (), NOTHING).verdict
     failed = [found.code for found in verdict.findings if found.outcome is Outcome.FAIL]
     assert failed == ["protocol-plan"]
 
@@ -116,7 +116,7 @@ def of_a_model_of_the_hub(
     )
     known = Known(validators=KNOWN.validators, catalog=catalog)
     found: dict[str, list[Finding]] = {}
-    for finding in verify("case", made.seal(), (), known).findings:
+    for finding in verify("case", made.seal(), (), known).verdict.findings:
         found.setdefault(finding.code.removeprefix("protocol-"), []).append(finding)
     return found
 
@@ -161,7 +161,7 @@ def test_a_model_of_the_hub_that_calls_itself_a_twin_is_found_out() -> None:
     known = Known(validators=KNOWN.validators, catalog=catalog)
     found = [
         (one.observed, one.expected)
-        for one in verify("case", made.seal(), (), known).findings
+        for one in verify("case", made.seal(), (), known).verdict.findings
         if one.code == "protocol-budget"
     ]
     assert found == [("twin of moe", "no twin"), ("max_tokens 8", "4096 for moe")]

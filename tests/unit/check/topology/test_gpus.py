@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from kit.bundle.document import Runtime, Status
-from kit.bundle.telemetry import ClockReason, GpuProcesses, Sample
+from kit.bundle.telemetry import ClockReason, GpuProcesses, GpuSample
 from kit.check.evidence import Observed, gather, observe, of_log
 from kit.check.finding import Outcome
 from kit.check.topology import gpus
@@ -39,7 +39,7 @@ def in_phase(made: Draft, phase: Phase, *reasons: ClockReason) -> Draft:
     start_s, end_s = records[0].sent_s, records[-1].sent_s + records[-1].wall_s
     assert made.telemetry is not None
 
-    def told(one: Sample) -> Sample:
+    def told(one: GpuSample) -> GpuSample:
         if not start_s <= one.t_s <= end_s:
             return one
         return replace(one, gpus=tuple(replace(gpu, clock_reasons=reasons) for gpu in one.gpus))
@@ -251,7 +251,7 @@ def test_a_card_that_tells_reasons_tells_them_each_time(each: int, expected: Out
     made = draft(PCIE)
     count = 0
 
-    def silent(one: Sample) -> Sample:
+    def silent(one: GpuSample) -> GpuSample:
         nonlocal count
         count += 1
         is_silent = each == 1 or (count % each == 0) or (each == 1000 and count == 10)

@@ -82,7 +82,7 @@ def test_the_cache_of_a_twin_is_its_space_in_whole_blocks(topology: str, model: 
     known = dataclasses.replace(KNOWN, catalog=catalog)
 
     def found() -> set[Outcome]:
-        verdict = verify("case", made.seal(), (), known)
+        verdict = verify("case", made.seal(), (), known).verdict
         return {one.outcome for one in verdict.findings if one.code == "topology-model"}
 
     assert found() == {PASS}

@@ -19,7 +19,7 @@ import pytest
 
 from kit.edge.engine import process
 from kit.errors import MachineError, RunError
-from kit.plan.spec import HealthCheck, Service
+from kit.plan.topology import HealthCheck, Service
 from tests.unit.edge.conftest import GRACE_S, make_service, processes_with, until
 
 ROOT = Path(__file__).parents[4]

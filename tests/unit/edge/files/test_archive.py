@@ -152,7 +152,7 @@ def test_hostile_archives_are_refused_by_their_code(hostile: Hostile) -> None:
     assert time.monotonic() - start_s < 60, "a hang, whatever else the host does"
     assert peak_bytes < MEMORY_LIMIT_BYTES
     assert hostile.code in {refusal.code for refusal in found.refused}
-    verdict = verify("case", found.files, found.refused, KNOWN)
+    verdict = verify("case", found.files, found.refused, KNOWN).verdict
     failed = {one.code for one in verdict.findings if one.outcome is Outcome.FAIL}
     assert hostile.code.id in failed
     assert verdict.exit_code is ExitCode.BUNDLE_INVALID
@@ -226,7 +226,7 @@ def test_any_name_stays_inside_or_is_refused(name: str) -> None:
 def test_an_archive_of_something_else_is_no_bundle() -> None:
     found = read(zstd_of(member("src/main.c", b"int main;")))
     assert found == safe_read.Folder(files={"main.c": b"int main;"}, refused=())
-    verdict = verify("case", found.files, found.refused, KNOWN)
+    verdict = verify("case", found.files, found.refused, KNOWN).verdict
     assert [one.code for one in verdict.findings] == ["integrity-bag"]
 
 

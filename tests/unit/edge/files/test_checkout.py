@@ -8,7 +8,7 @@ import pytest
 
 from kit.edge.files import checkout
 from kit.errors import UsageError
-from kit.plan.spec import Device
+from kit.plan.topology import Device
 
 
 def test_models_of_the_checkout_are_twins_and_models_of_the_hub() -> None:

@@ -1,20 +1,16 @@
-"""The protocol tier's look at the plan: it may be measured, and what was measured is the plan.
-
-Knows the published protocol and the kit's own; suites and models are handed in as data.
-"""
+"""The plan is one that the kit makes of its choices, and the records are the plan's requests."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kit.bundle.bag import HOST_FACTS
-from kit.bundle.document import Document, ModelFile, Runtime, Status
+from kit.bundle.document import ModelFile, Runtime, Status
 from kit.bundle.host_facts import BASE_LABEL
 from kit.bundle.record import Record
-from kit.check.codes import Code
-from kit.check.evidence import Catalog, Evidence, subject_of
-from kit.check.finding import Finding
-from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unchecked, warn
+from kit.check.check import BUNDLE, Check, ForFigures, Problem, clip, fail, spelled, unchecked, warn
+from kit.check.evidence import Evidence, subject_of
+from kit.check.needs import HOST_FACTS_THERE
 from kit.errors import UsageError
 from kit.plan.models import WEIGHTS, HubModel, Model, Twin
 from kit.plan.plan import (
@@ -24,14 +20,14 @@ from kit.plan.plan import (
     Connection,
     Plan,
     ProtocolName,
-    Sampling,
     max_tokens_of,
     plan_endpoint,
     plan_engine,
     twin_of,
 )
 from kit.plan.schedule import Phase, Request, requests
-from kit.plan.spec import Device, Suite
+from kit.plan.suite import Suite
+from kit.plan.topology import Device
 
 ENDPOINT_TOPOLOGY = "endpoint"
 
@@ -57,30 +53,12 @@ _PROTOCOLS = {
 }
 
 
-def check(evidence: Evidence, catalog: Catalog) -> Iterator[Finding]:
-    """Yield these findings of the protocol tier."""
-    document, plan = evidence.document, evidence.document.plan
-    planned = tuple(requests(plan))
-    model = catalog.models.get(plan.cell.model) if evidence.is_own_engine else None
-    yield from findings(Code.PROTOCOL_STATUS, _status(document, evidence.records))
-    yield from findings(Code.PROTOCOL_RUNTIME, _runtime(evidence))
-    yield from findings(Code.PROTOCOL_DEFINITION, _definition(plan))
-    yield from findings(Code.PROTOCOL_PLAN, _plan(evidence, catalog))
-    yield from findings(Code.PROTOCOL_PROMPTS, _prompts(plan, catalog.suites))
-    yield from findings(Code.PROTOCOL_SAMPLING, _sampling(plan.sampling))
-    yield from findings(Code.PROTOCOL_BUDGET, _budget(plan, model))
-    yield from findings(Code.PROTOCOL_MODEL_FILES, _model_files(document, model))
-    if document.runtime is Runtime.DOCKER:
-        yield from findings(Code.PROTOCOL_BASE_IMAGE, _base_image(evidence, catalog.base_image))
-    yield from findings(Code.PROTOCOL_REQUESTS, _requests(evidence, planned))
-    yield from findings(Code.PROTOCOL_SEED, _seeds(evidence.records, planned))
-
-
-def _status(document: Document, records: tuple[Record, ...]) -> Iterator[Problem]:
+def _status(evidence: Evidence) -> Iterator[Problem]:
+    """A run ends at the first request that fails: only the last record of a partial one may."""
+    document, records = evidence.document, evidence.records
     if (document.status is Status.PARTIAL) != (document.failure is not None):
         observed = "a failure" if document.failure is not None else "no failure"
         yield fail(BUNDLE, f"{document.status.value}, with {observed}", "partial, with a failure")
-    # A run ends at the first request that fails: only the last record of a partial one may.
     answered = records[:-1] if document.status is Status.PARTIAL else records
     for record in answered:
         if record.error is not None:
@@ -97,11 +75,12 @@ def _runtime(evidence: Evidence) -> Iterator[Problem]:
         yield fail(BUNDLE, observed, "topology `endpoint` for runtime `endpoint`")
     on_gpus = plan.engine is not None and plan.engine.device is Device.GPU
     if on_gpus and evidence.document.runtime is Runtime.PROCESS:
-        # A process has no image, and nobody looks at it from outside.
+        # A process has no image, and nothing records its devices from outside.
         yield fail(BUNDLE, "GPUs for runtime process", "a GPU topology in containers, as started")
 
 
-def _definition(plan: Plan) -> Iterator[Problem]:
+def _definition(evidence: Evidence) -> Iterator[Problem]:
+    plan = evidence.document.plan
     wanted = _PROTOCOLS[plan.protocol]
     pairs = (
         ("warm-up passes", plan.warmup_passes, wanted.warmup_passes),
@@ -114,11 +93,11 @@ def _definition(plan: Plan) -> Iterator[Problem]:
             yield fail(BUNDLE, f"{name}: {observed}", wording)
 
 
-def _plan(evidence: Evidence, catalog: Catalog) -> Iterator[Problem]:
-    """Make the plan again from its own choices and hold the two together, field by field."""
+def _plan(evidence: Evidence) -> Iterator[Problem]:
+    """Make the plan again from its own choices and compare the two, field by field."""
     plan = evidence.document.plan
     try:
-        made = _made_again(evidence, catalog)
+        made = _made_again(evidence)
     except UsageError as error:
         yield fail(BUNDLE, clip(error.what), "choices that the kit makes a plan of")
         return
@@ -134,12 +113,12 @@ def _plan(evidence: Evidence, catalog: Catalog) -> Iterator[Problem]:
             yield fail(BUNDLE, clip(f"{name}: {observed}"), clip(expected))
 
 
-def _made_again(evidence: Evidence, catalog: Catalog) -> Plan | None:
+def _made_again(evidence: Evidence) -> Plan | None:
     """Return the plan that the kit makes of these choices; None where it does not know them.
 
     Raises `UsageError` where it refuses them.
     """
-    plan = evidence.document.plan
+    plan, catalog = evidence.document.plan, evidence.catalog
     cell, suite = plan.cell, catalog.suites.get(plan.cell.suite)
     choices = Choices(
         protocol=plan.protocol,
@@ -152,21 +131,24 @@ def _made_again(evidence: Evidence, catalog: Catalog) -> Plan | None:
         return None
     if not evidence.is_own_engine:
         return plan_endpoint(cell.model, suite, choices, plan.dialect, plan.sampling.max_tokens)
-    model = catalog.models.get(cell.model)
+    model = evidence.model
     engine = catalog.engines.get((cell.topology, cell.model))
     if model is None or engine is None:
         return None
     return plan_engine(model, engine, cell.topology, suite, choices)
 
 
-def _prompts(plan: Plan, suites: Mapping[str, Suite]) -> Iterator[Problem]:
+def _prompts(evidence: Evidence) -> Iterator[Problem]:
+    plan, suites = evidence.document.plan, evidence.catalog.suites
     for prompt_id, count in Counter(prompt.id for prompt in plan.prompts).items():
         if count > 1:
             yield fail(BUNDLE, f"{count} prompts with the id {clip(prompt_id)}", "distinct ids")
     suite = suites.get(plan.cell.suite)
     if suite is None:
         known = ", ".join(sorted(suites)) or "none"
-        yield unchecked(BUNDLE, f"suite {clip(plan.cell.suite)}", f"a suite known here: {known}")
+        yield unchecked(
+            BUNDLE, f"suite {clip(plan.cell.suite)}", f"a suite of the checkout: {known}"
+        )
         return
     if plan.system != suite.system:
         yield fail(BUNDLE, clip(plan.system), "the suite's system message")
@@ -184,19 +166,21 @@ def _other_prompts(plan: Plan, suite: Suite) -> Iterator[Problem]:
         yield fail(BUNDLE, f"prompts {clip(' '.join(ids))}", " ".join(wanted))
 
 
-def _sampling(sampling: Sampling) -> Iterator[Problem]:
+def _sampling(evidence: Evidence) -> Iterator[Problem]:
+    sampling = evidence.document.plan.sampling
     for name in ("temperature", "top_p", "top_k", "repetition_penalty"):
         observed, expected = getattr(sampling, name), getattr(PUBLISHED_SAMPLING, name)
         if observed != expected:
             yield fail(BUNDLE, f"{name} {observed}", f"{expected}")
 
 
-def _budget(plan: Plan, model: Model | None) -> Iterator[Problem]:
+def _budget(evidence: Evidence) -> Iterator[Problem]:
+    plan, model = evidence.document.plan, _own_model(evidence)
     if plan.published_max_tokens != PUBLISHED_MAX_TOKENS:
         observed = f"published_max_tokens {plan.published_max_tokens}"
         yield fail(BUNDLE, observed, f"{PUBLISHED_MAX_TOKENS}, as the article says")
     if model is None:
-        yield unchecked(BUNDLE, f"model {clip(plan.cell.model)}", "a model known here")
+        yield unchecked(BUNDLE, f"model {clip(plan.cell.model)}", "a model of the checkout")
         return
     if plan.twin_of != twin_of(model):
         yield fail(BUNDLE, _stands_for(plan.twin_of), _stands_for(twin_of(model)))
@@ -209,7 +193,13 @@ def _stands_for(twin_of: str | None) -> str:
     return "no twin" if twin_of is None else f"twin of {clip(twin_of)}"
 
 
-def _model_files(document: Document, model: Model | None) -> Iterator[Problem]:
+def _own_model(evidence: Evidence) -> Model | None:
+    """Return the plan's model where the kit served it; an endpoint's has only its name."""
+    return evidence.model if evidence.is_own_engine else None
+
+
+def _model_files(evidence: Evidence) -> Iterator[Problem]:
+    document, model = evidence.document, _own_model(evidence)
     if document.plan.rehearsal:
         yield unchecked(BUNDLE, "a rehearsal serves a twin", "the digests of the model's files")
         return
@@ -230,23 +220,21 @@ def _model_files(document: Document, model: Model | None) -> Iterator[Problem]:
 
 
 def _sizes(listed: Sequence[ModelFile], model: Model | None) -> Iterator[Problem]:
-    """Hold sizes too, where they are pinned: how large a checkpoint is, is a figure of its own."""
+    """Compare sizes, too, where they are pinned: the article quotes the size of a checkpoint."""
     if not isinstance(model, HubModel):
         return
     pinned = {file.name: file.size_bytes for file in model.files}
     for file in listed:
         wanted = pinned.get(file.name, file.size_bytes)
         if file.size_bytes != wanted:
-            yield fail(clip(file.name), f"{shown(file.size_bytes)} bytes", f"{wanted} bytes")
+            yield fail(clip(file.name), f"{spelled(file.size_bytes)} bytes", f"{wanted} bytes")
 
 
-def _base_image(evidence: Evidence, pinned: str | None) -> Iterator[Problem]:
-    facts, expected = evidence.observed.host_facts, clip(pinned or "a base that is pinned")
-    if facts is None:
-        yield unchecked(HOST_FACTS, "nobody looked from the host", expected)
-        return
+def _base_image(evidence: Evidence) -> Iterator[Problem]:
+    facts, pinned = evidence.host_facts, evidence.catalog.base_image
+    expected = clip(pinned or "a base that is pinned")
     if pinned is None:
-        yield unchecked(HOST_FACTS, "docker/images.toml knows no digest of it yet", expected)
+        yield unchecked(HOST_FACTS, "docker/images.toml has no digest of it yet", expected)
     for container in facts.containers:
         told = container.image_labels.get(BASE_LABEL)
         subject = f"image of {clip(container.service)}"
@@ -269,14 +257,14 @@ def _pinned_digests(model: Model | None) -> Mapping[str, str]:
 
 def _why_unheld(model: Model | None) -> str:
     if model is None:
-        return "the model is not known here"
+        return "the checkout does not have the model"
     return "no model files are listed" if _pinned_digests(model) else "the model is not pinned yet"
 
 
-def _requests(evidence: Evidence, planned: tuple[Request, ...]) -> Iterator[Problem]:
-    """Hold the records against the plan: all of it, or its beginning if the run broke off."""
+def _requests(evidence: Evidence) -> Iterator[Problem]:
+    """Compare the records with the plan: all of it, or its beginning if the run broke off."""
     done = [_record_key(record) for record in evidence.records]
-    wanted = [_request_key(request) for request in planned]
+    wanted = [_request_key(request) for request in requests(evidence.document.plan)]
     if evidence.document.status is Status.PARTIAL:
         wanted = wanted[: len(done)]
     if done == wanted:
@@ -295,9 +283,10 @@ def _each(keys: Iterable[RequestKey], observed: str, expected: str) -> Iterator[
         yield fail(_name(key), observed, expected)
 
 
-def _seeds(records: tuple[Record, ...], planned: tuple[Request, ...]) -> Iterator[Problem]:
+def _seeds(evidence: Evidence) -> Iterator[Problem]:
+    planned = requests(evidence.document.plan)
     seeds = {_request_key(request): request.seed for request in planned}
-    for record in records:
+    for record in evidence.records:
         expected = seeds.get(_record_key(record), record.seed)
         if record.seed != expected:
             yield fail(subject_of(record), f"seed {record.seed}", f"{expected}")
@@ -314,3 +303,82 @@ def _request_key(request: Request) -> RequestKey:
 def _name(key: RequestKey) -> str:
     phase, number, prompt_id = key
     return clip(f"{phase.value}-{number}/{prompt_id}")
+
+
+CHECKS: tuple[Check[Evidence], ...] = (
+    Check(
+        id="protocol-status",
+        holds="a complete bundle has no failure and no error; a partial one says why it is partial",
+        hint="measure again; a run that failed stays marked partial",
+        look=_status,
+    ),
+    Check(
+        id="protocol-runtime",
+        holds="a plan has an engine if the kit starts it, in containers if on GPUs; an endpoint "
+        "has none",
+        hint="measure again: the plan belongs to another kind of run",
+        look=_runtime,
+    ),
+    Check(
+        id="protocol-definition",
+        holds="passes and connection are those of the protocol that the plan names",
+        hint="measure again with PROTOCOL=kit or PROTOCOL=article, unchanged",
+        look=_definition,
+    ),
+    Check(
+        id="protocol-plan",
+        holds="the plan is the one that the kit makes of its choices: engine, flags, seed, "
+        "deviations",
+        hint="measure again with an unchanged checkout; check an older bundle with the kit that "
+        "made it",
+        look=_plan,
+        for_figures=ForFigures.CHECKED,
+    ),
+    Check(
+        id="protocol-prompts",
+        holds="prompts and system message are those of the suite that the plan names",
+        hint="figures from other prompts are not comparable: measure again with the suite "
+        "unchanged",
+        look=_prompts,
+    ),
+    Check(
+        id="protocol-sampling",
+        holds="sampling is as published",
+        hint="measure again with the kit's own sampling",
+        look=_sampling,
+    ),
+    Check(
+        id="protocol-budget",
+        holds="the token budget is the one that this model is measured with",
+        hint="measure again with the model's own max_tokens",
+        look=_budget,
+    ),
+    Check(
+        id="protocol-model-files",
+        holds="the engine was given the model's files and no others, each with its pinned SHA-256",
+        hint="let the kit make the model again, then measure again",
+        look=_model_files,
+        for_figures=ForFigures.CHECKED,
+    ),
+    Check(
+        id="protocol-base-image",
+        holds="the images stand on the base that docker/images.toml pins by its digest",
+        hint="build with make images, once the base is pinned where its registry can be reached",
+        look=_base_image,
+        applies=lambda evidence: evidence.document.runtime is Runtime.DOCKER,
+        needs=(HOST_FACTS_THERE,),
+        for_figures=ForFigures.CHECKED,
+    ),
+    Check(
+        id="protocol-requests",
+        holds="the records are the plan's requests: none missing, none added, in order",
+        hint="measure again: requests were dropped, repeated or swapped",
+        look=_requests,
+    ),
+    Check(
+        id="protocol-seed",
+        holds="every request has the seed that the plan gives it",
+        hint="measure again: a record was moved from one pass to another, or another seed was sent",
+        look=_seeds,
+    ),
+)
