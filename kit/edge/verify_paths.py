@@ -1,4 +1,4 @@
-"""Bundles on disk to verdicts."""
+"""From bundles on disk to verdicts."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -20,11 +20,11 @@ from kit.format.canonical import NotCanonical
 def judge(
     paths: Sequence[Path], tokenizers: Sequence[Path] = ()
 ) -> Iterator[tuple[Verdict, Bundle | None]]:
-    """Read and check each path; yield its verdict, and the bundle as far as it can be read.
+    """Verify each path; yield its verdict and its bundle.
 
-    A folder of bundles stands for all of them. An invalid bundle is not handed on, nor is a
-    rehearsal: figures come from bundles that hold. Raises `UsageError` for a path that does not
-    exist, before anything is read.
+    A folder of bundles means all of them. The bundle is None where it is invalid, unreadable or a
+    rehearsal: no figures are made from these. Raises `UsageError` for a path that does not exist,
+    before anything is read.
     """
     for verdict, folder in judge_folders(paths, tokenizers):
         holds = verdict.exit_code is not ExitCode.BUNDLE_INVALID and not verdict.is_rehearsal
@@ -34,9 +34,9 @@ def judge(
 def verdicts(
     paths: Sequence[Path], tokenizers: Sequence[Path] = (), jobs: int | None = None
 ) -> Iterator[Verdict]:
-    """Read and check each path, as `judge` does, by so many processes; yield the verdicts alone.
+    """Verify each path, as `judge` does, in `jobs` processes; yield the verdicts only.
 
-    By default there are as many as there are cores, and one for a handful of bundles.
+    By default one process for each core, and a single one for up to `pool.BATCH` bundles.
     """
     bundles, judged_at = _all_bundles(paths), _judge(tokenizers)
     processes = jobs or (pool.cores() if len(bundles) > pool.BATCH else 1)
@@ -47,7 +47,7 @@ def verdicts(
 def judge_folders(
     paths: Sequence[Path], tokenizers: Sequence[Path] = ()
 ) -> Iterator[tuple[Verdict, safe_read.Folder]]:
-    """Read and check each path, as `judge` does; yield its verdict and what was read."""
+    """Verify each path, as `judge` does; yield its verdict and its files."""
     bundles, judged_at, copies = _all_bundles(paths), _judge(tokenizers), Copies()
     for path in bundles:
         verdict, folder = judged_at(path)
@@ -55,7 +55,7 @@ def judge_folders(
 
 
 def _judge(tokenizers: Sequence[Path]) -> Callable[[Path], tuple[Verdict, safe_read.Folder]]:
-    """Return what judges one bundle at a path, held against the checkout as it is now."""
+    """Return a function that verifies the bundle at a path, with the checkout's current files."""
     held_against = known(checkout.schemas(), checkout.catalog(tokenizers))
 
     def judged_at(path: Path) -> tuple[Verdict, safe_read.Folder]:
@@ -66,10 +66,7 @@ def _judge(tokenizers: Sequence[Path]) -> Callable[[Path], tuple[Verdict, safe_r
 
 
 def read_folder(path: Path) -> safe_read.Folder:
-    """Read a folder or an archive, whatever its name.
-
-    What is neither is a folder that holds nothing, so that it does not stop the rest.
-    """
+    """Read a folder or an archive, whatever its name; anything else is an empty folder, refused."""
     try:
         return safe_read.read_folder(path) if path.is_dir() else archive.read_archive(path)
     except BundleError as error:
@@ -78,7 +75,7 @@ def read_folder(path: Path) -> safe_read.Folder:
 
 
 def bundles_at(path: Path) -> Sequence[Path]:
-    """Return the bundles in a folder of bundles; else the path itself, whatever it is.
+    """Return the bundles in a folder of bundles; for any other path, the path itself.
 
     Raises `UsageError` where there is no such path.
     """
@@ -98,7 +95,7 @@ def _read(folder: safe_read.Folder) -> Bundle | None:
 
 
 def _shown(path: Path) -> str:
-    """Return a path as text, whatever bytes its name is made of."""
+    """Return a path as text; bytes that are not UTF-8 are escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -111,14 +108,14 @@ def _may_be_bundle(entry: Path) -> bool:
 
 
 def _holds_bag(folder: Path) -> bool:
-    """Tell whether a folder is a bundle, however damaged: it must not go unseen."""
+    """Return whether a folder is a bundle, even a damaged one."""
     return any(os.path.lexists(folder / name) for name in (bag.BAGIT, "data"))
 
 
 def _require_there(path: Path) -> None:
-    if not os.path.lexists(path):  # which, unlike Path.exists, bears names that are too long
+    if not os.path.lexists(path):  # Path.exists raises for a name that is too long
         raise UsageError(
-            f"no bundle at {_shown(path)}: there is no such path",
-            "a bundle is a folder that holds bagit.txt and data/, or a .tar.zst or .tar.gz of one",
+            f"no bundle at {_shown(path)}: no such path",
+            "expected a folder with bagit.txt and data/, or a .tar.zst or .tar.gz of one",
             "ls results/local, or make bench to make one",
         )

@@ -65,8 +65,8 @@ def good_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("bench", "--endpoint", "127.0.0.1:8000"), "expected http://HOST:PORT"),
         (("bench", "--max-tokens", "9"), "goes with --endpoint"),
         (("bench", "--passes", "0"), "0 is not in the range"),
-        (("verify", "no/such/path"), "there is no such path"),
-        (("report", "no/such/path"), "there is no such path"),
+        (("verify", "no/such/path"), "no such path"),
+        (("report", "no/such/path"), "no such path"),
         (("verify",), "Missing argument"),
         (("verify", "--json", "--format", "html", "x"), "--json beside another format"),
         (("verify", "--json", "--quiet", "x"), "--json beside another format"),
@@ -77,7 +77,7 @@ def good_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("bench", "--endpoint", "http://h", "--port", "80"), "--port does not go with"),
         (("bench", "--endpoint", "http://h", "--topology", "cpu-tp1"), "does not go with"),
         (("bench", "--endpoint", "http://h", "--model", "a", "--model", "b"), "more than one"),
-        (("verify", "a" * 300), "there is no such path"),
+        (("verify", "a" * 300), "no such path"),
     ],
 )
 def test_wrong_usage_is_2_and_says_what_is_valid(arguments: tuple[str, ...], said: str) -> None:
