@@ -119,10 +119,10 @@ def _download(file: File, address: str, places: Places, hub: Hub) -> None:
         path.write_bytes(b"")
         _fill(path, file, address, hub)
     if not is_pinned(path, file):
-        found = sha256(path)
+        actual = sha256(path)
         path.unlink()
         raise MachineError(
-            f"{file.name} is not the pinned file: SHA-256 {found}",
+            f"{file.name} is not the pinned file: SHA-256 {actual}",
             f"expected {file.sha256}; the hub, a mirror or a proxy sent other bytes, now removed",
             f"HF_ENDPOINT={HUB} and the same command again",
         )
@@ -156,10 +156,10 @@ def _require_as_pinned(body: Body, file: File, address: str) -> None:
         ("SHA-256", etag if len(etag) == len(file.sha256) else file.sha256, file.sha256),
         ("revision", body.said.get("x-repo-commit"), revision[1] if revision else None),
     )
-    for name, said, pinned in facts:
-        if None not in (said, pinned) and said != pinned:
+    for name, reported, pinned in facts:
+        if None not in (reported, pinned) and reported != pinned:
             raise MachineError(
-                f"{address} has the {name} {said}, as the hub reports it",
+                f"{address} has the {name} {reported}, as the hub reports it",
                 f"expected {pinned}; the files of a revision never change",
                 f"HF_ENDPOINT={HUB} and the same command again",
             )

@@ -98,14 +98,14 @@ def requirements(source: Path) -> Sequence[str]:
     """Return the requirements of a file and of those it includes; none if there is no file."""
     if not source.exists():
         return []
-    found: list[str] = []
+    lines: list[str] = []
     for line in source.read_text(encoding="utf-8").splitlines():
         requirement = line.partition("#")[0].strip()
         if requirement.startswith("-r "):
-            found += requirements(source.with_name(requirement.removeprefix("-r ").strip()))
+            lines += requirements(source.with_name(requirement.removeprefix("-r ").strip()))
         elif requirement:
-            found.append(requirement)
-    return found
+            lines.append(requirement)
+    return lines
 
 
 def pins(lock: Path) -> Sequence[str]:

@@ -205,7 +205,7 @@ class _Connection:
             failure = failed
         finally:
             self._deadline.stop()
-        if self._deadline.passed:  # whatever error closing the socket caused
+        if self._deadline.passed:  # closing the socket may have caused any error
             raise _Failed(ErrorCode.TIMED_OUT) from failure
         if failure is not None:
             raise failure
@@ -235,7 +235,7 @@ class _Connection:
 
 
 class _Deadline:
-    """Closes a connection when its time is up, in whatever state the exchange is.
+    """Closes a connection when its time is up, at any point of the exchange.
 
     A socket's own timeout starts again with every byte, so a server that sends its headers or body
     byte by byte would never reach it.

@@ -24,7 +24,7 @@ def request_failed(record: Record) -> RunError:
     request = f"{record.phase.value} pass {record.pass_number}, prompt {record.prompt_id}"
     return RunError(
         f"a request failed with {code} after {record.wall_s:.1f} s ({request})",
-        _CAUSES.get(record.error, "the server does not speak the OpenAI API as expected"),
+        _CAUSES.get(record.error, "the response does not follow the OpenAI API"),
         f"kit verify {BUNDLE}",
         code=code,
     )

@@ -66,7 +66,7 @@ def _judge(tokenizers: Sequence[Path]) -> Callable[[Path], tuple[Verdict, safe_r
 
 
 def read_folder(path: Path) -> safe_read.Folder:
-    """Read a folder or an archive, whatever its name; anything else is an empty folder, refused."""
+    """Read a folder or an archive, of any name; what cannot be read is a refused empty folder."""
     try:
         return safe_read.read_folder(path) if path.is_dir() else archive.read_archive(path)
     except BundleError as error:

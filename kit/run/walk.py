@@ -25,7 +25,7 @@ class Server(Protocol):
 
 @dataclass(kw_only=True, slots=True)
 class RunLog:
-    """What a run has observed so far; it is sealed whatever ends the run.
+    """What a run has observed so far; it is sealed even if the run fails.
 
     `metrics` maps `PHASE-NUMBER-before` and `-after` to the answers of `/metrics`.
     """

@@ -114,12 +114,12 @@ def died(when: str, log: Path) -> RunError:
     )
 
 
-def free_port(wanted: int | None) -> int:
-    """Return an unused loopback port; raise `MachineError` if `wanted` cannot be used."""
+def free_port(port: int | None) -> int:
+    """Return an unused loopback port; raise `MachineError` if `port` cannot be used."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", wanted or 0))
+            probe.bind(("127.0.0.1", port or 0))
         except OSError as error:
             cause = (
                 "another server listens there"
@@ -127,9 +127,9 @@ def free_port(wanted: int | None) -> int:
                 else "ports below 1024 need root"
             )
             raise MachineError(
-                f"port {wanted} cannot be used: {error.strerror}",
+                f"port {port} cannot be used: {error.strerror}",
                 f"{cause}; without --port the kit picks a free one",
-                f"ss -ltnp 'sport = :{wanted}'",
+                f"ss -ltnp 'sport = :{port}'",
             ) from error
         return int(probe.getsockname()[1])
 
