@@ -129,8 +129,8 @@ def _checked_size(planned: Plan) -> Plan:
     if planned.measured_passes <= limit.passes:
         return planned
     raise UsageError(
-        f"{planned.measured_passes} passes of {planned.cell} do not fit into a bundle",
-        f"a bundle may hold {limit.what}: with {planned.sampling.max_tokens} tokens a response, "
+        f"a bundle has no room for {planned.measured_passes} passes of {planned.cell}",
+        f"it may hold {limit.what}: with {planned.sampling.max_tokens} tokens a response, "
         f"{limit.passes} passes",
         f"choose --passes {limit.passes} or fewer, and run it again for more"
         if limit.passes

@@ -1,4 +1,4 @@
-"""Fetching a model: whatever the hub does, a wrong byte never ends in the folder."""
+"""Fetching a model: no fault of the hub leads to a wrong byte in the folder."""
 
 import errno
 import hashlib
@@ -77,7 +77,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 class Pauses(list[float]):
-    """Remembers how long it was asked to wait, and does not."""
+    """Records the requested waits without waiting."""
 
     def __call__(self, seconds: float) -> None:
         self.append(seconds)
@@ -161,7 +161,7 @@ def test_an_empty_file_needs_no_hub(places: Places) -> None:
 @pytest.mark.parametrize("name", [LARGE, SMALL])
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault not in SLOW])
 def test_one_fault_that_stays(served: StandInHub, places: Places, fault: Fault, name: str) -> None:
-    """The file is right or not there; and what went wrong is said in three parts."""
+    """The file is correct or absent, and the error has three parts."""
     served.faults = [fault]
     wanted = {name: FILES[name]}
     refused: KitError | None = None

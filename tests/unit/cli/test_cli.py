@@ -1,4 +1,4 @@
-"""The command line as a user meets it: a process, its exit code, and what it prints where.
+"""The command line as a process: exit codes, standard output and standard error.
 
 Servers are `tests/stand_in_engine.py`, which stands in for vLLM.
 """
@@ -277,7 +277,7 @@ def test_an_output_folder_for_text_is_refused(good_bundle: Path, tmp_path: Path)
 def test_cards_that_cannot_serve_are_refused_before_anything_starts(
     nvml_folder: Path, tmp_path: Path, topology: str, cards: dict[str, str], lack: str
 ) -> None:
-    """The cards are a stand-in's: no GPU was seen."""
+    """The cards are those of a stand-in for NVML."""
     told = {f"STAND_IN_NVML_{name}": value for name, value in cards.items()}
     driver = {"LD_LIBRARY_PATH": str(nvml_folder)}
     words = ("--topology", topology, "--model", "moe", "-o", str(tmp_path / "r"))
@@ -409,7 +409,7 @@ def test_help_names_the_exit_codes_and_loads_nothing_heavy() -> None:
 
 @contextmanager
 def _stand_in(folder: Path, *arguments: str) -> Iterator[str]:
-    """Run a stand-in engine for a while; yield its base URL."""
+    """Run a stand-in engine during the block; yield its base URL."""
     port = process.free_port(None)
     ask = f"import socket; socket.create_connection(('127.0.0.1', {port}), 5).close()"
     service = Service(

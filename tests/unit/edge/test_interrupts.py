@@ -1,4 +1,4 @@
-"""Interrupts, each in a process of its own: none is lost, none comes in the middle of a step."""
+"""Interrupts, each in its own process: none is lost, none interrupts a deferred block."""
 
 import signal
 import subprocess

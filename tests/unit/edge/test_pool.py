@@ -1,4 +1,4 @@
-"""Work by several processes: in order, few at a time, and none is left behind."""
+"""Work in several processes: in order, few at a time, and no process remains."""
 
 import os
 import signal

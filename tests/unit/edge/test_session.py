@@ -1,4 +1,4 @@
-"""One cell for real, on the stand-in engine: whatever happens, a bundle tells of it."""
+"""Runs of one cell on the stand-in engine: however they end, they leave a bundle."""
 
 import getpass
 import gzip

@@ -1,4 +1,4 @@
-"""Bundles in every form to verdicts: archives, many at once, and nothing touched on the way."""
+"""From paths to verdicts: folders, archives, many at once, without side effects."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The client's side of a run in containers, against the stand-in engine and made-up volumes."""
+"""The client of a run in containers, with the stand-in engine and made-up volumes."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Engines that start, do not start, die, and do not want to die: nothing of them is ever left."""
+"""Engines that start, fail to start, die, or ignore SIGTERM: none of their processes remains."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mark() -> Iterator[str]:
-    """Return a word for an engine's environment; in the end nothing may live that has it."""
+    """Return a word for an engine's environment; at the end no process may have it."""
     word = uuid.uuid4().hex
     yield word
     left = processes_with(word)

@@ -1,4 +1,4 @@
-"""The checkout's own files, read into values."""
+"""Reading the files of the checkout."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Folders that bite: links, pipes, devices, depths, odd names."""
+"""Hostile folders: links, pipes, devices, depth, odd names."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""The sampler, through the command line. The library is a stand-in: no GPU was seen."""
+"""The sampler, through the command line, with a stand-in for NVML."""
 
 import os
 import subprocess
