@@ -136,6 +136,7 @@ class _Project:
         self._state = state
         self._facts: HostFacts | None = None
         self._log = b""
+        self._client_started = False
 
     def create(self) -> None:
         """Create the containers; raise `MachineError`, with none left, where that fails."""
@@ -159,6 +160,7 @@ class _Project:
             started = compose.call("up", "--detach", "--no-recreate")
             if started.returncode != 0:  # the engine ended, or never became healthy
                 return started.returncode
+            self._client_started = True
             for line in daemon.follow_log(compose.project, compose.client):
                 observer.printed(process.visible(line))
             return daemon.exit_code(compose.project, compose.client)
@@ -173,14 +175,13 @@ class _Project:
 
     def failure(self, code: int) -> RunError:
         """Return the error for a client that ended with `code`, with the engine's last lines."""
-        has_started = any(self.compose.results.iterdir())  # the client keeps its state there
         lines = self._log.decode("utf-8", "replace").splitlines()[-_LOG_LINES_SHOWN:]
         shown = "\n".join(f"  {process.visible(line)}" for line in lines)
         return RunError(
             f"the run in containers ended with exit code {code}; the engine's last lines:\n{shown}",
             "the engine did not start, or a request failed; the bundle has the failure's code",
             f"kit verify {BUNDLE}",
-            code="request-failed" if has_started else "engine-died",
+            code="request-failed" if self._client_started else "engine-died",
         )
 
     def _remove(self) -> None:
