@@ -1,15 +1,15 @@
-# Every command here is a thin wrapper: `make -n TARGET` prints what it runs.
+# Each target runs a few commands: `make -n TARGET` prints them.
 
 PYTHON ?= python3
 
-# Handed to the kit through the environment, so that no value is ever read as shell.
+# Passed through the environment, so that the shell does not evaluate their values.
 export TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE RUNTIME ENDPOINT BUNDLE OUT FUZZ_SECONDS
 
 SETUP := $(PYTHON) -m kit.bootstrap
 KIT := .kit/venv/bin/kit
 DEV := .kit/dev/bin
 
-# `$${X:+--x "$$X"}`: the option, quoted, only if the variable is set and not empty.
+# `$${X:+--x "$$X"}`: the option, quoted, if the variable is set and not empty.
 CELL := $${TOPOLOGY:+--topology "$$TOPOLOGY"} $${MODEL:+--model "$$MODEL"} \
 	$${SUITE:+--suite "$$SUITE"} $${PASSES:+--passes "$$PASSES"} \
 	$${PROTOCOL:+--protocol "$$PROTOCOL"} $${CACHE:+--cache "$$CACHE"}
@@ -20,27 +20,27 @@ BUNDLES := "$${BUNDLE:-results/local}"
 	distclean
 
 help:
-	@echo 'make bench      measure, verify and report; sets up everything it needs'
-	@echo 'make rehearsal  walk a GPU topology with the CPU engine in containers, before a GPU is there'
-	@echo 'make doctor     what this machine can run, what it lacks, and how to get it'
-	@echo 'make images     build the client and, by MODEL, the engine: for RUNTIME=docker'
-	@echo 'make plan       show what `make bench` would do, and start nothing'
-	@echo 'make verify     judge all accepted bundles again, against every reference; or BUNDLE=DIR or FILE'
-	@echo 'make report     HTML and pictures: BUNDLE=DIR or all of results/local, OUT=results/report'
-	@echo 'make test       prove the project; sets up everything it needs'
-	@echo 'make fuzz       look for input that breaks a parser: FUZZ_SECONDS=300 for each'
+	@echo 'make bench      measure, verify and report; installs what it needs'
+	@echo 'make rehearsal  run a GPU topology on the CPU engine in containers, without a GPU'
+	@echo 'make doctor     show what this machine can run, what it lacks, and how to install that'
+	@echo 'make images     build the images of the client and of MODEL, for RUNTIME=docker'
+	@echo 'make plan       show what `make bench` would run; start nothing'
+	@echo 'make verify     verify all accepted bundles and judge every claim again; or BUNDLE=DIR or FILE'
+	@echo 'make report     page and charts of BUNDLE=DIR (results/local) in OUT=DIR (results/report)'
+	@echo 'make test       run all tests; installs what they need'
+	@echo 'make fuzz       fuzz every parser for FUZZ_SECONDS=300'
 	@echo 'make lint       ruff, import-linter, mypy --strict, yamllint, hadolint, shellcheck'
-	@echo 'make pages      render CHECKS.md, schemas/ and tests/cases/README.md again'
-	@echo 'make lock       recompile docker/*.lock from docker/*.in'
-	@echo 'make clean      remove caches and reports; keep bundles and environments'
+	@echo 'make pages      write the generated pages and schemas'
+	@echo 'make lock       compile docker/*.lock from docker/*.in'
+	@echo 'make clean      remove caches and reports, not bundles and environments'
 	@echo 'make distclean  remove the environments too'
 	@echo
-	@echo 'Variables: TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE RUNTIME for bench (all but RUNTIME for'
-	@echo '           plan); ENDPOINT=http://HOST:PORT for bench, to measure a server that runs already;'
-	@echo '           PYTHON=python3.12 to set up with another Python of 3.11 to 3.13.'
+	@echo 'Variables: TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE for bench and plan; RUNTIME for bench;'
+	@echo '           ENDPOINT=http://HOST:PORT for bench, to measure a server that runs already;'
+	@echo '           PYTHON=python3.12 to install with another Python from 3.11 to 3.13.'
 	@echo 'Example:   make bench TOPOLOGY=cpu-tp2 MODEL=moe-mini PASSES=3'
 	@echo
-	@echo 'make turns every failure into exit code 2; for exact ones call $(KIT) itself.'
+	@echo 'make exits with 2 on every failure; $(KIT) has exact exit codes.'
 
 bench:
 	@case "$$ENDPOINT$$RUNTIME/$$TOPOLOGY" in \
@@ -49,7 +49,7 @@ bench:
 	esac
 	@$(KIT) bench $(CELL) $${RUNTIME:+--runtime "$$RUNTIME"} $${ENDPOINT:+--endpoint "$$ENDPOINT"}
 
-# The driver's library: the machine's own, or the stand-in that `.ci/docker-engine` puts there.
+# NVML: the system's, or the stand-in that `.ci/docker-engine` installs.
 rehearsal:
 	@$(SETUP) kit
 	$(BUILD) -f docker/rehearsal.Dockerfile --build-arg CPU=$(IMAGE)/cpu:$(VERSION) \
@@ -60,7 +60,7 @@ doctor:
 	@$(SETUP) kit
 	@$(KIT) doctor
 
-# What the images stand on: as docker/images.toml pins it, or another (which the bundle then tells).
+# The base of all images: from docker/images.toml, or another one (which a bundle records).
 BASE ?= $(shell $(PYTHON) -m kit.bootstrap.base_image)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kit/__init__.py)
 BUILD = docker build --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
@@ -100,7 +100,7 @@ fuzz:
 
 pages:
 	@$(SETUP) dev
-	$(DEV)/python -m kit.tools.checks_page > CHECKS.md
+	$(DEV)/python -m kit.tools.checks_page > docs/checks.md
 	$(DEV)/python -m kit.tools.schemas
 	$(DEV)/python -c 'from tests.cases import tampering; print(tampering.page(), end="")' \
 	    > tests/cases/README.md
@@ -122,7 +122,7 @@ clean:
 	rm -rf .kit/*.partial .kit/uv-cache .kit/setup.log results/report
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find kit tests -name __pycache__ -type d -prune -exec rm -rf {} +
-	@echo 'left: results/local (what you measured), .kit (environments, models; `make distclean`)'
+	@echo 'kept: results/local (bundles), .kit (environments and models; `make distclean`)'
 
 distclean: clean
 	rm -rf .kit

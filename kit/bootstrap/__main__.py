@@ -1,7 +1,7 @@
-"""The door of the set-up: refuses a Python that cannot serve, then hands over.
+"""Entry point of the set-up: refuses an unsupported Python, then runs the command.
 
-This file alone must be readable by every Python 3, or an old one would answer with a
-`SyntaxError` from deeper inside instead of a sentence.
+This file must be readable by every Python 3: otherwise an old one would show a `SyntaxError`
+instead of a message.
 """
 
 import sys
@@ -11,7 +11,7 @@ NEWEST = (3, 13)
 
 
 def main() -> int:
-    """Exit code of the set-up: 0 done, 2 usage, 4 the machine lacks something, 130 interrupted."""
+    """Return the exit code: 0 done, 2 usage, 4 the machine lacks something, 130 interrupted."""
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         sys.stderr.write(
             "error: Python {}.{} at {} cannot run the kit\n"

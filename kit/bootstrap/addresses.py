@@ -1,11 +1,11 @@
-"""What an address says of itself: over HTTP or not, of which server, read on the way or not."""
+"""Properties of a URL: over HTTP, its server, and whether others can read what is sent."""
 
 import ipaddress
 from urllib.parse import urlsplit
 
 
 def is_http(address: str) -> bool:
-    """Tell whether it is the address of a server over HTTP."""
+    """Return whether it is the URL of a server over HTTP."""
     try:
         parts = urlsplit(address)
         port_fits = parts.port != 0  # raises for one that is no number, or too large
@@ -15,13 +15,13 @@ def is_http(address: str) -> bool:
 
 
 def origin(address: str) -> tuple[str, str | None, int | None]:
-    """Return scheme, host and port: what two addresses of one server share."""
+    """Return scheme, host and port: equal for two URLs of one server."""
     parts = urlsplit(address)
     return parts.scheme, parts.hostname, parts.port
 
 
 def is_private(address: str) -> bool:
-    """Tell whether nobody on the way reads what is sent there."""
+    """Return whether it is encrypted or on loopback."""
     parts = urlsplit(address)
     if parts.scheme == "https" or parts.hostname == "localhost":
         return True

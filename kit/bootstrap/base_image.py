@@ -1,8 +1,8 @@
-"""The image that all others stand on, as `docker build` is told of it: `NAME:TAG` and its digest.
+"""Prints the base of all images for `docker build`: `NAME:TAG@DIGEST`.
 
     python3 -m kit.bootstrap.base_image
 
-Standard library alone: `make images` asks before anything is installed.
+Standard library alone: `make images` runs it before anything is installed.
 """
 
 import tomllib
@@ -11,7 +11,7 @@ from kit.bootstrap.layout import checkout
 
 
 def reference(toml: str) -> str:
-    """Return what `docker/images.toml` names; without a digest where none is pinned yet."""
+    """Return the base in `docker/images.toml`, without a digest where none is pinned."""
     base = tomllib.loads(toml)["base"]
     digest = f"@{base['digest']}" if base["digest"] else ""
     return f"{base['name']}:{base['tag']}{digest}"

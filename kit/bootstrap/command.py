@@ -1,4 +1,4 @@
-"""The command line of the set-up: which environments, in what order, and with what exit code."""
+"""The command line of the set-up."""
 
 import argparse
 import shutil
@@ -23,7 +23,7 @@ INSTALLER_DISK_MB = 150
 
 
 def run(arguments: Sequence[str]) -> ExitCode:
-    """Make what the arguments name; return the exit code. Errors go to standard error."""
+    """Install what the arguments name; return the exit code. Errors go to standard error."""
     names = _parse(arguments)
     try:
         _dispatch(names, checkout())
@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> ExitCode:
         print(_unwritable(e), file=sys.stderr)
         return ExitCode.MACHINE_LACKS
     except KeyboardInterrupt:
-        print("set-up: interrupted; run the same command again to go on", file=sys.stderr)
+        print("set-up: interrupted; run the same command again to continue", file=sys.stderr)
         return ExitCode.INTERRUPTED
     return ExitCode.DONE
 
@@ -42,7 +42,7 @@ def run(arguments: Sequence[str]) -> ExitCode:
 def _parse(arguments: Sequence[str]) -> tuple[str, ...]:
     parser = argparse.ArgumentParser(
         prog="python3 -m kit.bootstrap",
-        description="Make the kit's environments under .kit/, or bring them up to date.",
+        description="Install or update the kit's environments under .kit/.",
         epilog="Exit codes: 0 done, 2 usage, 4 the machine lacks something, 130 interrupted.",
     )
     parser.add_argument(
@@ -64,34 +64,34 @@ def _dispatch(names: Sequence[str], layout: Layout) -> None:
         shutil.rmtree(layout.cache, ignore_errors=True)
 
 
-def set_up(wanted: Sequence[Environment], layout: Layout) -> None:
+def set_up(environments: Sequence[Environment], layout: Layout) -> None:
     """Make those environments that are not current.
 
     Raises:
         SetupError: the machine lacks something.
     """
     tool = LoggedTool(log=layout.log)
-    stale = [it for it in wanted if not it.is_current(layout)]
-    if ENGINE in wanted:
+    stale = [it for it in environments if not it.is_current(layout)]
+    if ENGINE in environments:
         hardware.require_cpu(*hardware.this_cpu())
     if stale:
         layout.log.unlink(missing_ok=True)
         needed_mb = INSTALLER_DISK_MB + sum(it.disk_mb for it in stale)
         hardware.require_space(layout.state, needed_mb)
-    system.provide(needs(wanted, stale), tool, system.apt_words())
+    system.provide(needs(environments, stale), tool, system.apt_words())
     if stale:
         provide_uv(layout, tool)
     for environment in stale:
         make(environment, layout, tool)
-    if wanted:
-        say(f"ready: {', '.join(it.name for it in wanted)}")
+    if environments:
+        say(f"ready: {', '.join(it.name for it in environments)}")
 
 
-def needs(wanted: Sequence[Environment], stale: Sequence[Environment]) -> tuple[Need, ...]:
-    """Return all that the machine itself must have, so that one command can bring it."""
+def needs(environments: Sequence[Environment], stale: Sequence[Environment]) -> tuple[Need, ...]:
+    """Return all that the system must have, so that one command can install it."""
     to_make = kit_needs() if stale else ()
-    # Also when the engine is current: vLLM compiles each time that it starts.
-    to_serve = engine_needs() if ENGINE in wanted else ()
+    # Even for a current engine: vLLM compiles at each start.
+    to_serve = engine_needs() if ENGINE in environments else ()
     return (*to_make, *to_serve)
 
 
@@ -99,7 +99,7 @@ def recompile(layout: Layout) -> None:
     """Recompile every lock.
 
     Raises:
-        SetupError: uv found no solution, or no registry.
+        SetupError: uv found no solution, or no package index.
     """
     tool = LoggedTool(log=layout.log)
     system.provide(kit_needs(), tool, system.apt_words())
@@ -114,8 +114,8 @@ def recompile(layout: Layout) -> None:
 def _no_lock(e: ToolError) -> NoReturn:
     raise SetupError(
         failed="uv could not lock the requirements in docker/*.in",
-        cause="versions that exclude each other, or no connection to a package index",
-        next_step="make lock   (once that is mended)",
+        cause="conflicting versions, or no connection to a package index",
+        next_step="make lock   (when that is fixed)",
         output=str(e),
     ) from e
 
@@ -123,6 +123,6 @@ def _no_lock(e: ToolError) -> NoReturn:
 def _unwritable(e: OSError) -> SetupError:
     return SetupError(
         failed=f"{e.filename or 'the set-up'}: {e.strerror or e}",
-        cause="the set-up writes to .kit/ in the checkout, and it could not",
+        cause="the set-up cannot write to .kit/ in the checkout",
         next_step="ls -ld . .kit; df -h .",
     )

@@ -1,17 +1,17 @@
-"""Stand-ins for the CUDA libraries that PyPI's torch links to, so that it loads without them.
+"""Builds stand-ins for the CUDA libraries that PyPI's torch links to, so that it loads.
 
-PyPI carries one torch for Linux on x86-64, and it is a CUDA build: its libraries name some fifteen
-of NVIDIA's, and the loader refuses them where those are missing. They weigh 5 GB, and vLLM's CPU
-backend calls none of them. (PyTorch's own index has a build without CUDA; PyPI has not.)
+PyPI has one torch for Linux on x86-64, and that is a CUDA build: its libraries need about fifteen
+of NVIDIA's, 5 GB together, and do not load without them. vLLM's CPU backend calls none of these.
+(PyTorch's own index has a build without CUDA, PyPI does not.)
 
-A stand-in defines the names that torch's libraries ask for and does nothing. Each function returns
-100, `cudaErrorNoDevice` in the CUDA runtime API (`driver_types.h`, enum `cudaError`) and
-`CUDA_ERROR_NO_DEVICE` in the driver API (`cuda.h`, enum `CUresult`): what NVIDIA's own libraries
-answer on a machine without a GPU. A function that must return a text returns the text of that
-error. Nothing here comes from NVIDIA's files. Libraries, names and versions are derived from torch.
+A stand-in defines the symbols that torch's libraries need. Each function returns 100:
+`cudaErrorNoDevice` in the CUDA runtime API (`driver_types.h`, enum `cudaError`) and
+`CUDA_ERROR_NO_DEVICE` in the driver API (`cuda.h`, enum `CUresult`), as NVIDIA's libraries do on a
+machine without a GPU. A function that must return a text returns the text of that error. Nothing is
+taken from NVIDIA's files: libraries, symbols and versions are read from torch.
 
-They are built into torch's own directory, even where the system has a CUDA library of that name:
-real and pretended libraries in one process would answer differently.
+They are built into torch's directory even where the system has a CUDA library of that name: real
+libraries and stand-ins in one process would contradict each other.
 """
 
 import re
@@ -44,8 +44,8 @@ PREFIX_OF_LIBRARY: Mapping[str, str] = {
     "libnvrtc": "nvrtc",
     "libnvshmem_host": "nvshmem",
 }
-"""NVIDIA's libraries, each with the prefix of its functions. Only these are ever stood in for:
-another library that is missing is an error, and stays one."""
+"""NVIDIA's libraries, each with the prefix of its functions. Only these get a stand-in; another
+missing library remains an error."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,20 +59,20 @@ class StandIn:
 
 
 def build_standins(torch_lib: Path, run: RunTool) -> tuple[str, ...]:
-    """Build what torch's libraries need and do not bring; return the names of the libraries.
+    """Build stand-ins for the CUDA libraries that torch needs; return their names.
 
     Raises:
         ToolError: binutils or the compiler failed.
     """
     own = sorted(path for path in torch_lib.iterdir() if ".so" in path.name)
-    wanted = plan([demands(path, run) for path in own], {path.name for path in own})
-    for standin in wanted:
+    standins = plan([demands(path, run) for path in own], {path.name for path in own})
+    for standin in standins:
         _compile(standin, torch_lib, run)
-    return tuple(standin.soname for standin in wanted)
+    return tuple(standin.soname for standin in standins)
 
 
 def plan(demanded: Iterable[Demands], present: Iterable[str]) -> tuple[StandIn, ...]:
-    """Return the stand-ins that meet the demands on NVIDIA's libraries which are not present."""
+    """Return the stand-ins for the demanded CUDA libraries that are not present."""
     demanded = tuple(demanded)
     needed = frozenset[str]().union(*(it.libraries for it in demanded)) - set(present)
     cuda = {soname for soname in needed if stem(soname) in PREFIX_OF_LIBRARY}
@@ -102,7 +102,7 @@ def stem(soname: str) -> str:
 
 
 def owner(symbol: str) -> str | None:
-    """Return the library that a function belongs to, by the longest prefix that fits."""
+    """Return the library of a function, by the longest matching prefix."""
     fitting = [
         (len(prefix), library)
         for library, prefix in PREFIX_OF_LIBRARY.items()
@@ -143,7 +143,7 @@ def _compile(standin: StandIn, directory: Path, run: RunTool) -> None:
         code, script = Path(temporary, "standin.c"), Path(temporary, "standin.map")
         code.write_text(source(standin), encoding="ascii")
         script.write_text(version_script(standin), encoding="ascii")
-        # -fno-builtin: some names may be ones to which the compiler gives a meaning of its own.
+        # -fno-builtin: a symbol may have the name of a compiler's built-in function.
         compiler = ["g++", "-x", "c", "-shared", "-fPIC", "-fno-builtin", "-O1"]
         linker = [f"-Wl,-soname,{standin.soname}"]
         if standin.versions:

@@ -1,7 +1,7 @@
-"""What a shared library asks of others, read from it with `readelf` and `nm` (GNU binutils).
+"""Reads what a shared library needs from others, with `readelf` and `nm` (GNU binutils).
 
-Three facts of the ELF format: the libraries that it needs, the versions that it expects of each
-(GNU symbol versioning), and the symbols that it leaves undefined.
+That is, in ELF: the needed libraries, the versions needed of each (GNU symbol versioning), and the
+undefined symbols.
 """
 
 import re
@@ -23,7 +23,7 @@ class Symbol:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demands:
-    """All that one shared library asks of others."""
+    """All that one shared library needs from others."""
 
     libraries: frozenset[str]
     versions: frozenset[tuple[str, str]]

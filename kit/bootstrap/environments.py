@@ -1,11 +1,11 @@
-"""The environments that the set-up makes: what each holds, and how it comes to be whole.
+"""The environments that the set-up makes, and how.
 
     kit     `.kit/venv`    what a user runs: the client, the verifier, the report
     dev     `.kit/dev`     the same, with tests and linters
     engine  `.kit/engine`  vLLM on CPU; the client never shares an environment with it
 
-Each is built under another name and renamed, so that a directory of its name is always whole.
-Environments and the scripts in them are relocatable: a checkout can be moved.
+Each is built under a temporary name and then renamed, so that a directory of its name is always
+complete. Environments and their scripts are relocatable: a checkout can be moved.
 """
 
 import os
@@ -38,7 +38,7 @@ from kit.cli import main
 sys.exit(main())
 """
 
-# Loads the kernels the way vLLM does, which picks those for this processor, and names one.
+# Loads the kernels for this processor, as vLLM does, and accesses one.
 ENGINE_PROOF = """\
 import torch, vllm
 from vllm.platforms import current_platform
@@ -57,23 +57,23 @@ class Environment:
     """Its directory under `.kit/`."""
     lock: str
     download_mb: int
-    """Measured on Linux x86-64 with Python 3.11, as is the size on disk."""
+    """Measured on Linux x86-64 with Python 3.11, as is `disk_mb`."""
     disk_mb: int
     finish: Callable[[Path, RunTool], None]
-    """What is done in it after the packages are in."""
+    """Called after the packages are installed."""
     sources: tuple[str, ...] = ("environments.py",)
-    """The modules that shape it besides its lock: when they change, it is stale."""
+    """Modules of this folder that it depends on besides its lock: a change makes it stale."""
 
     def path(self, layout: Layout) -> Path:
-        """Where it is, once whole."""
+        """Its directory, once complete."""
         return layout.state / self.directory
 
     def stamp(self, layout: Layout) -> str:
-        """Return the digest that it carries if it is current."""
+        """Return the digest that a current environment contains."""
         return stamp.digest([layout.lock(self.lock), *(HERE / name for name in self.sources)])
 
     def is_current(self, layout: Layout) -> bool:
-        """Whether it is there, whole, and made from today's inputs."""
+        """Return whether it exists and was made from the current inputs."""
         return stamp.is_current(self.path(layout), self.stamp(layout))
 
 
@@ -81,7 +81,7 @@ def make(environment: Environment, layout: Layout, run: RunTool) -> None:
     """Make an environment anew.
 
     Raises:
-        SetupError: the packages could not be had, or the result does not work.
+        SetupError: the packages cannot be installed, or the result does not work.
     """
     final = environment.path(layout)
     partial = final.with_suffix(".partial")
@@ -98,7 +98,7 @@ def install(environment: Environment, directory: Path, layout: Layout, run: RunT
     """Fill a new environment with exactly the packages of its lock.
 
     Raises:
-        SetupError: they could not be had.
+        SetupError: they cannot be installed.
     """
     uv: list[str | Path] = [layout.uv, "--cache-dir", layout.cache, "--no-progress"]
     python = directory / "bin" / "python"
@@ -110,33 +110,33 @@ def install(environment: Environment, directory: Path, layout: Layout, run: RunT
     except ToolError as e:
         raise SetupError(
             failed=f"uv could not install docker/{environment.lock}.lock",
-            cause="no connection to a package index (behind a mirror: UV_DEFAULT_INDEX), no room, "
-            "or a file whose hash is not the locked one",
-            next_step=f"python3 -m kit.bootstrap {environment.name}   (what came through is kept)",
+            cause="no connection to a package index (behind a mirror: UV_DEFAULT_INDEX), a full "
+            "disk, or a file with another hash than the locked one",
+            next_step=f"python3 -m kit.bootstrap {environment.name}   (downloads are kept)",
             output=str(e),
         ) from e
 
 
 def uv_environment() -> dict[str, str]:
-    """Return the caller's environment, with what uv is to do unless the caller says otherwise.
+    """Return the caller's environment variables, with defaults for uv.
 
-    Where this Python knows certificates of the system, uv goes by them, too, as pip did when it
-    fetched uv: else what is reached through a proxy that signs by itself would be refused.
+    If this Python uses the system's certificates, so does uv, as pip did to install it: a proxy may
+    have a certificate that only the system knows.
     """
     own = {"UV_SYSTEM_CERTS": "1"} if ssl.get_default_verify_paths().cafile else {}
     return {**own, **os.environ, "UV_PYTHON_DOWNLOADS": "never"}
 
 
 def site_packages(directory: Path) -> Path:
-    """Return where an environment of this Python keeps its packages."""
+    """Return the site-packages of an environment."""
     return Path(sysconfig.get_path("purelib", "venv", {"base": str(directory)}))
 
 
 def link_checkout(directory: Path, _run: RunTool) -> None:
-    """Make `import kit` and the command `kit` work in an environment, from the checkout itself.
+    """Make `import kit` and the command `kit` use the checkout.
 
-    A `.pth` file and a script do what an editable install would, without a build tool to lock and
-    trust. The path is relative to the `.pth` file (Python's `site` joins them).
+    A `.pth` file and a script do what an editable install would, without a build tool. The path is
+    relative to the `.pth` file (Python's `site` joins them).
     """
     packages = site_packages(directory)
     root = directory.parents[1]
@@ -147,7 +147,7 @@ def link_checkout(directory: Path, _run: RunTool) -> None:
 
 
 def complete_engine(directory: Path, run: RunTool) -> None:
-    """Make vLLM work from PyPI's packages alone, and prove that it loads.
+    """Make vLLM work with PyPI's packages alone, and test that it loads.
 
     Raises:
         SetupError: it does not.
@@ -162,8 +162,8 @@ def complete_engine(directory: Path, run: RunTool) -> None:
     except ToolError as e:
         raise SetupError(
             failed=f"the CPU engine in {directory} does not load",
-            cause="packages and stand-ins were made, but PyTorch or vLLM cannot be imported",
-            next_step="less .kit/setup.log   (what every step said)",
+            cause="PyTorch or vLLM cannot be imported, though all was installed",
+            next_step="less .kit/setup.log   (the output of every step)",
             output=str(e),
         ) from e
 

@@ -1,10 +1,10 @@
-"""What can stop the set-up. Every case is "the machine lacks something"."""
+"""The set-up's error, with exit code 4: the machine lacks something."""
 
 from kit.errors import MachineError
 
 
 class SetupError(MachineError):
-    """A set-up that cannot go on."""
+    """The set-up cannot continue."""
 
     def __init__(self, *, failed: str, cause: str, next_step: str, output: str = "") -> None:
         super().__init__(failed, cause, next_step)

@@ -1,14 +1,14 @@
-"""Bring a pinned model into a folder: from the hub, or from a folder that holds it already.
+"""Fetches a pinned model into a folder, from the hub or from another folder.
 
     python3 -m kit.bootstrap.fetch_model docker/models/moe.json /models/moe
 
-Standard library alone: an image build runs it before anything is installed. A file appears in the
-target under its name only after all its bytes were hashed there and found to be the pinned ones,
-whatever a hub, a mirror, a proxy or a disk did to them. What was downloaded so far is kept beside
-the target (or in `--partial`) until the model is whole, so that the next run goes on from there.
+Standard library alone: an image build runs it before anything is installed. A file gets its name
+in the target only after its bytes there were hashed and found to be the pinned ones. Downloads are
+kept beside the target (or in `--partial`) until the model is complete, so that the next run
+continues them.
 
-HF_ENDPOINT names another hub, HF_TOKEN (or HF_TOKEN_PATH, a file) a token for private models. The
-real hub and the models' 18 GB were never fetched with this yet; `tests/stand_in_hub.py` stood in.
+HF_ENDPOINT is another hub, HF_TOKEN (or the file HF_TOKEN_PATH) a token for private models. Tested
+with `tests/stand_in_hub.py`, never with the real hub.
 """
 
 import argparse
@@ -35,14 +35,14 @@ from kit.bootstrap.pins import File, Pin, read_pin
 from kit.errors import ExitCode, KitError, MachineError
 
 _SPARE_BYTES = 64 * 2**20
-_TOLD_EVERY_BYTES = 10**9
+_PROGRESS_EVERY_BYTES = 10**9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Places:
-    """Where files come from, wait, and go.
+    """Folders of a fetch: the target, one for partial downloads, and a source.
 
-    Without a source, or with an empty one, they come from the hub: an image build always mounts a
+    Without a source, or with an empty one, files come from the hub: an image build always mounts a
     folder there.
     """
 
@@ -52,7 +52,7 @@ class Places:
 
     @property
     def partial(self) -> Path:
-        """Where downloads wait: a folder to be kept, or one beside the target that goes."""
+        """Folder of downloads: the one to be kept, or one beside the target that is removed."""
         return self.kept or self.target.with_name(f".{self.target.name}.partial")
 
 
@@ -63,17 +63,17 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> ExitCode:
     try:
         fetch(read_pin(options.pin), places, _hub(environment))
     except (KitError, OSError) as error:
-        told = error if isinstance(error, KitError) else _cannot_write(places, error)
-        _say(f"error: {told.what}\n  why:  {told.why}\n  next: {told.next_step}")
-        return told.exit_code
+        failure = error if isinstance(error, KitError) else _cannot_write(places, error)
+        _say(f"error: {failure.what}\n  why:  {failure.why}\n  next: {failure.next_step}")
+        return failure.exit_code
     except KeyboardInterrupt:
-        _say("interrupted; the same command again goes on from here")
+        _say("interrupted; run the same command again to continue")
         return ExitCode.INTERRUPTED
     return ExitCode.DONE
 
 
 def fetch(pin: Pin, places: Places, hub: Hub) -> None:
-    """Bring every file of a pin into the target, verified.
+    """Fetch every file of a pin into the target, verified.
 
     Raises `KitError`; the target then holds verified files only.
     """
@@ -94,7 +94,7 @@ def fetch(pin: Pin, places: Places, hub: Hub) -> None:
 
 
 def _download_all(pin: Pin, files: list[File], places: Places, hub: Hub) -> None:
-    """Download all files, then move all: an image layer that broke off would be lost as a whole."""
+    """Download all files, then move all: an interrupted image build loses the target."""
     places.partial.mkdir(parents=True, exist_ok=True)
     with sole_user(places.partial):
         _require_room(files, places)
@@ -108,28 +108,28 @@ def _download_all(pin: Pin, files: list[File], places: Places, hub: Hub) -> None
 
 
 def _download(file: File, address: str, places: Places, hub: Hub) -> None:
-    """Bring one file into its waiting place, going on from what is there already, and verify it."""
+    """Download one file, continuing an earlier download, and verify it."""
     path = _waiting(places, file)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     had_bytes = path.stat().st_size
     _say(f"{file.name}: {_size(file.size_bytes)}" + (f", has {_size(had_bytes)}" * (had_bytes > 0)))
     _fill(path, file, address, hub)
-    if had_bytes and not is_pinned(path, file):  # an earlier run left something else
+    if had_bytes and not is_pinned(path, file):  # the earlier download was damaged
         path.write_bytes(b"")
         _fill(path, file, address, hub)
     if not is_pinned(path, file):
-        found = sha256(path)
+        actual = sha256(path)
         path.unlink()
         raise MachineError(
-            f"{file.name} is not the pinned file: SHA-256 {found}",
-            f"{file.sha256} is pinned; the hub, a mirror or a proxy sent other bytes, now removed",
+            f"{file.name} is not the pinned file: SHA-256 {actual}",
+            f"expected {file.sha256}; the hub, a mirror or a proxy sent other bytes, now removed",
             f"HF_ENDPOINT={HUB} and the same command again",
         )
 
 
 def _fill(path: Path, file: File, address: str, hub: Hub) -> None:
-    """Ask for what is missing until the file has its size."""
+    """Request the missing bytes until the file has its size."""
     attempts = Attempts(hub.pause)
     if path.stat().st_size > file.size_bytes:
         path.write_bytes(b"")
@@ -143,9 +143,9 @@ def _fill(path: Path, file: File, address: str, hub: Hub) -> None:
 
 
 def _require_as_pinned(body: Body, file: File, address: str) -> None:
-    """Refuse early what says of itself that it is another file: its bytes may be gigabytes.
+    """Raise `MachineError` before the download where the headers show another file.
 
-    The hub's ETag for a large file is its SHA-256, for a small one git's SHA-1 of it, which is not
+    The hub's ETag is the SHA-256 of a large file; of a small file it is git's SHA-1, which is not
     pinned.
     """
     revision = re.search(r"/resolve/([0-9a-f]{40})/", address)
@@ -156,17 +156,17 @@ def _require_as_pinned(body: Body, file: File, address: str) -> None:
         ("SHA-256", etag if len(etag) == len(file.sha256) else file.sha256, file.sha256),
         ("revision", body.said.get("x-repo-commit"), revision[1] if revision else None),
     )
-    for name, said, pinned in facts:
-        if None not in (said, pinned) and said != pinned:
+    for name, reported, pinned in facts:
+        if None not in (reported, pinned) and reported != pinned:
             raise MachineError(
-                f"{address} is of {name} {said}, by the hub's own word",
-                f"{pinned} is pinned, and a revision's files never change",
+                f"{address} has the {name} {reported}, as the hub reports it",
+                f"expected {pinned}; the files of a revision never change",
                 f"HF_ENDPOINT={HUB} and the same command again",
             )
 
 
 def _append(path: Path, file: File, body: Body) -> None:
-    """Write what arrives at its place, and never more than the file's size."""
+    """Write what arrives at its offset, up to the file's size."""
     with path.open("r+b") as out:
         out.truncate(body.start)
         out.seek(body.start)
@@ -178,11 +178,11 @@ def _append(path: Path, file: File, body: Body) -> None:
             if left < 0:
                 break
     if left > 0:
-        raise Transient(f"it broke off {left} bytes before the end")
+        raise Transient(f"the connection closed {left} bytes before the end")
 
 
 def _tell_progress(file: File, left_before: int, left: int) -> None:
-    if left_before // _TOLD_EVERY_BYTES > left // _TOLD_EVERY_BYTES:
+    if left_before // _PROGRESS_EVERY_BYTES > left // _PROGRESS_EVERY_BYTES:
         _say(f"  {_size(max(left, 0))} to go of {file.name}")
 
 
@@ -193,7 +193,7 @@ def _copy_all(files: list[File], source: Path, target: Path) -> None:
         if not path.is_file():
             raise MachineError(
                 f"{file.name} is not in the folder of the model's files",
-                "a folder that is handed in must hold every file of the model",
+                "the folder of --from must have every file of the model",
                 f"ls -l {path}",
             )
         _say(f"{file.name}: {_size(file.size_bytes)}")
@@ -201,7 +201,7 @@ def _copy_all(files: list[File], source: Path, target: Path) -> None:
 
 
 def _require_room(files: list[File], places: Places) -> None:
-    """Refuse before the first byte what would fill a disk after an hour."""
+    """Raise `MachineError` before the download where the disk is too small."""
     needed = {places.partial: _SPARE_BYTES}
     for file in files:
         path = _waiting(places, file)
@@ -213,17 +213,17 @@ def _require_room(files: list[File], places: Places) -> None:
         free = shutil.disk_usage(folder).free
         if free < size:
             raise MachineError(
-                f"{folder} has {_size(free)} free", f"{_size(size)} are needed", f"df -h {folder}"
+                f"{folder} has {_size(free)} free", f"needs {_size(size)}", f"df -h {folder}"
             )
 
 
 def _waiting(places: Places, file: File) -> Path:
-    """Return where a file is until all are there: by its digest, so that nothing else is there."""
+    """Return the path of a download: in a folder named by the file's digest."""
     return places.partial / file.sha256 / file.name
 
 
 def _hub(environment: Mapping[str, str]) -> Hub:
-    """Return the hub that the environment names, in the words of the hub's own client."""
+    """Return the hub of the environment variables that `huggingface_hub` uses."""
     token, path = environment.get("HF_TOKEN"), Path(environment.get("HF_TOKEN_PATH") or "/nowhere")
     if not token and path.is_file():
         token = path.read_text(encoding="ascii", errors="replace").strip()
@@ -233,7 +233,7 @@ def _hub(environment: Mapping[str, str]) -> Hub:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python3 -m kit.bootstrap.fetch_model",
-        description="Bring a pinned model into a folder, every byte verified.",
+        description="Fetch a pinned model into a folder, and verify every byte.",
         epilog="Exit codes: 0 done, 2 usage, 3 not pinned or a bad pin, 4 the machine lacks "
         "something (network, disk, the right bytes), 130 interrupted.",
     )
@@ -247,7 +247,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="take the files from here instead of the hub, unless the folder is empty",
     )
     parser.add_argument(
-        "--partial", type=Path, metavar="DIR", help="where downloads wait until all are there"
+        "--partial", type=Path, metavar="DIR", help="folder for downloads until all are complete"
     )
     return parser.parse_args(arguments)
 
@@ -264,7 +264,7 @@ def _cannot_write(places: Places, error: OSError) -> MachineError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return MachineError(
         f"cannot read or write {error.filename or places.target}: {error.strerror or error}",
-        "the disk is full" if full else "the folder must exist, or be creatable, and be yours",
+        "the disk is full" if full else "the folder does not exist, or this user may not write it",
         f"df -h {places.target.parent}" if full else f"ls -la {places.target.parent}",
     )
 

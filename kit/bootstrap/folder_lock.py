@@ -1,4 +1,4 @@
-"""One process at a time in a folder: the others wait."""
+"""A lock on a folder, between processes."""
 
 import fcntl
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def sole_user(folder: Path) -> Iterator[None]:
-    """Wait until no other process holds the folder, and hold it. A killed process holds no lock."""
+    """Hold the folder's lock, after waiting for it; the kernel frees it when the process ends."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

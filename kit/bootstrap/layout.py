@@ -1,4 +1,4 @@
-"""Where the set-up keeps things. Everything is under `.kit/` in the checkout."""
+"""Paths of the set-up; all that it writes is under `.kit/` in the checkout."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """The paths that the set-up reads and writes, all derived from the checkout's root."""
+    """Paths, all relative to the checkout's root."""
 
     root: Path
 
     @property
     def state(self) -> Path:
-        """All state of the set-up; never committed."""
+        """The folder of all state; never committed."""
         return self.root / ".kit"
 
     @property
     def installer(self) -> Path:
-        """A small environment that holds uv and nothing else."""
+        """The environment of uv."""
         return self.state / "installer"
 
     @property
@@ -27,17 +27,17 @@ class Layout:
 
     @property
     def cache(self) -> Path:
-        """The cache of uv: on the same file system as the environments, so that hard links work."""
+        """The cache of uv, on the environments' file system, so that hard links work."""
         return self.state / "uv-cache"
 
     @property
     def log(self) -> Path:
-        """What every tool said in the last set-up that had work to do."""
+        """The output of every program of the last set-up that installed something."""
         return self.state / "setup.log"
 
     @property
     def mutex(self) -> Path:
-        """Locked by the one set-up that may run at a time."""
+        """The lock file of a running set-up."""
         return self.state / "setup.mutex"
 
     def lock(self, name: str) -> Path:
@@ -50,5 +50,5 @@ class Layout:
 
 
 def checkout() -> Layout:
-    """The checkout that this very file belongs to."""
+    """The layout of the checkout that this file is in."""
     return Layout(root=Path(__file__).resolve().parents[2])

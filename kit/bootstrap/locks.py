@@ -1,9 +1,9 @@
 """Compiles `docker/*.in` into `docker/*.lock`: exact versions with the hashes of their wheels.
 
-`uv pip compile` would list the hashes of every platform's files and of source archives, five times
-the size and with build code among them. So each file goes through a throw-away uv project, whose
-lock is limited to Linux, to the Pythons that the kit supports and to wheels; its export is the
-lock. No registry's name enters it.
+`uv pip compile` would list the hashes of every platform's files and of source archives: five times
+the size, and with code that runs at installation. So each file becomes a temporary uv project,
+whose lock is limited to Linux, to the supported Pythons and to wheels; its export is the lock. It
+names no package index.
 """
 
 import json
@@ -27,15 +27,15 @@ class LockSpec:
 
     name: str
     environment: str
-    """The PEP 508 marker that every machine meets which may use the lock."""
+    """The PEP 508 marker of the machines that may use the lock."""
     constrained_by: str | None = None
-    """A lock whose versions this one must repeat."""
+    """A lock whose versions this one must have too."""
     as_of: str | None = None
-    """The instant (RFC 3339) whose newest versions it takes, instead of today's."""
+    """Use the newest versions of this instant (RFC 3339) instead of today's."""
 
 
-# vLLM 0.17.0 is of 2026-03-07. An install of it today would draw in libraries that it was never
-# released with, and CUDA 13 among them: what is measured would move with the day of the build.
+# vLLM 0.17.0 was released on 2026-03-07. Installed today, it would get newer libraries, CUDA 13
+# among them: measurements would depend on the day of the build.
 THE_DAY_AFTER_VLLM = "2026-03-08T00:00:00Z"
 
 SPECS = (
@@ -52,7 +52,7 @@ def compile_locks(layout: Layout, run: RunTool) -> None:
     """Rewrite every lock from its `.in`, with the newest versions (of its day) that satisfy it.
 
     Raises:
-        ToolError: uv found no solution, or the registry did not answer.
+        ToolError: uv found no solution, or the package index did not answer.
     """
     for spec in SPECS:
         layout.lock(spec.name).write_text(compile_lock(spec, layout, run), encoding="utf-8")
@@ -71,7 +71,7 @@ def compile_lock(spec: LockSpec, layout: Layout, run: RunTool) -> str:
 
 
 def project(spec: LockSpec, layout: Layout) -> str:
-    """Return the throw-away `pyproject.toml` that uv locks."""
+    """Return the temporary `pyproject.toml` that uv locks."""
     source = layout.requirements(spec.name)
     constraints = pins(layout.lock(spec.constrained_by)) if spec.constrained_by else ()
     as_of = f"exclude-newer = {json.dumps(spec.as_of)}" if spec.as_of else ""
@@ -98,14 +98,14 @@ def requirements(source: Path) -> Sequence[str]:
     """Return the requirements of a file and of those it includes; none if there is no file."""
     if not source.exists():
         return []
-    found: list[str] = []
+    lines: list[str] = []
     for line in source.read_text(encoding="utf-8").splitlines():
         requirement = line.partition("#")[0].strip()
         if requirement.startswith("-r "):
-            found += requirements(source.with_name(requirement.removeprefix("-r ").strip()))
+            lines += requirements(source.with_name(requirement.removeprefix("-r ").strip()))
         elif requirement:
-            found.append(requirement)
-    return found
+            lines.append(requirement)
+    return lines
 
 
 def pins(lock: Path) -> Sequence[str]:
@@ -115,10 +115,10 @@ def pins(lock: Path) -> Sequence[str]:
 
 
 def without_marker(exported: str, environment: str) -> str:
-    """Drop the clauses that hold wherever the lock may be used: uv writes them on every entry.
+    """Drop the clauses of the lock's own environment, which uv writes on every entry.
 
-    An entry whose marker were false would be skipped in silence, leaving an environment that
-    lacks everything; without it the wrong platform fails on the first hash.
+    On another platform, entries with a false marker would be skipped silently, which gives an empty
+    environment; without the marker, installation fails on the first hash.
     """
     clauses = set(environment.split(" and "))
 

@@ -1,4 +1,4 @@
-"""The folder of a model: a pinned file is there by its name once its bytes are right, never before.
+"""The folder of a model: a file has its name there only once its bytes are verified.
 
 Standard library alone, as `fetch_model`, which fills the folder.
 """
@@ -15,22 +15,22 @@ _FRESH = ".fresh"
 
 
 def require_nothing_else(pin: Pin, target: Path) -> None:
-    """Raise `MachineError` where the target holds a file that is none of the model's."""
-    wanted = {file.name for file in pin.files}
-    for left_by_a_killed_process in target.rglob(f".*{_FRESH}"):
-        left_by_a_killed_process.unlink()
+    """Raise `MachineError` where the target has a file that is not the model's."""
+    names = {file.name for file in pin.files}
+    for leftover in target.rglob(f".*{_FRESH}"):  # of a killed process
+        leftover.unlink()
     for path in sorted(target.rglob("*")):
         name = str(path.relative_to(target))
-        if not path.is_dir() and name not in wanted:
+        if not path.is_dir() and name not in names:
             raise MachineError(
-                f"{target} holds {name}, which is no file of the model {pin.model}",
-                "an engine reads the whole folder, so nothing else may be in it",
+                f"{target} holds {name}, which is not a file of the model {pin.model}",
+                "an engine reads the whole folder, so that it may hold nothing else",
                 f"rm {path}",
             )
 
 
 def put(path: Path, target: Path, file: File) -> None:
-    """Copy a file into the target under another name, and rename it once its bytes are right."""
+    """Copy a file into the target under a temporary name, verify it, and rename it."""
     final = target / file.name
     fresh = final.with_name(f".{final.name}{_FRESH}")
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def put(path: Path, target: Path, file: File) -> None:
         if not is_pinned(fresh, file):
             raise MachineError(
                 f"{file.name} is not the pinned file: SHA-256 {sha256(fresh)}",
-                f"{file.sha256} is pinned; the copy was removed, {path} left as it is",
+                f"expected {file.sha256}; the copy was removed, {path} was not changed",
                 f"sha256sum {path}",
             )
         fresh.replace(final)
@@ -48,7 +48,7 @@ def put(path: Path, target: Path, file: File) -> None:
 
 
 def move(path: Path, target: Path, file: File) -> None:
-    """Move a downloaded file to where it belongs, which may be another file system."""
+    """Move a downloaded file into the target, which may be on another file system."""
     if path.stat().st_dev == target.stat().st_dev:
         (target / file.name).parent.mkdir(parents=True, exist_ok=True)
         path.replace(target / file.name)
@@ -58,7 +58,7 @@ def move(path: Path, target: Path, file: File) -> None:
 
 
 def open_to_all(pin: Pin, target: Path) -> None:
-    """Let everyone read, since another user serves, and set one time, so that layers are equal."""
+    """Let all users read, since another one serves; set one time, so that layers are equal."""
     paths = {target / file.name for file in pin.files}
     folders = {target} | {path.parent for path in paths}
     for path in sorted(paths | folders, key=lambda path: -len(path.parts)):
@@ -67,13 +67,13 @@ def open_to_all(pin: Pin, target: Path) -> None:
 
 
 def is_pinned(path: Path, file: File) -> bool:
-    """Tell whether a path holds the pinned bytes."""
+    """Return whether a file has the pinned bytes."""
     if path.is_symlink() or not path.is_file() or path.stat().st_size != file.size_bytes:
         return False
     return sha256(path) == file.sha256
 
 
 def sha256(path: Path) -> str:
-    """Return the digest of a file that may be larger than memory."""
+    """Return a file's SHA-256 as hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

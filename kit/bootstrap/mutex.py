@@ -1,4 +1,4 @@
-"""One set-up at a time in a checkout: a second one waits, then finds the work done."""
+"""Lets one set-up at a time run in a checkout; a second one waits."""
 
 import fcntl
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from kit.bootstrap.progress import say
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file; the kernel frees it however the process ends."""
+    """Hold the lock file; the kernel frees it when the process ends."""
     with path.open("w", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another set-up is at work in this checkout; waiting for it")
+            say("another set-up is running in this checkout; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

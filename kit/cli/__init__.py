@@ -1,8 +1,7 @@
-"""The command line: parse, build, call one stage, render, exit.
+"""The command line: each command parses its options, calls a stage, prints, and exits.
 
-The only place that prints, exits, or reads the environment. Human text goes to standard error,
-artefacts and paths to standard output. Commands import what they need when they are called, so
-that `kit --help` answers at once.
+Text for people goes to standard error, results and paths to standard output. Commands are imported
+when they are called, so that `kit --help` is fast.
 """
 
 import os
@@ -21,9 +20,9 @@ from kit.errors import ExitCode
 
 def main() -> None:
     """Run the command line and exit with one of `kit.errors.ExitCode`."""
-    if sys.stdout is None:  # closed by the caller, who wants the exit code alone
+    if sys.stdout is None:  # closed by the caller
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # as long as the process
-    interrupts.heed()
+    interrupts.handle()
     sys.exit(_run(sys.argv[1:]))
 
 
@@ -31,16 +30,16 @@ def _run(arguments: list[str]) -> int:
     try:
         return _call(arguments)
     except (KeyboardInterrupt, click.Abort) as interrupt:
-        lines = ("interrupted; nothing is left running", *getattr(interrupt, "__notes__", ()))
+        lines = ("interrupted; no engine is left running", *getattr(interrupt, "__notes__", ()))
         click.echo("\n".join(lines), err=True)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone: nothing left to say to it
+    except BrokenPipeError:  # the reader of the output has ended
         failure.drop_output()
         return ExitCode.DONE
-    except Exception as error:  # noqa: BLE001  # none must pass for a verdict
-        told = failure.told(error)
-        click.echo(failure.render(told), err=True)
-        return told.exit_code
+    except Exception as error:  # noqa: BLE001  # Python's own exit code 1 would mean "differs"
+        kit_error = failure.as_kit_error(error)
+        click.echo(failure.render(kit_error), err=True)
+        return kit_error.exit_code
 
 
 def _call(arguments: list[str]) -> int:
@@ -55,34 +54,34 @@ def _call(arguments: list[str]) -> int:
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done; 1 checked, and numbers differ; 2 usage; 3 bad spec; 4 the machine "
-    "lacks something; 5 the run failed; 6 a bundle is invalid; 7 nothing to judge; "
-    "70 a bug of the kit; 130 interrupted.",
+    epilog="Exit codes: 0 done; 1 numbers differ; 2 usage; 3 bad spec; 4 the machine lacks "
+    "something; 5 the run failed; 6 a bundle is invalid; 7 nothing to judge; 70 a bug in the kit; "
+    "130 interrupted.",
 )
 @click.version_option(__version__, prog_name="kit")
 def commands() -> None:
-    """Re-run a published LLM-serving benchmark, hand in the evidence, check other people's."""
+    """Re-run a published LLM-serving benchmark, and verify its bundles and claims."""
 
 
-@commands.command(short_help="Measure, seal, verify and report.")
+@commands.command(short_help="Measure, verify and report.")
 @cell_options
-@click.option("--port", type=click.IntRange(1, 65535), help="By default a free one on loopback.")
-@click.option("--endpoint", metavar="URL", help="Measure a server that already runs instead.")
-@click.option("--served-model", metavar="NAME", help="The endpoint's name for its model.")
+@click.option("--port", type=click.IntRange(1, 65535), help="On loopback; by default a free one.")
+@click.option("--endpoint", metavar="URL", help="Measure a server that runs already.")
+@click.option("--served-model", metavar="NAME", help="The model's name at the endpoint.")
 @click.option("--max-tokens", type=click.IntRange(1), help="With --endpoint; by default 4096.")
 @click.option(
-    "--rehearsal", is_flag=True, help="Walk a GPU topology with the CPU engine: no result."
+    "--rehearsal", is_flag=True, help="Run a GPU topology on the CPU engine; gives no result."
 )
 @click.option(
     "-o",
     "--output",
     type=FOLDER,
-    help="For bundles; by default results/local. A page goes beside it.",
+    help="Folder for bundles; by default results/local. The report goes beside it.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Neither progress nor summary.")
-@click.option("--json", "as_json", is_flag=True, help="The summary as JSON on standard output.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def bench(**options: Any) -> int:
-    """Measure, seal a bundle for each model, verify it and say what was found."""
+    """Measure each model, seal a bundle, verify it, and report on it."""
     from kit.cli.bench import BenchOptions, bench
 
     return bench(BenchOptions(**options))
@@ -90,53 +89,58 @@ def bench(**options: Any) -> int:
 
 @commands.command()
 @cell_options
-@click.option("--json", "as_json", is_flag=True, help="Everything, one canonical plan a line.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Complete plans, one canonical JSON document a line."
+)
 def plan(**options: Any) -> int:
-    """Print what `bench` would do, and start nothing."""
-    from kit.cli.planning import CellOptions, show
+    """Print what `bench` would run; start nothing."""
+    from kit.cli.plan import plan
+    from kit.edge.cells import CellChoices
 
     as_json = options.pop("as_json")
-    return show(CellOptions(**options), as_json=as_json)
+    return plan(CellChoices(**options), as_json=as_json)
 
 
-@commands.command(short_help="What this machine can run, and what it lacks.")
-@click.option("--json", "as_json", is_flag=True, help="Facts and findings as one JSON document.")
+@commands.command(short_help="Show what this machine can run.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def doctor(as_json: bool) -> int:
-    """Say what this machine can run, what it lacks, and how to get it."""
-    from kit.cli.doctor import show
+    """Show what this machine can run, what is missing, and how to install that."""
+    from kit.cli.doctor import doctor
 
-    return show(as_json=as_json)
+    return doctor(as_json=as_json)
 
 
 @commands.command(hidden=True)
 @click.option("--topology", required=True, help="A file of compose/.")
 @click.option("--model", required=True, help="A service of that file.")
-@click.option("--engine", "engine_url", required=True, metavar="URL", help="Where it serves.")
+@click.option("--engine", "engine_url", required=True, metavar="URL", help="The engine's base URL.")
 @click.option("--suite", default="single", envvar="KIT_SUITE")
 @click.option("--passes", type=click.IntRange(1, 1000), envvar="KIT_PASSES")
 @click.option("--protocol", default="kit", envvar="KIT_PROTOCOL")
 @click.option("--cache", default="warm", envvar="KIT_CACHE_POLICY")
 @click.option("--timeout", "timeout_s", type=int, default=600, envvar="KIT_TIMEOUT_S")
 @click.option("--rehearsal", is_flag=True, envvar="KIT_REHEARSAL")
-@click.option("--evidence", type=FOLDER, default="/evidence", help="The engine's log is there.")
-@click.option("--telemetry", type=FOLDER, default="/telemetry", help="The sampler writes there.")
+@click.option("--evidence", type=FOLDER, default="/evidence", help="Folder of the engine's logs.")
+@click.option(
+    "--telemetry", type=FOLDER, default="/telemetry", help="Folder of the sampler's file."
+)
 @click.option("--host-facts", type=click.Path(path_type=Path), default="/etc/kit/host.json")
-@click.option("-o", "--output", type=FOLDER, default="/results", help="For the bundle.")
+@click.option("-o", "--output", type=FOLDER, default="/results", help="Folder for the bundle.")
 def measure(**options: Any) -> int:
-    """Measure the engine of a Compose project from within it: what the client container runs."""
+    """Measure the engine of a Compose project: what the client's container runs."""
     from kit.cli.measure import MeasureOptions, measure
 
     return measure(MeasureOptions(**options))
 
 
 @commands.command(hidden=True)
-@click.option("-o", "--output", type=FOLDER, required=True, help="A folder for each goes there.")
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the twins' folders.")
 @click.argument("models", nargs=-1)
 def twins(output: Path, models: tuple[str, ...]) -> int:
-    """Make the small twins of the article's models; by default all of them."""
-    from kit.cli.twins import make
+    """Make the small twins of the article's models, by default all."""
+    from kit.cli.twins import twins
 
-    return make(models, output)
+    return twins(models, output)
 
 
 @commands.command(short_help="Pin the files of models.")
@@ -144,85 +148,85 @@ def twins(output: Path, models: tuple[str, ...]) -> int:
 @click.option(
     "--from-mirror-for-tests",
     is_flag=True,
-    help="Believe HF_ENDPOINT whatever it is; never for a pin that is kept.",
+    help="Accept any HF_ENDPOINT; never for a pin to be committed.",
 )
 def lock_models(models: tuple[str, ...], from_mirror_for_tests: bool) -> int:
-    """Pin every file of models, by default of all, as the hub itself lists them."""
-    from kit.cli.models import lock
+    """Pin every file of models, by default of all, with the digests that the hub lists."""
+    from kit.cli.lock_models import lock_models
 
-    return lock(models, from_mirror_for_tests=from_mirror_for_tests)
+    return lock_models(models, from_mirror_for_tests=from_mirror_for_tests)
 
 
 @commands.command(hidden=True)
 @click.argument("model")
 def model_dockerfile(model: str) -> int:
     """Print the Dockerfile that bakes a pinned model into a server's image."""
-    from kit.cli.models import dockerfile
+    from kit.cli.model_dockerfile import model_dockerfile
 
-    return dockerfile(model)
+    return model_dockerfile(model)
 
 
-@commands.command(short_help="Check bundles, and what they say of claims.")
+@commands.command(short_help="Verify bundles, and judge claims.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["text", "json", "markdown", "html", "in-toto"]),
     default="text",
     show_default=True,
-    help="in-toto: a statement a line, with the Test Result predicate, unsigned.",
+    help="in-toto: unsigned statements with the Test Result predicate, one a line.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="The exit code only.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing: the exit code only.")
 @click.option(
     "--reference",
     "references",
     multiple=True,
     metavar="NAME",
-    help="Judge its claims, too: a name of results/published/, or a file. Repeatable.",
+    help="Judge its claims: a name from results/published/, or a file. Repeatable.",
 )
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="NAME=NUMBER",
-    help="A parameter of the reference, such as gpu-price-usd=650.",
+    help="Set a parameter of the reference, such as gpu-price-usd=650.",
 )
 @click.option(
     "--tokenizer",
     "tokenizers",
     multiple=True,
     type=FILE,
-    help="A model's tokenizer.json: holds texts against token ids. Repeatable; twins need none.",
+    help="A model's tokenizer.json, to compare texts with token ids. Repeatable; twins need none.",
 )
 @click.option(
     "-j",
     "--jobs",
     type=click.IntRange(1, 256),
-    help="Processes, but for claims; by default the cores.",
+    help="Processes; by default as many as cores. Claims are judged by one.",
 )
 def verify(**options: Any) -> int:
-    """Check bundles, trusting nothing that can be recomputed; and what they say of claims."""
+    """Verify bundles by recomputing all that can be recomputed, and judge claims from them."""
     from kit.cli.verify import VerifyOptions, verify
 
     return verify(VerifyOptions(**options))
 
 
-@commands.command(short_help="Judge accepted bundles again.")
-@click.option("--update", is_flag=True, help="Write the verdict instead of holding it against it.")
+@commands.command(short_help="Verify the accepted bundles again.")
+@click.option("--update", is_flag=True, help="Write the verdict instead of comparing.")
 def results(update: bool) -> int:
-    """Judge every accepted bundle again: the verdict must be the one that is committed."""
+    """Verify all accepted bundles again, and compare the verdict with the committed one."""
     from kit.cli.results import results
 
     return results(update=update)
 
 
-@commands.command(short_help="Hold a publication against itself.")
+@commands.command(short_help="Check a publication's own figures.")
 @click.argument("name")
-@click.option("--raw", type=FOLDER, help="The author's data files, to be looked at as well.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--raw", type=FOLDER, help="Folder of the author's data files, to check too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def audit(name: str, raw: Path | None, as_json: bool) -> int:
-    """Hold what was published against itself, other runs and public facts: nothing is measured."""
+    """Check published figures against each other, other runs and public facts; measure nothing."""
     from kit.cli.audit import audit
 
     return audit(name, raw, as_json=as_json)
@@ -232,7 +236,7 @@ def audit(name: str, raw: Path | None, as_json: bool) -> int:
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=FILE, required=True, help="FILE.tar.zst or FILE.tar.gz.")
 def pack(path: Path, output: Path) -> int:
-    """Pack a bundle into one file to hand in; `verify` and `report` read it as it is."""
+    """Pack a valid bundle into one file, which `verify` and `report` read as it is."""
     from kit.cli.pack import pack
 
     return pack(path, output)
@@ -241,7 +245,7 @@ def pack(path: Path, output: Path) -> int:
 @commands.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=FOLDER, help="For the page and pictures; by default results/report."
+    "-o", "--output", type=FOLDER, help="Folder for page and charts; by default results/report."
 )
 @click.option(
     "--format",
@@ -249,18 +253,18 @@ def pack(path: Path, output: Path) -> int:
     type=click.Choice(["html", "markdown", "csv", "json"]),
     default="html",
     show_default=True,
-    help="All but html go to standard output.",
+    help="All but html are printed.",
 )
 def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
-    """Render a page with pictures from bundles, or the same figures as text."""
+    """Render a page with charts from bundles, or the same figures as text."""
     from kit.cli.report import report
 
     return report(paths, output, form)
 
 
 @commands.command(hidden=True)
-@click.option("-o", "--output", type=FILE, required=True, help="The file that is written.")
-@click.option("--until", type=FILE, required=True, help="Stop as soon as this file is there.")
+@click.option("-o", "--output", type=FILE, required=True, help="File to write.")
+@click.option("--until", type=FILE, required=True, help="Stop when this file exists.")
 @click.option(
     "--interval",
     "interval_s",
@@ -270,7 +274,7 @@ def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
     help="Seconds between samples.",
 )
 def telemetry(output: Path, until: Path, interval_s: float) -> int:
-    """Sample clocks, power, temperature and links of the GPUs until told to stop."""
+    """Sample clocks, power, temperature and links of the GPUs until stopped."""
     from kit.edge.host import sampler
 
     sampler.sample(output, until, interval_s)

@@ -1,10 +1,10 @@
-"""`kit audit`: what of a publication follows from its own figures; measures nothing."""
+"""`kit audit`: checks published figures against each other; measures nothing."""
 
 from pathlib import Path
 
 import click
 
-from kit.claims.audit.audit import audit as hold
+from kit.claims.audit.audit import audit as audit_reference
 from kit.claims.audit.finding import as_document, exit_code
 from kit.edge.files import checkout, safe_read
 from kit.errors import UsageError
@@ -13,10 +13,10 @@ from kit.report.audit import lines
 
 
 def audit(name: str, raw: Path | None, *, as_json: bool) -> int:
-    """Print every finding; 1 where something is contradicted."""
+    """Print every finding; return 1 where one is contradicted."""
     shipped = checkout.references()
     reference = checkout.published(name, shipped)
-    findings = hold(reference, shipped, checkout.facts(), _data_files(raw))
+    findings = audit_reference(reference, shipped, checkout.facts(), _data_files(raw))
     if as_json:
         click.echo(canonical.encode(as_document(reference.id, findings)), nl=False)
     else:
@@ -29,15 +29,17 @@ def _data_files(folder: Path | None) -> dict[str, bytes]:
         return {}
     if not folder.is_dir():
         raise UsageError(
-            f"no folder at {folder}",
+            f"{folder} is not a folder",
             "--raw takes the folder of the author's data files",
-            "git clone the reference's source, and name the folder of its data",
+            "git clone the reference's source, and pass the folder of its data",
         )
-    read = safe_read.read_folder(folder)
-    if read.refused:
+    content = safe_read.read_folder(folder)
+    if content.refused:
+        refusal = content.refused[0]
         raise UsageError(
-            f"{len(read.refused)} of the files in {folder} cannot be read",
-            "links, devices and what is over the limits of a bundle's files are not followed",
+            f"{len(content.refused)} of the files in {folder} cannot be used; {refusal.name}: "
+            f"{refusal.reason}",
+            "links, devices and files over the size limits of a bundle are not read",
             "copy the author's data files into a folder of their own",
         )
-    return dict(read.files)
+    return dict(content.files)

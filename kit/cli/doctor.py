@@ -1,4 +1,4 @@
-"""`kit doctor`: what this machine can run, what it lacks, and how to get it."""
+"""`kit doctor`: shows what this machine can run, what it lacks, and how to get it."""
 
 import os
 from collections import defaultdict
@@ -16,8 +16,8 @@ from kit.run import readiness
 from kit.run.readiness import Lack, MachineFacts, Readiness
 
 
-def show(*, as_json: bool) -> int:
-    """Print the facts and every cell's readiness; 4 where nothing at all can run."""
+def doctor(*, as_json: bool) -> int:
+    """Print the machine's facts and every cell's readiness; return 4 where no cell can run."""
     facts = machine.look()
     topologies = {path.stem: checkout.topology(path.stem) for path in checkout.compose_files()}
     cells = readiness.examine(facts, topologies, checkout.models(), __version__, os.environ)
@@ -33,15 +33,15 @@ def show(*, as_json: bool) -> int:
 def _facts(facts: MachineFacts) -> Iterator[str]:
     yield f"system   {facts.system}, {facts.machine}, {facts.cores} cores"
     memory = "unknown" if facts.memory_bytes is None else f"{facts.memory_bytes / 1e9:.0f} GB"
-    yield f"memory   {memory}; {facts.free_bytes / 1e9:.0f} GB of disk are free here"
+    yield f"memory   {memory}; {facts.free_bytes / 1e9:.0f} GB of disk free here"
     if facts.docker is None:
         yield f"docker   none: {facts.docker_fault or 'no docker command'}"
     else:
         compose = facts.docker.compose_version or "none"
-        toolkit = "there" if facts.docker.has_nvidia_runtime else "not there"
+        toolkit = "installed" if facts.docker.has_nvidia_runtime else "not installed"
         yield f"docker   {facts.docker.version}, compose {compose}, NVIDIA toolkit {toolkit}"
     if facts.gpus is None:
-        yield "gpus     none, or no driver"
+        yield f"gpus     none: {facts.gpu_fault or 'no driver'}"
         return
     yield f"driver   {facts.gpus.driver_version}, CUDA {facts.gpus.cuda_driver_version}"
     for gpu in facts.gpus.gpus:
@@ -52,18 +52,18 @@ def _facts(facts: MachineFacts) -> Iterator[str]:
 
 def _base_image() -> Iterator[str]:
     if checkout.base_image() is None:
-        yield "base     of the images: no digest is pinned yet; docker/images.toml says how"
+        yield "base     of the images: no digest is pinned yet (docker/images.toml says how)"
 
 
 def _cells(cells: Sequence[Readiness]) -> Iterator[str]:
-    """Yield a line for each cell, and each lack once, with the cells that it holds back."""
-    held: dict[Lack, list[str]] = defaultdict(list)
+    """Yield a line for each cell, and each lack once with the cells that it affects."""
+    affected: dict[Lack, list[str]] = defaultdict(list)
     for cell in cells:
         name = f"{cell.model} x {cell.topology} ({cell.runtime})"
         yield f"{'lacks' if cell.lacks else 'ready'}  {name}"
         for lack in cell.lacks:
-            held[lack].append(name)
-    for lack, names in held.items():
+            affected[lack].append(name)
+    for lack, names in affected.items():
         yield f"\nlacks {lack.what}"
         yield f"  for   {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
         yield f"  next  {lack.next_step}"

@@ -1,4 +1,4 @@
-"""Errors as the user is told of them: what is wrong, why, what to do next."""
+"""Turns any exception into an error of three parts, and renders it."""
 
 import os
 import sys
@@ -10,8 +10,8 @@ from kit.errors import InternalError, KitError, MachineError, UsageError
 from kit.report.escape import printable
 
 
-def told(error: Exception) -> KitError:
-    """Return an error as the user is told of it; what nobody foresaw is shown with its trace."""
+def as_kit_error(error: Exception) -> KitError:
+    """Return an exception as a `KitError`; for an unforeseen one, print its traceback."""
     match error:
         case KitError():
             return error
@@ -19,12 +19,12 @@ def told(error: Exception) -> KitError:
             return _usage_error(error)
         case OSError():
             drop_output()
-            return _cannot_go_on(error)
+            return _io_error(error)
         case MemoryError():
             return MachineError(
-                "there is not enough memory",
-                "a bundle may inflate to many times its size, or other programs hold the memory",
-                "free -h, then the same for one bundle at a time",
+                "out of memory",
+                "a bundle may decompress to many times its size, or other programs use the memory",
+                "free -h, then the same command for one bundle at a time",
             )
         case _:
             click.echo(traceback.format_exc(), err=True, nl=False)
@@ -32,12 +32,12 @@ def told(error: Exception) -> KitError:
 
 
 def drop_output() -> None:
-    """Let what is still in the buffer go nowhere: the interpreter flushes it once more at exit."""
+    """Discard buffered output: the interpreter would flush it at exit, and fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def render(error: KitError) -> str:
-    """Return what is wrong, why, and what to do next, as lines that are safe to show."""
+    """Return an error's three parts as lines, control characters escaped."""
     text = f"error: {error.what}\n  why:  {error.why}\n  next: {error.next_step}"
     return "\n".join(map(printable, text.split("\n")))
 
@@ -49,24 +49,18 @@ def _usage_error(error: click.ClickException) -> UsageError:
     return UsageError(error.format_message(), " ".join(usage.split()), f"{command} --help")
 
 
-def _cannot_go_on(error: OSError) -> MachineError:
-    place = f" ({error.filename})" if error.filename else ""
-    if isinstance(error, FileNotFoundError):
-        return MachineError(
-            f"there is no such file{place}",
-            "something that this needs is not there",
-            f"ls -l {error.filename or ''}".rstrip(),
-        )
+def _io_error(error: OSError) -> MachineError:
+    path = f" {error.filename}" if error.filename else ""
     return MachineError(
-        f"cannot read or write{place}: {error.strerror or error}",
-        "a disk is full, or a file is not ours to use",
-        "df -h",
+        f"cannot read or write{path}: {error.strerror or error}",
+        "a file is missing, this user may not use it, or a disk is full",
+        f"ls -l{path}; df -h",
     )
 
 
 def _bug(error: Exception) -> InternalError:
     return InternalError(
-        f"this is a bug of the kit: {type(error).__name__}",
-        "it should have said what is wrong; the lines above tell us where",
-        "report them, with the command that you typed",
+        f"this is a bug in the kit: {type(error).__name__}",
+        "an exception that the kit does not handle; the traceback is above",
+        "report the traceback and the command that you typed",
     )

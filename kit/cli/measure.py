@@ -1,22 +1,23 @@
-"""`kit measure`: the client of a run in containers."""
+"""`kit measure`: what the client's container runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit.cli.planning import CellOptions, planned_cells
-from kit.cli.progress import passes_only
+from kit.cli.progress import PassLines, stderr_console
+from kit.edge import session
+from kit.edge.cells import CellChoices, planned_cells
 from kit.edge.docker import container
-from kit.edge.docker.container import Volumes
+from kit.edge.docker.container import ContainerEngine, Volumes
 from kit.edge.session import RunContext
 from kit.errors import ExitCode
 
 STATE = ".kit"
-"""Beside the bundles: nothing else in the container may be written and is kept."""
+"""Beside the bundle: the output folder is the only one in the container that is kept."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasureOptions:
-    """What the Compose file, and the variables that it hands on, say of a run."""
+    """Options of the command, most from variables that the Compose file sets."""
 
     topology: str
     model: str
@@ -34,27 +35,31 @@ class MeasureOptions:
 
 
 def measure(options: MeasureOptions) -> int:
-    """Measure the one cell; the bundle in the output folder is all that comes of it."""
-    (planned,) = planned_cells(
-        CellOptions(
-            topology=options.topology,
-            models=(options.model,),
-            suite=options.suite,
-            passes=options.passes,
-            protocol=options.protocol,
-            cache=options.cache,
-            timeout_s=options.timeout_s,
-            runtime=None,
-            rehearsal=options.rehearsal,
-        )
+    """Measure the one cell, and seal its bundle in the output folder."""
+    choices = CellChoices(
+        topology=options.topology,
+        models=(options.model,),
+        suite=options.suite,
+        passes=options.passes,
+        protocol=options.protocol,
+        cache=options.cache,
+        timeout_s=options.timeout_s,
+        runtime=None,
+        rehearsal=options.rehearsal,
     )
+    (cell,) = planned_cells(choices)
     facts = container.read_host_facts(options.host_facts)
+    engine = ContainerEngine(
+        base_url=options.engine_url,
+        served_model=options.model,
+        host_facts=facts,
+        volumes=Volumes(evidence=options.evidence, telemetry=options.telemetry),
+    )
     context = RunContext(
         results=options.output,
         state=options.output / STATE,
-        watch=passes_only(),
+        observer=PassLines(stderr_console()),
         host_id=facts.host_id if facts else None,
     )
-    volumes = Volumes(evidence=options.evidence, telemetry=options.telemetry)
-    container.run_in_container(planned.plan, options.engine_url, facts, volumes, context)
+    session.run(cell.plan, engine, context)
     return ExitCode.DONE

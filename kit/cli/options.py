@@ -1,4 +1,4 @@
-"""Options that several commands share, and the kinds of their values."""
+"""Options that several commands share, and the types of their values."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,17 +10,17 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 def cell_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options that choose what is to be run; `bench` and `plan` share them."""
+    """Add the options that choose the cells to run."""
     options = (
         click.option("--topology", help="A file of compose/; by default cpu-tp1."),
         click.option(
-            "--model", "models", multiple=True, help="Repeatable; by default all that it serves."
+            "--model", "models", multiple=True, help="Repeatable; by default all of the topology."
         ),
         click.option("--suite", default="single", show_default=True, help="A folder of prompts/."),
         click.option(
             "--passes",
             type=click.IntRange(1, 1000),
-            help="Measured; by default 5, or 1 of the article's protocol.",
+            help="Measured passes; by default 5, with --protocol article 1.",
         ),
         click.option(
             "--protocol",
@@ -32,7 +32,7 @@ def cell_options(command: Callable[..., int]) -> Callable[..., int]:
             "--cache",
             default="warm",
             show_default=True,
-            help="`warm`, or `cold`: each request salted apart from all others.",
+            help="`warm`, or `cold`: a salt in each request keeps it out of the prefix cache.",
         ),
         click.option(
             "--timeout",
@@ -40,11 +40,11 @@ def cell_options(command: Callable[..., int]) -> Callable[..., int]:
             type=click.IntRange(1, 86400),
             default=600,
             show_default=True,
-            help="Seconds that one request may take.",
+            help="Seconds for one request.",
         ),
         click.option(
             "--runtime",
-            help="What starts the engine: `docker`, or `process` (CPU topologies, their default).",
+            help="`docker`, or `process` (CPU topologies only, and their default).",
         ),
     )
     for option in reversed(options):

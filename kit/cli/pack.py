@@ -1,4 +1,4 @@
-"""`kit pack`: a bundle to one file that can be handed in."""
+"""`kit pack`: packs a bundle into one file."""
 
 from pathlib import Path
 
@@ -12,33 +12,30 @@ from kit.report import verdict_text
 
 
 def pack(path: Path, output: Path) -> int:
-    """Write an archive of the bundle at `path`; one that is invalid is not packed.
-
-    So nothing goes along that the format does not know.
-    """
+    """Write an archive of the bundle at `path`; raise `BundleError` for an invalid one."""
     compression = archive.compression_of(output)
     if compression is None:
-        endings = " or ".join(one.value for one in archive.Compression)
+        endings = " or ".join(it.value for it in archive.Compression)
         raise UsageError(
-            f"cannot tell how to pack {output}",
-            f"the name of an archive ends in {endings}",
+            f"unknown archive format: {output}",
+            f"expected a name that ends in {endings}",
             f"kit pack {path} -o {output}{archive.Compression.ZSTD.value}",
         )
     _require_one_bundle(path)
     if output.resolve().is_relative_to(path.resolve()):
         raise UsageError(
             f"{output} is inside of the bundle",
-            "a bundle holds nothing but what was sealed",
+            "a bundle must not contain other files than those that were sealed",
             f"kit pack {path} -o {path.resolve().name}{compression.value}",
         )
     folder = read_folder(path)
-    held_against = known(checkout.schemas(), checkout.catalog())
-    verdict, _ = verify(str(path), folder.files, folder.refused, held_against)
+    expected = known(checkout.schemas(), checkout.catalog())
+    verdict, _ = verify(str(path), folder.files, folder.refused, expected)
     if verdict.exit_code is ExitCode.BUNDLE_INVALID or verdict.id is None:
         click.echo("\n".join(verdict_text.lines(verdict)), err=True)
         raise BundleError(
-            f"{path} is not packed: it is not a valid bundle",
-            "an archive is for handing in, and this would be sent back",
+            f"{path} was not packed: it is not a valid bundle",
+            "archives are for handing in, and an invalid bundle is not accepted",
             f"kit verify {path}",
         )
     name = f"bundle-{verdict.id[:16]}"
@@ -48,10 +45,10 @@ def pack(path: Path, output: Path) -> int:
 
 
 def _require_one_bundle(path: Path) -> None:
-    inside = bundles_at(path)
-    if list(inside) != [path]:
+    bundles = bundles_at(path)
+    if list(bundles) != [path]:
         raise UsageError(
-            f"{path} is a folder of {len(inside)} bundles",
-            "an archive holds one",
-            f"kit pack {inside[0]} -o FILE{archive.Compression.ZSTD.value}",
+            f"{path} is a folder of {len(bundles)} bundles",
+            "an archive holds one bundle",
+            f"kit pack {bundles[0]} -o FILE{archive.Compression.ZSTD.value}",
         )

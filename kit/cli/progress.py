@@ -1,4 +1,4 @@
-"""What is seen of a run while it goes: a progress bar on a terminal, plain lines elsewhere."""
+"""Progress of a run: a bar on a terminal, plain lines elsewhere."""
 
 from pathlib import Path
 
@@ -7,24 +7,24 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kit.bundle.document import Status
 from kit.bundle.record import Record
-from kit.edge.session import Watch
+from kit.edge.session import RunObserver
 from kit.plan.plan import Plan
 from kit.plan.schedule import Phase
 
 
-def watch_for(*, quiet: bool) -> Watch:
-    """Return the watch that suits standard error; `rich` itself honours NO_COLOR."""
-    console = Console(stderr=True, highlight=False, markup=False, quiet=quiet)
+def observer(*, quiet: bool) -> RunObserver:
+    """Return the observer for standard error; `rich` itself honours NO_COLOR."""
+    console = stderr_console(quiet=quiet)
     return Bar(console) if console.is_terminal and not quiet else Lines(console)
 
 
-def passes_only() -> Watch:
-    """Return the watch of a client in a container: the kit on the host says the rest."""
-    return Passes(Console(stderr=True, highlight=False, markup=False))
+def stderr_console(*, quiet: bool = False) -> Console:
+    """Return a console that prints text as it is."""
+    return Console(stderr=True, highlight=False, markup=False, quiet=quiet)
 
 
 class Lines:
-    """One line for each pass."""
+    """Prints a line for each step and each pass."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -34,11 +34,12 @@ class Lines:
     def starting(self, plan: Plan) -> None:
         self._plan = plan
         self._pass = []
-        doing = "measuring the endpoint" if plan.engine is None else "waiting for the engine"
-        self._console.print(f"{plan.cell}: {doing}", soft_wrap=True)
+        step = "measuring the endpoint" if plan.engine is None else "waiting for the engine"
+        self._console.print(f"{plan.cell}: {step}", soft_wrap=True)
 
     def ready(self, seconds: float) -> None:
-        self._console.print(f"  ready after {seconds:.0f} s", soft_wrap=True)
+        if self._plan is not None and self._plan.engine is not None:
+            self._console.print(f"  ready after {seconds:.0f} s", soft_wrap=True)
 
     def recorded(self, record: Record) -> None:
         self._pass.append(record)
@@ -49,25 +50,25 @@ class Lines:
     def sealed(self, path: Path, status: Status) -> None:
         self._console.print(f"  {status.value} bundle: {path}", soft_wrap=True)
 
-    def said(self, line: str) -> None:
+    def printed(self, line: str) -> None:
         self._console.print(line, soft_wrap=True)
 
 
-class Passes(Lines):
-    """The lines of the passes alone."""
+class PassLines(Lines):
+    """Prints passes only, in the client's container: the kit on the host prints the other steps."""
 
     def starting(self, plan: Plan) -> None:
         self._plan = plan
 
-    def ready(self, seconds: float) -> None:  # noqa: ARG002  # Compose waited, nobody counted
+    def ready(self, seconds: float) -> None:  # noqa: ARG002  # Compose waited for the engine
         self._console.print("  the engine is ready", soft_wrap=True)
 
     def sealed(self, path: Path, status: Status) -> None:
-        """The path is one of the container's: it says nothing outside."""
+        """Print nothing: the path is one inside the container."""
 
 
 class Bar(Lines):
-    """The same lines above a bar that counts requests."""
+    """Prints the same lines above a bar that counts requests."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)

@@ -9,11 +9,11 @@ from kit.errors import ExitCode
 from kit.plan.models import Twin
 
 
-def make(models: tuple[str, ...], output: Path) -> int:
-    """Make each model that is not there yet, and print its folder."""
-    known = {name: one for name, one in checkout.models().items() if isinstance(one, Twin)}
-    example = f"kit twins {min(known)} -o {output}"
-    for model in models or tuple(known):
-        twin = checkout.choose("model", model, known, example)
+def twins(names: tuple[str, ...], output: Path) -> int:
+    """Make each twin that is missing or damaged, and print its folder."""
+    valid = {name: it for name, it in checkout.models().items() if isinstance(it, Twin)}
+    example = f"kit twins {min(valid)} -o {output}"
+    for name in names or tuple(valid):
+        twin = checkout.choose("model", name, valid, example)
         click.echo(twin_files.ensure_twin(twin, output.absolute()))
     return ExitCode.DONE

@@ -1,4 +1,4 @@
-"""`kit verify`: judges bundles, and prints the verdicts in the form that was asked for."""
+"""`kit verify`: verifies bundles, judges claims, and prints the verdicts."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ from kit.report import verdict_words as words
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifyOptions:
-    """What `kit verify` was asked; `settings` are NAME=NUMBER, parameters of the `references`."""
+    """Options of the command; `settings` are NAME=NUMBER, parameters of the `references`."""
 
     paths: tuple[Path, ...]
     as_json: bool
@@ -38,52 +38,52 @@ class VerifyOptions:
     jobs: int | None
 
     @property
-    def shown(self) -> str | None:
-        """The form to print; None for none."""
+    def output_format(self) -> str | None:
+        """The format to print; None for none."""
         if self.as_json:
             return "json"
         return None if self.quiet else self.form
 
 
 def verify(options: VerifyOptions) -> int:
-    """Print a verdict on each path, and on each reference's claims; return 6, 1, 7 or 0.
+    """Print a verdict for each path, and for each reference's claims; return 6, 1, 7 or 0.
 
-    Raises `UsageError` for two forms at once.
+    Raises `UsageError` for two formats at once.
     """
     if options.as_json and (options.quiet or options.form not in ("text", "json")):
         raise UsageError(
-            "--json beside another form",
-            "it is short for --format json",
+            "--json beside another format",
+            "--json is short for --format json",
             "kit verify PATH... --format json",
         )
-    is_about_claims = bool(options.references or options.settings)
-    if options.shown in (None, "text") and not is_about_claims:
-        return _one_by_one(options)
-    found, judged = _all_together(options) if is_about_claims else (_verdicts(options), None)
-    match options.shown:
+    with_claims = bool(options.references or options.settings)
+    if options.output_format in (None, "text") and not with_claims:
+        return _print_each(options)
+    judged: tuple[JudgedSet, ...] | None = None
+    if with_claims:
+        results, judged = _judge_claims(options)
+    else:
+        results = tuple(verdicts(options.paths, options.tokenizers, options.jobs))
+    match options.output_format:
         case None:
             pass
         case "text":
-            click.echo(_text(found, judged or ()))
+            click.echo(_text(results, judged or ()))
         case form:
-            click.echo(_rendered(form, as_document(found, judged)), nl=False)
-    return overall(found, judged)
+            click.echo(_rendered(form, as_document(results, judged)), nl=False)
+    return overall(results, judged)
 
 
-def _verdicts(options: VerifyOptions) -> tuple[Verdict, ...]:
-    return tuple(verdicts(options.paths, options.tokenizers, options.jobs))
-
-
-def _all_together(options: VerifyOptions) -> tuple[tuple[Verdict, ...], tuple[JudgedSet, ...]]:
+def _judge_claims(options: VerifyOptions) -> tuple[tuple[Verdict, ...], tuple[JudgedSet, ...]]:
     from kit.edge.judge_claims import Against, judge_claims
 
     against = Against(references=options.references, settings=options.settings)
     return judge_claims(options.paths, options.tokenizers, against)
 
 
-def _one_by_one(options: VerifyOptions) -> int:
-    """Print each verdict as it comes, and keep of it no more than its answer."""
-    counts = Counter(_told(options))
+def _print_each(options: VerifyOptions) -> int:
+    """Print each verdict when it is there, and keep only its answer: memory stays flat."""
+    counts = Counter(_answers(options))
     if counts.total() > 1 and not options.quiet:
         answers: Counter[str] = Counter()
         for (answer, _), number in counts.items():
@@ -92,18 +92,18 @@ def _one_by_one(options: VerifyOptions) -> int:
     return gravest(code for _, code in counts)
 
 
-def _told(options: VerifyOptions) -> Iterator[tuple[str, ExitCode]]:
+def _answers(options: VerifyOptions) -> Iterator[tuple[str, ExitCode]]:
     for verdict in verdicts(options.paths, options.tokenizers, options.jobs):
         if not options.quiet:
             click.echo("\n".join(verdict_text.lines(verdict)))
         yield words.answer(judged_bundle(verdict)), verdict.exit_code
 
 
-def _text(found: Sequence[Verdict], judged: Sequence[JudgedSet]) -> str:
+def _text(results: Sequence[Verdict], judged: Sequence[JudgedSet]) -> str:
     from kit.report import claims
 
-    told = [line for verdict in found for line in verdict_text.lines(verdict)]
-    return "\n".join([*told, *(line for each in judged for line in claims.lines(each))])
+    lines = [line for verdict in results for line in verdict_text.lines(verdict)]
+    return "\n".join([*lines, *(line for it in judged for line in claims.lines(it))])
 
 
 def _rendered(form: str, document: VerdictDocument) -> str | bytes:

@@ -1,1 +1,1 @@
-"""The only door to the outside: files, processes, HTTP and what the host tells of itself."""
+"""All effects: files, processes, containers, HTTP, and facts of the host."""

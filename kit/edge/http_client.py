@@ -1,7 +1,7 @@
 """The HTTP client: sends a plan's requests to an OpenAI-compatible server and times them.
 
-The only module that imports requests. Whatever goes wrong with a request becomes a record with a
-code: exception texts hold addresses and stay out.
+The only module that imports requests. A request that fails becomes a record with an error code, not
+with the exception's text: that may contain addresses.
 """
 
 import re
@@ -20,7 +20,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from kit.bundle.record import ErrorCode, Record
-from kit.errors import MachineError
+from kit.errors import MachineError, UsageError
 from kit.parse import chat
 from kit.parse.chat import Answer, Piece
 from kit.plan.plan import Connection, Dialect, Plan
@@ -31,7 +31,7 @@ PROBE_TIMEOUT_S = 30.0
 BODY_LIMIT_BYTES = 64 * 2**20
 _READ_BYTES = 65536
 _PIECE_OVERHEAD_BYTES = 512
-"""What a piece counts for beside its bytes, generously: a body may come one byte at a time."""
+"""Memory counted for each piece beside its bytes: a body may arrive one byte at a time."""
 
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}")
 
@@ -43,7 +43,7 @@ class _Failed(Exception):
 
 
 class Client:
-    """Talks to one server on behalf of one run; implements `kit.run.walk.Server`.
+    """Client of one server for one run; implements `kit.run.walk.Server`.
 
     `origin_s` is the run's start on `time.monotonic()`.
     """
@@ -53,7 +53,7 @@ class Client:
         self._served_model = served_model
         self._plan = plan
         self._origin_s = origin_s
-        self._kept = _Line()
+        self._kept = _Connection()
 
     def __enter__(self) -> Self:
         return self
@@ -67,25 +67,25 @@ class Client:
         self._kept.close()
 
     def send(self, request: Request) -> Record:
-        """Send one request and return what was observed.
+        """Send one request and return its record.
 
-        The clock runs from before the request is sent until its last byte is in; nothing is
-        parsed meanwhile.
+        The clock runs from just before the request is sent until the last byte of the response;
+        nothing is parsed in between.
         """
         body = chat.request_body(self._plan, request, self._served_model)
         url = f"{self._base_url}/v1/chat/completions"
         pieces: list[Piece] = []
         failure: ErrorCode | None = None
-        line = self._kept if self._plan.connection is Connection.KEPT else _Line()
+        connection = self._kept if self._plan.connection is Connection.KEPT else _Connection()
         sent_s = time.monotonic()
         try:
-            for data in line.exchange("POST", url, self._plan.timeout_s, body):
+            for data in connection.exchange("POST", url, self._plan.timeout_s, body):
                 pieces.append((time.monotonic() - sent_s, data))
         except _Failed as failed:
             failure = failed.code
         wall_s = time.monotonic() - sent_s
-        if line is not self._kept:
-            line.close()
+        if connection is not self._kept:
+            connection.close()
         answer = self._read(request.phase, pieces)
         return Record(
             phase=request.phase,
@@ -106,7 +106,7 @@ class Client:
         )
 
     def metrics(self) -> bytes | None:
-        """Return the server's counters, or None where it does not tell them."""
+        """Return the answer of `/metrics`, or None where it fails."""
         timeout_s = min(PROBE_TIMEOUT_S, self._plan.timeout_s)
         try:
             return b"".join(self._kept.exchange("GET", f"{self._base_url}/metrics", timeout_s))
@@ -119,50 +119,65 @@ class Client:
         return chat.read_completion(b"".join(data for _, data in pieces), self._plan.dialect)
 
 
+def base_url(url: str) -> str:
+    """Return an endpoint's URL without a path; raise `UsageError` for what is not over HTTP."""
+    try:
+        parts = urllib3.util.parse_url(url)
+        is_http = parts.scheme in ("http", "https") and bool(parts.host) and parts.port != 0
+    except urllib3.exceptions.LocationParseError:
+        is_http = False
+    if not is_http:
+        raise UsageError(
+            f"not an endpoint: {url!r}",
+            "expected http://HOST:PORT or https://HOST",
+            "kit bench --endpoint http://127.0.0.1:8000",
+        )
+    return url.rstrip("/").removesuffix("/v1")
+
+
 def dialect_of(base_url: str) -> Dialect:
-    """Tell whether a server knows vLLM's extensions: it then says its version."""
+    """Return VLLM for a server that answers `/version`: it then knows vLLM's extensions."""
     return Dialect.VLLM if engine_version(base_url) else Dialect.OPENAI
 
 
 def engine_version(base_url: str) -> str | None:
-    """Return what a vLLM server says of its version, None from any other: it goes into a bundle."""
+    """Return the version of a vLLM server; None where another server or another text answers."""
     version = _probe(base_url, "/version").get("version")
     return version if isinstance(version, str) and _VERSION.fullmatch(version) else None
 
 
 def served_models(base_url: str) -> tuple[str, ...]:
-    """Return the names under which the server offers models; `MachineError` if it does not."""
+    """Return the names of the server's models; raise `MachineError` where it lists none."""
     listing = _probe(base_url, "/v1/models").get("data")
     models = listing if isinstance(listing, list) else []
     names = [model.get("id") for model in models if isinstance(model, dict)]
-    found = tuple(name for name in names if isinstance(name, str))
-    if not found:
+    served = tuple(name for name in names if isinstance(name, str))
+    if not served:
         raise MachineError(
             f"{base_url} does not list its models",
-            "no OpenAI-compatible server answers there",
+            "expected an OpenAI-compatible server that answers /v1/models",
             f"curl {base_url}/v1/models",
         )
-    return found
+    return served
 
 
 def _probe(base_url: str, path: str) -> dict[str, Any]:
-    line = _Line()
+    connection = _Connection()
     try:
         answer = msgspec.json.decode(
-            b"".join(line.exchange("GET", base_url + path, PROBE_TIMEOUT_S))
+            b"".join(connection.exchange("GET", base_url + path, PROBE_TIMEOUT_S))
         )
     except (_Failed, msgspec.MsgspecError, RecursionError, UnicodeError):
         return {}
     finally:
-        line.close()
+        connection.close()
     return answer if isinstance(answer, dict) else {}
 
 
-class _Line:
-    """A line to a server: one connection, opened anew only where the server has closed it.
+class _Connection:
+    """One connection to a server, opened again only where the server has closed it.
 
-    A request is sent once and never again, and goes where it was sent: no retry, no redirection,
-    no proxy, no netrc.
+    No retry, no redirection, no proxy, no netrc.
     """
 
     def __init__(self) -> None:
@@ -181,7 +196,7 @@ class _Line:
     def exchange(
         self, method: str, url: str, timeout_s: float, body: dict[str, Any] | None = None
     ) -> Iterator[bytes]:
-        """Send a request and yield the answer's bytes as they arrive; raise `_Failed` otherwise."""
+        """Send a request and yield the response's bytes as they arrive; raise `_Failed`."""
         self._deadline.start(timeout_s)
         try:
             yield from self._answer(method, url, timeout_s, body)
@@ -190,7 +205,7 @@ class _Line:
             failure = failed
         finally:
             self._deadline.stop()
-        if self._deadline.passed:  # whatever the cut connection looked like from here
+        if self._deadline.passed:  # closing the socket may have caused any error
             raise _Failed(ErrorCode.TIMED_OUT) from failure
         if failure is not None:
             raise failure
@@ -220,10 +235,10 @@ class _Line:
 
 
 class _Deadline:
-    """Cuts a connection when its time is up, wherever the exchange hangs.
+    """Closes a connection when its time is up, at any point of the exchange.
 
-    A socket's own timeout starts anew with every byte, so a server that drips, in its headers or
-    in its body, would never meet it.
+    A socket's own timeout starts again with every byte, so a server that sends its headers or body
+    byte by byte would never reach it.
     """
 
     def __init__(self) -> None:
@@ -239,15 +254,15 @@ class _Deadline:
         self._timer.start()
 
     def watch(self, opened: socket.socket | None) -> None:
-        """Take note of the socket that an answer is about to be read from."""
+        """Set the socket that a response is about to be read from."""
         self._socket = opened
-        if self.passed:  # while the connection was being made
+        if self.passed:  # before there was a connection
             self._cut()
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer.join()  # so that it cannot cut the next exchange
+            self._timer.join()  # so that it cannot close the next exchange
 
     def _cut(self) -> None:
         self.passed = True
@@ -259,7 +274,7 @@ class _Deadline:
 def _pools(
     watch: Callable[[socket.socket | None], None],
 ) -> dict[str, type[HTTPConnectionPool]]:
-    """Return urllib3's pools with connections that show their socket before they read from it."""
+    """Return urllib3's pools, with connections that pass their socket to `watch` before reading."""
 
     class Plain(HTTPConnection):
         def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3
@@ -287,7 +302,7 @@ def _require_ok(status: int) -> None:
         raise _Failed(ErrorCode.HTTP_SERVER_ERROR)
     if status >= requests.codes.bad_request:
         raise _Failed(ErrorCode.HTTP_CLIENT_ERROR)
-    raise _Failed(ErrorCode.BAD_SHAPE)  # a redirection, or a success without an answer
+    raise _Failed(ErrorCode.BAD_SHAPE)  # a redirection, or a success without content
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:
@@ -300,7 +315,7 @@ def _pieces(response: requests.Response) -> Iterator[bytes]:
 
 
 def _connection_error(error: requests.ConnectionError) -> ErrorCode:
-    """Tell a refused connection from one that broke, by the urllib3 error within."""
+    """Return the code of a refused or of a broken connection, by the urllib3 error inside."""
     causes = (error.args[0], getattr(error.args[0], "reason", None)) if error.args else ()
     refused = any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes)
     return ErrorCode.CONNECT_FAILED if refused else ErrorCode.DISCONNECTED

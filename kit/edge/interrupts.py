@@ -1,4 +1,4 @@
-"""Ctrl-C and its like: heard whatever Python does, held back where a step must be whole."""
+"""Ctrl-C and the signals that end a process: never lost, and deferred while a bundle is written."""
 
 import signal
 import sys
@@ -11,32 +11,32 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 _AGAIN_S = 0.01
 
 
-def heed() -> None:
-    """Let SIGTERM and SIGHUP end the process as Ctrl-C does, and let none of them be lost.
+def handle() -> None:
+    """Make SIGTERM and SIGHUP raise `KeyboardInterrupt`, as Ctrl-C does, and let none be lost.
 
-    Python drops an exception that is raised while it runs the callback of a weak reference or a
-    finalizer ("Exception ignored in"): an interrupt that meets one is then raised again. What was
-    ignored when the process began stays ignored: that is how `nohup` works.
+    Python drops an exception that is raised in the callback of a weak reference or in a finalizer
+    ("Exception ignored in"): an interrupt that was dropped so is raised again. Signals ignored at
+    the process's start stay ignored, as `nohup` needs it.
     """
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
-    sys.unraisablehook = _told_of_unraisable
+    sys.unraisablehook = _on_unraisable
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C and its like back until the block has ended, so that it is done whole.
+    """Defer signals until the block has ended.
 
-    One that came meanwhile then counts, unless an error is on its way already.
+    The first deferred signal is then raised, unless the block raised an error.
     """
-    if threading.current_thread() is not threading.main_thread():  # signals do not come here
+    if threading.current_thread() is not threading.main_thread():  # which gets no signals
         yield
         return
-    came: list[int] = []
+    deferred: list[int] = []
 
     def remember(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
+        deferred.append(number)
 
     before = {number: signal.signal(number, remember) for number in _SIGNALS}
     try:
@@ -44,16 +44,16 @@ def uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)
-    if came and sys.exception() is None:
-        signal.raise_signal(came[0])
+    if deferred and sys.exception() is None:
+        signal.raise_signal(deferred[0])
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _told_of_unraisable(dropped: "sys.UnraisableHookArgs") -> None:
+def _on_unraisable(dropped: "sys.UnraisableHookArgs") -> None:
     if isinstance(dropped.exc_value, KeyboardInterrupt):
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)  # by then the callback has returned
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)  # the callback has returned by then
     else:
         sys.__unraisablehook__(dropped)

@@ -1,4 +1,4 @@
-"""Bundles on disk to judgements on the claims of references."""
+"""From bundles on disk to judgements of references' claims."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Against:
-    """What claims to judge; `settings` are NAME=NUMBER, parameters of the `references`."""
+    """Names of references whose claims are judged, and their parameters as NAME=NUMBER."""
 
     references: tuple[str, ...]
     settings: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Against:
 def judge_claims(
     paths: Sequence[Path], tokenizers: Sequence[Path], against: Against
 ) -> tuple[tuple[Verdict, ...], tuple[JudgedSet, ...]]:
-    """Judge bundles, then each reference's claims from all of them together."""
+    """Verify bundles, then judge each reference's claims from all of them."""
     shipped = checkout.references()
     wanted = [checkout.published(name, shipped) for name in against.references]
     parameters = _parameters(against.settings, wanted)
@@ -49,11 +49,11 @@ def _judged(
 
 
 def _parameters(settings: Sequence[str], wanted: Sequence[Reference]) -> dict[str, float]:
-    """Read NAME=NUMBER settings; each must be a parameter of a reference that was asked for."""
+    """Parse NAME=NUMBER settings; raise `UsageError` unless one of the references has the name."""
     if settings and not wanted:
         raise UsageError(
-            f"nothing to set {settings[0]!r} for",
-            "a parameter is a reference's: --set goes with --reference",
+            f"cannot set {settings[0]!r} without a reference",
+            "parameters belong to references: --set goes with --reference",
             "kit verify PATH... --reference article-part-1 --set gpu-price-usd=650",
         )
     valid = {name for one in wanted for name in one.parameters}
@@ -63,7 +63,8 @@ def _parameters(settings: Sequence[str], wanted: Sequence[Reference]) -> dict[st
         if name not in valid or not _NUMBER.fullmatch(number):
             raise UsageError(
                 f"cannot set {setting!r}",
-                f"NAME=NUMBER, such as 650 or 649.99; names: {', '.join(sorted(valid)) or 'none'}",
+                "expected NAME=NUMBER, such as 650 or 649.99; names: "
+                f"{', '.join(sorted(valid)) or 'none'}",
                 "kit verify --help",
             )
         found[name] = float(number)

@@ -1,7 +1,6 @@
-"""One piece of work done to many things by a few processes: results in order, few at a time."""
+"""Applies a function to many items in a few processes: results in order, memory flat."""
 
 import ctypes
-import gc
 import os
 import signal
 from collections import deque
@@ -18,23 +17,15 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 BATCH = 16
-"""Things handed to a process at a time: what that costs is then small beside the work."""
+"""Items sent to a process at a time, so that pickling costs little beside the work."""
 
 AHEAD = 3
-"""Batches a process that are under way or wait to be taken, so that memory stays flat."""
-
-ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
-"""What is read holds no cycles, so that looking for them 140 times as often finds nothing."""
-
-KEPT_BYTES = 16 * 2**20
-"""Freed memory that a process keeps for the next thing: to get it anew takes a twentieth of the
-time of a large bundle."""
+"""Batches for each process that are submitted and not yet consumed: a bound on memory."""
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
 
 _work: list[Callable[[Any], Any]] = []
-"""In a process of the pool: what it does."""
+"""The function, in a process of the pool."""
 
 
 def cores() -> int:
@@ -42,59 +33,53 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def in_order(work: Callable[[T], R], things: Iterable[T], processes: int) -> Iterator[R]:
-    """Yield `work(thing)` for each thing, in order; with one process, in this one.
+def in_order(work: Callable[[T], R], items: Iterable[T], processes: int) -> Iterator[R]:
+    """Yield `work(item)` for each item, in order; with one process, in the calling one.
 
-    The processes are forked, and so have what `work` holds; results are pickled. Raises
-    `MachineError` where one of them is ended from outside, as by a kernel that is out of memory.
+    Processes are forked, and so inherit what `work` refers to; results are pickled. Raises
+    `MachineError` where one of them is killed, as by the kernel when memory runs out.
     """
     if processes == 1:
-        yield from map(work, things)
+        yield from map(work, items)
         return
     # Imported here: for one bundle this would take longer than its check.
     import multiprocessing  # noqa: PLC0415
     from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor  # noqa: PLC0415
 
     executor = ProcessPoolExecutor(
-        processes, multiprocessing.get_context("fork"), initializer=_begin, initargs=(work,)
+        processes, multiprocessing.get_context("fork"), initializer=_start, initargs=(work,)
     )
     try:
-        yield from _results(executor, iter(things), processes * AHEAD)
+        yield from _results(executor, iter(items), processes * AHEAD)
     except BrokenProcessPool as error:
         raise MachineError(
-            "a process of the kit was ended from outside",
-            "most likely there is not enough memory",
-            "free -h, then the same with --jobs 1",
+            "a worker process of the kit was killed",
+            "most likely memory ran out",
+            "free -h, then the same command with --jobs 1",
         ) from error
     finally:
         executor.shutdown(cancel_futures=True)
 
 
-def _results(executor: "Executor", things: Iterator[T], ahead: int) -> Iterator[Any]:
-    waiting: deque[Future[list[Any]]] = deque()
-    while batch := list(islice(things, BATCH)):
-        waiting.append(executor.submit(_do, batch))
-        if len(waiting) == ahead:
-            yield from waiting.popleft().result()
-    while waiting:
-        yield from waiting.popleft().result()
+def _results(executor: "Executor", items: Iterator[T], ahead: int) -> Iterator[Any]:
+    submitted: deque[Future[list[Any]]] = deque()
+    while batch := list(islice(items, BATCH)):
+        submitted.append(executor.submit(_apply, batch))
+        if len(submitted) == ahead:
+            yield from submitted.popleft().result()
+    while submitted:
+        yield from submitted.popleft().result()
 
 
-def _begin(work: Callable[[Any], Any]) -> None:
-    """Prepare a process of the pool: it ends with its parent, whatever ends that."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if hasattr(libc, "mallopt"):  # glibc's
-        libc.mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
-        libc.mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+def _start(work: Callable[[Any], Any]) -> None:
+    """Prepare a process of the pool: the kernel kills it when its parent ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    gc.freeze()
-    gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     _work[:] = [work]
 
 
-def _do(batch: Sequence[Any]) -> list[Any]:
+def _apply(batch: Sequence[Any]) -> list[Any]:
     (work,) = _work
-    return [work(thing) for thing in batch]
+    return [work(item) for item in batch]

@@ -1,1 +1,1 @@
-"""Doing a plan, and whether a machine can."""
+"""Running a plan, and whether a machine can."""

@@ -1,10 +1,9 @@
-"""Walks a plan's requests against a server, one at a time, and notes what is seen.
+"""Sends a plan's requests to a server, one at a time, and logs what is observed.
 
-Knows neither HTTP nor processes: the server is a Protocol, which `kit.edge.http_client` implements
-and the tests fake.
+Without HTTP and processes: `Server` is a Protocol, implemented by `kit.edge.http_client`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Protocol
@@ -15,21 +14,25 @@ from kit.plan.schedule import Phase, Request, requests
 
 
 class Server(Protocol):
-    """Something that answers chat completions and may tell its counters."""
+    """A server of chat completions."""
 
     def send(self, request: Request) -> Record:
-        """Send one request and return what was observed; a failure is a record with its code."""
+        """Send one request; a failure is a record with its error code."""
 
     def metrics(self) -> bytes | None:
-        """Return the server's Prometheus exposition, or None where it has none."""
+        """Return the answer of the server's `/metrics`, or None where it has none."""
 
 
 @dataclass(kw_only=True, slots=True)
 class RunLog:
-    """What has been observed so far: it survives whatever ends the run."""
+    """What a run has observed so far; it is sealed even if the run fails.
+
+    `metrics` maps `PHASE-NUMBER-before` and `-after` to the answers of `/metrics`.
+    """
 
     records: list[Record] = field(default_factory=list)
     metrics: dict[str, bytes] = field(default_factory=dict)
+    engine_version: str | None = None
 
 
 def walk(
@@ -43,26 +46,22 @@ def walk(
 
     The server's metrics are read before and after each pass.
     """
-    for (phase, number), pass_requests in _passes(plan, run_salt):
-        _note_metrics(server, run_log, phase, number, Moment.BEFORE)
+    by_pass = groupby(requests(plan, run_salt), key=lambda it: (it.phase, it.pass_number))
+    for (phase, number), pass_requests in by_pass:
+        _log_metrics(server, run_log, phase, number, Moment.BEFORE)
         for request in pass_requests:
             record = server.send(request)
             run_log.records.append(record)
             on_record(record)
             if record.error is not None:
                 return record
-        _note_metrics(server, run_log, phase, number, Moment.AFTER)
+        _log_metrics(server, run_log, phase, number, Moment.AFTER)
     return None
 
 
-def _passes(plan: Plan, run_salt: str) -> Iterator[tuple[tuple[Phase, int], Iterator[Request]]]:
-    planned = requests(plan, run_salt)
-    return groupby(planned, key=lambda request: (request.phase, request.pass_number))
-
-
-def _note_metrics(
+def _log_metrics(
     server: Server, run_log: RunLog, phase: Phase, number: int, moment: Moment
 ) -> None:
-    exposition = server.metrics()
-    if exposition is not None:
-        run_log.metrics[f"{phase.value}-{number}-{moment.value}"] = exposition
+    metrics = server.metrics()
+    if metrics is not None:
+        run_log.metrics[f"{phase.value}-{number}-{moment.value}"] = metrics

@@ -22,15 +22,15 @@ from kit.check.finding import Outcome, Verdict
 from kit.check.verify import known, verify
 from kit.edge import session
 from kit.edge.engine import process
+from kit.edge.engine.process import ProcessEngine
 from kit.edge.files import checkout, disk, safe_read, twin_files
 from kit.edge.host import probes
-from kit.edge.session import OwnEngine, RunContext
+from kit.edge.session import RunContext
 from kit.parse.vllm_metrics import GENERATION_TOKENS, totals
-from kit.plan import plan
+from kit.plan import plan, spec
 from kit.plan.models import Twin
 from kit.plan.plan import Choices, Plan
 from kit.plan.schedule import Phase
-from kit.plan.topology import fill_variables
 from kit.twins.checkpoint import weight_chunks
 
 pytestmark = pytest.mark.e2e
@@ -69,7 +69,7 @@ UNPINNED = Twin(
 
 
 class Silent:
-    """A watch that remembers how the run ended."""
+    """An observer that notes how the run ended."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -98,7 +98,7 @@ def twin() -> Twin:
 
 
 @pytest.fixture(scope="module")
-def engine(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> OwnEngine:
+def engine(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> ProcessEngine:
     folder = twin_files.ensure_twin(twin, tmp_path_factory.mktemp("models"))
     cores, port = process.cores(1), process.free_port(None)
     variables = process.variables(
@@ -107,41 +107,43 @@ def engine(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> OwnEngine:
         port=port,
         cores=cores,
     )
-    return OwnEngine(
-        service=fill_variables(checkout.topology(TOPOLOGY).services[twin.id], variables),
+    return ProcessEngine(
+        service=spec.fill(checkout.topology(TOPOLOGY).services[twin.id], variables),
+        served_model=twin.id,
         environment=checkout.ENGINE,
         port=port,
         identity=EngineIdentity(
             build="the engine of the tests",
-            lock_sha256=probes.sha256(checkout.ENGINE_LOCK),
+            lock_sha256=disk.sha256(checkout.ENGINE_LOCK),
             cores=cores,
             model_files=probes.model_files(folder),
         ),
+        log=disk.new_log(tmp_path_factory.mktemp("log"), "engine"),
     )
 
 
 @pytest.fixture(scope="module")
-def running(engine: OwnEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def running(engine: ProcessEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = disk.new_log(tmp_path_factory.mktemp("log"), "server")
     with process.serving(engine.service, engine.environment, log, engine.grace_s):
         yield f"http://127.0.0.1:{engine.port}"
 
 
 def test_own_engine_gives_a_valid_bundle_and_leaves_nothing_running(
-    engine: OwnEngine, twin: Twin, tmp_path: Path
+    engine: ProcessEngine, twin: Twin, tmp_path: Path
 ) -> None:
-    topology, watch = checkout.topology(TOPOLOGY), Silent()
-    described = plan.describe_engine(topology, fill_variables(topology.services[twin.id], {}))
+    topology, observer = checkout.topology(TOPOLOGY), Silent()
+    described = plan.describe_engine(topology, spec.fill(topology.services[twin.id], {}))
     suite = checkout.suite("single")
     planned = plan.plan_engine(twin, described, TOPOLOGY, suite, Choices(passes=3))
 
-    path = session.run_own_engine(
+    path = session.run(
         planned,
         engine,
-        RunContext(results=tmp_path / "results", state=tmp_path / "state", watch=watch),
+        RunContext(results=tmp_path / "results", state=tmp_path / "state", observer=observer),
     )
 
-    assert watch.ended == (path, Status.COMPLETE)
+    assert observer.ended == (path, Status.COMPLETE)
     verdict = _verdict(path, {twin.id: twin})
     assert _failures(verdict) == []
     assert verdict.exit_code == 0

@@ -1,13 +1,13 @@
-"""The Docker runtime: runs a cell in the containers that its Compose file describes.
+"""The Docker runtime: runs a cell in the containers that its topology's Compose file describes.
 
-Containers are created, looked at, and only then started, so that what the host knows of them lies
-beside the client when it seals. Creating, starting and
-removing are left to the `docker compose` command; `kit.edge.docker.daemon` looks.
+The containers are created, then inspected, then started, so that the client has the host's facts
+when it seals the bundle. `docker compose` creates, starts and removes; `kit.edge.docker.daemon`
+inspects.
 """
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,11 @@ from kit.edge import interrupts
 from kit.edge.docker import daemon
 from kit.edge.engine import process
 from kit.edge.files import disk
-from kit.edge.session import BUNDLE, ROOM_FOR_A_BUNDLE_BYTES, RunContext, Session
+from kit.edge.run_failure import BUNDLE
+from kit.edge.session import BUNDLE_ROOM_BYTES, RunContext, RunObserver, Session
 from kit.errors import KitError, MachineError, RunError
 from kit.format import canonical
-from kit.plan.plan import Plan
+from kit.plan.plan import Cell, Plan
 
 DOWN_TIMEOUT_S = 30
 """Longer than the client may take to seal a partial bundle (`stop_grace_period` in base.yaml)."""
@@ -35,131 +36,78 @@ _PASSED_ON = (
     "KIT_CLIENT_IMAGE", "KIT_CPU_IMAGE", "KIT_ENGINE_MEMORY", "KIT_GPU_0", "KIT_GPU_1",
     "KIT_IMAGE_MOE", "KIT_IMAGE_DENSE", "KIT_IMAGE_MOE_FP8",
 )  # fmt: skip
-"""How Docker is reached, and what the Compose files leave to whoever starts them."""
+"""How Docker is reached, and variables of the Compose files that a user may set."""
+
+
+def run_in_containers(
+    plan: Plan, file: Path, variables: Mapping[str, str], context: RunContext
+) -> Path:
+    """Run the cell of a Compose file; return the folder of the bundle that the client sealed.
+
+    Raises `MachineError` where Docker, an image or a device is missing, and `RunError` where the
+    run failed; then the client's bundle, or else one that the host seals, is kept.
+    """
+    daemon.require_compose()
+    disk.require_writable(context.results, BUNDLE_ROOM_BYTES)
+    with TemporaryDirectory(prefix=".run-", dir=context.results) as scratch:
+        project = _Project(_Compose.of(plan.cell, file, variables, Path(scratch)), context.state)
+        project.create()
+        session = Session(plan, project, context)
+        with session.sealed():
+            try:
+                code = project.run(context.observer)
+            finally:
+                for bag in project.compose.bags():
+                    status = Status.PARTIAL if bag.name.endswith(_PARTIAL) else Status.COMPLETE
+                    session.adopt(disk.move_folder(bag, context.results), status)
+            if code != 0:
+                raise project.failure(code)
+    return session.path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ComposeEngine:
-    """An engine for Compose to start: its topology's file, and the file's variables."""
+class _Compose:
+    """How `docker compose` is called for one cell; `results` and `facts_file` are mounted."""
 
-    file: Path
-    variables: Mapping[str, str]
+    project: str
+    model: str
+    client: str
+    results: Path
+    facts_file: Path
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
 
-    def run(self, plan: Plan, context: RunContext) -> Path:
-        """Run the cell in containers; return the folder of the bundle that the client sealed.
+    @classmethod
+    def of(cls, cell: Cell, file: Path, variables: Mapping[str, str], scratch: Path) -> "_Compose":
+        """Return the calls for a cell, and create what is mounted."""
+        project = f"kit-{cell.topology}"
+        results, facts_file = scratch / "results", scratch / "host.json"
+        results.mkdir()
+        facts_file.write_bytes(b"null\n")
+        return cls(
+            project=project,
+            model=cell.model,
+            client=f"client-{cell.model}",
+            results=results,
+            facts_file=facts_file,
+            command=(
+                "docker", "compose", "--project-name", project, "--file", str(file),
+                "--profile", cell.model, "--progress", "quiet", "--ansi", "never",
+            ),
+            environment={
+                **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+                **variables,
+                "KIT_UID": str(os.getuid()),
+                "KIT_GID": str(os.getgid()),
+                "KIT_RESULTS": str(results),
+                "KIT_HOST_FACTS": str(facts_file),
+            },
+        )  # fmt: skip
 
-        Raises `MachineError` where Docker, an image or a device is not there, and `RunError` where
-        the run failed: what the client, or the host in its place, could seal is kept.
-        """
-        daemon.require_compose()
-        disk.require_writable(context.results, ROOM_FOR_A_BUNDLE_BYTES)
-        with TemporaryDirectory(prefix=".run-", dir=context.results) as scratch:
-            project = _Project(self, plan, context, Path(scratch))
-            project.create()
-            session = Session(plan, Runtime.DOCKER, EngineIdentity(), context)
-            session.collect = project.attachments
-            with session.sealed():
-                try:
-                    code = project.run()
-                finally:
-                    for bag in project.bags():
-                        _take_over(session, bag, context.results)
-                if code != 0:
-                    raise project.failure(code)
-        return session.path
-
-
-class _Project:
-    """One `docker compose` project, from its creation to its removal."""
-
-    def __init__(
-        self, engine: ComposeEngine, plan: Plan, context: RunContext, scratch: Path
-    ) -> None:
-        self._context = context
-        self._model, self._client = plan.cell.model, f"client-{plan.cell.model}"
-        self._name = f"kit-{plan.cell.topology}"
-        self._results, self._facts_file = scratch / "results", scratch / "host.json"
-        self._results.mkdir()
-        self._facts_file.write_bytes(b"null\n")
-        self._facts: HostFacts | None = None
-        self._log = b""
-        self._command = [
-            "docker", "compose", "--project-name", self._name, "--file", str(engine.file),
-            "--profile", self._model, "--progress", "quiet", "--ansi", "never",
-        ]  # fmt: skip
-        self._environment = {
-            **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-            **engine.variables,
-            "KIT_UID": str(os.getuid()),
-            "KIT_GID": str(os.getgid()),
-            "KIT_RESULTS": str(self._results),
-            "KIT_HOST_FACTS": str(self._facts_file),
-        }
-
-    def create(self) -> None:
-        """Create the containers; `MachineError`, and nothing left of them, where that fails."""
-        self._require_unused()
-        done = self._compose("up", "--no-start", "--no-build", "--pull", "missing")
-        if done.returncode != 0:
-            self._remove()
-            raise daemon.cannot_create(done.stdout, self._model)
-
-    def run(self) -> int:
-        """Look, start, wait for the client's end, and remove; return its exit code."""
-        try:
-            self._facts = daemon.host_facts(self._name, self._model, self._context.state)
-            self._facts_file.write_bytes(canonical.encode(self._facts))
-            return self._start()
-        finally:
-            with interrupts.uninterrupted():
-                self._remove()
-
-    def bags(self) -> Iterator[Path]:
-        """Yield the folder that the client sealed; none where it never came to that."""
-        yield from (path for path in self._results.iterdir() if not path.name.startswith("."))
-
-    def attachments(self, _origin_s: float) -> Attachments:
-        """Return what the host saw of a run whose client sealed nothing."""
-        facts = None if self._facts is None else canonical.encode(self._facts)
-        return Attachments(server_log=self._log, host_facts=facts)
-
-    def failure(self, code: int) -> RunError:
-        """Word a run that failed, with the engine's last lines where the client never began."""
-        lines = self._log.decode("utf-8", "replace").splitlines()[-_LOG_LINES_SHOWN:]
-        shown = "\n".join(f"  {process.visible(line)}" for line in lines)
-        return RunError(
-            f"the run in containers ended with exit code {code}; the engine's last lines:\n{shown}",
-            "the engine did not start or a request failed; the bundle tells which",
-            f"kit verify {BUNDLE}",
-            code="engine-died" if not list(self._results.iterdir()) else "request-failed",
-        )
-
-    def _require_unused(self) -> None:
-        if names := daemon.containers_of(self._name):
-            raise MachineError(
-                f"containers of {self._name} are there already: {', '.join(names)}",
-                "another run is going on, or one was killed",
-                f"docker rm --force {' '.join(names)}",
-            )
-
-    def _start(self) -> int:
-        """Start everything, hand on what the client says, and return its exit code."""
-        started = self._compose("up", "--detach", "--no-recreate")
-        if started.returncode != 0:  # the engine ended, or never got healthy
-            return started.returncode
-        for line in daemon.spoken(self._name, self._client):
-            self._context.watch.said(process.visible(line))
-        return daemon.exit_code(self._name, self._client)
-
-    def _remove(self) -> None:
-        with suppress(KitError):
-            self._log = daemon.logs(self._name, self._model)
-        self._compose("down", "--timeout", str(DOWN_TIMEOUT_S), "--remove-orphans")
-
-    def _compose(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*self._command, *words],
-            env=self._environment,
+            [*self.command, *words],
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -169,7 +117,74 @@ class _Project:
             start_new_session=True,  # Ctrl-C on a terminal goes to the kit alone
         )
 
+    def bags(self) -> list[Path]:
+        """Return the bundle that the client sealed; nothing where it did not get that far."""
+        return [path for path in self.results.iterdir() if not path.name.startswith(".")]
 
-def _take_over(session: Session, bag: Path, results: Path) -> None:
-    status = Status.PARTIAL if bag.name.endswith(_PARTIAL) else Status.COMPLETE
-    session.take_over(disk.move_folder(bag, results), status)
+
+class _Project:
+    """One Compose project, from its creation to its removal; an `EvidenceSource`.
+
+    Its own evidence is sealed only where the client sealed nothing.
+    """
+
+    def __init__(self, compose: _Compose, state: Path) -> None:
+        self.compose = compose
+        self.runtime = Runtime.DOCKER
+        self.identity = EngineIdentity()
+        self.private_words: Mapping[str, str] = {}
+        self._state = state
+        self._facts: HostFacts | None = None
+        self._log = b""
+        self._client_started = False
+
+    def create(self) -> None:
+        """Create the containers; raise `MachineError`, with none left, where that fails."""
+        if names := daemon.containers_of(self.compose.project):
+            raise MachineError(
+                f"containers of {self.compose.project} exist already: {', '.join(names)}",
+                "another run is in progress, or an earlier one was killed",
+                f"docker rm --force {' '.join(names)}",
+            )
+        created = self.compose.call("up", "--no-start", "--no-build", "--pull", "missing")
+        if created.returncode != 0:
+            self._remove()
+            raise daemon.cannot_create(created.stdout, self.compose.model)
+
+    def run(self, observer: RunObserver) -> int:
+        """Inspect and start the containers, wait for the client, and return its exit code."""
+        compose = self.compose
+        try:
+            self._facts = daemon.host_facts(compose.project, compose.model, self._state)
+            compose.facts_file.write_bytes(canonical.encode(self._facts))
+            started = compose.call("up", "--detach", "--no-recreate")
+            if started.returncode != 0:  # the engine ended, or never became healthy
+                return started.returncode
+            self._client_started = True
+            for line in daemon.follow_log(compose.project, compose.client):
+                observer.printed(process.visible(line))
+            return daemon.exit_code(compose.project, compose.client)
+        finally:
+            with interrupts.uninterrupted():
+                self._remove()
+
+    def attachments(self, _origin_s: float) -> Attachments:
+        """Return the engine's log and the host's facts."""
+        facts = None if self._facts is None else canonical.encode(self._facts)
+        return Attachments(server_log=self._log, host_facts=facts)
+
+    def failure(self, code: int) -> RunError:
+        """Return the error for a client that ended with `code`, with the engine's last lines."""
+        lines = self._log.decode("utf-8", "replace").splitlines()[-_LOG_LINES_SHOWN:]
+        shown = "\n".join(f"  {process.visible(line)}" for line in lines)
+        return RunError(
+            f"the run in containers ended with exit code {code}; the engine's last lines:\n{shown}",
+            "the engine did not start, or a request failed; the bundle has the failure's code",
+            f"kit verify {BUNDLE}",
+            code="request-failed" if self._client_started else "engine-died",
+        )
+
+    def _remove(self) -> None:
+        with suppress(KitError):
+            self._log = daemon.log(self.compose.project, self.compose.model)
+        self.compose.call("down", "--timeout", str(DOWN_TIMEOUT_S), "--remove-orphans")

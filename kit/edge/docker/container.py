@@ -1,8 +1,11 @@
-"""The client's side of a run in containers: measures the engine next door, and seals the bundle.
+"""The client of a run in containers: measures the engine's container and seals the bundle.
 
-What the engine and the host wrote down comes over volumes, never over the Docker socket.
+Logs of the engine, telemetry of the sampler and facts of the host reach it through volumes; the
+client has no access to the Docker socket.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,23 +17,21 @@ from kit.bundle.document import EngineIdentity, Runtime
 from kit.bundle.host_facts import HostFacts
 from kit.edge.files import disk
 from kit.edge.host import sampler
-from kit.edge.session import RunContext, Session, request_failed
 from kit.errors import SpecError
 from kit.format import canonical
-from kit.plan.plan import Plan
 
 TELEMETRY, END = "telemetry.jsonl", "end"
 
 _NO_FACTS = b"null"
-"""What stands in place of the host's facts where nobody wrote them."""
+"""Content of the host's facts file where `docker compose` was started without the kit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Volumes:
-    """Where the client finds what others in the project wrote.
+    """Where other containers of the project write.
 
-    The engine its logs, and the sampler its telemetry, which goes on until `END` is put beside it:
-    `patience_s` is how long its last line is waited for, since a sampler may hang in the driver.
+    The sampler writes telemetry until the file `END` is there. Its last line is waited for
+    `patience_s`, since a call into the driver may hang.
     """
 
     evidence: Path
@@ -38,26 +39,44 @@ class Volumes:
     patience_s: float = 10.0
 
 
-def run_in_container(
-    plan: Plan, engine_url: str, facts: HostFacts | None, volumes: Volumes, context: RunContext
-) -> Path:
-    """Measure the engine at `engine_url`, and return the bundle's folder.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContainerEngine:
+    """The engine in the next container; implements `kit.edge.session.Engine`."""
 
-    Raises `RunError` after a partial bundle is sealed where a request fails.
-    """
-    identity = EngineIdentity(model_files=facts.model_files if facts else None)
-    session = Session(plan, Runtime.DOCKER, identity, context)
-    session.collect = lambda origin_s: _attachments(volumes, facts, origin_s)
-    with session.sealed():
-        context.watch.ready(0.0)
-        failed = session.measure(engine_url, plan.cell.model)
-        if failed is not None:
-            raise request_failed(failed)
-    return session.path
+    base_url: str
+    served_model: str
+    host_facts: HostFacts | None
+    volumes: Volumes
+    runtime: Runtime = Runtime.DOCKER
+
+    @property
+    def identity(self) -> EngineIdentity:
+        """The model files, as the host read them in the engine's image."""
+        return EngineIdentity(model_files=self.host_facts.model_files if self.host_facts else None)
+
+    @property
+    def private_words(self) -> dict[str, str]:
+        """None: paths in a container are the same everywhere."""
+        return {}
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        """Yield the base URL: Compose starts the client once the engine is healthy."""
+        yield self.base_url
+
+    def attachments(self, origin_s: float) -> Attachments:
+        """Stop the sampler, and read all that is in the volumes."""
+        facts = self.host_facts
+        return Attachments(
+            server_log=_logs(self.volumes.evidence, "server.log") or b"",
+            nccl_log=_logs(self.volumes.evidence, "nccl.*.log"),
+            telemetry=_telemetry(self.volumes, origin_s),
+            host_facts=None if facts is None else canonical.encode(facts),
+        )
 
 
 def read_host_facts(path: Path) -> HostFacts | None:
-    """Return what the host wrote before the start; None where it wrote nothing."""
+    """Return what the kit on the host wrote before the start; None where it was not used."""
     data = path.read_bytes()
     if data.strip() == _NO_FACTS:
         return None
@@ -65,35 +84,26 @@ def read_host_facts(path: Path) -> HostFacts | None:
         return canonical.decode(data, HostFacts)
     except (canonical.NotCanonical, msgspec.MsgspecError) as error:
         raise SpecError(
-            f"cannot use the host's facts in {path}: {error}",
-            "client image and kit are of different versions",
+            f"cannot read the host's facts in {path}: {error}",
+            "the client's image is of another version than the kit on the host",
             "make images",
         ) from error
 
 
-def _attachments(volumes: Volumes, facts: HostFacts | None, origin_s: float) -> Attachments:
-    return Attachments(
-        server_log=_log(volumes.evidence, "server.log") or b"",
-        nccl_log=_log(volumes.evidence, "nccl.*.log"),
-        telemetry=_telemetry(volumes, origin_s),
-        host_facts=None if facts is None else canonical.encode(facts),
-    )
-
-
-def _log(folder: Path, pattern: str) -> bytes | None:
-    """Return the logs of this name, one after the other; None where there is none."""
-    found = [disk.read_log(path) for path in sorted(folder.glob(pattern))]
-    return b"".join(found) if found else None
+def _logs(folder: Path, pattern: str) -> bytes | None:
+    """Return all logs of this pattern, joined; None where there is none."""
+    logs = [disk.read_log(path) for path in sorted(folder.glob(pattern))]
+    return b"".join(logs) if logs else None
 
 
 def _telemetry(volumes: Volumes, origin_s: float) -> bytes | None:
-    """Have the sampler come to its end, and return what it wrote; None where there is none."""
-    written = volumes.telemetry / TELEMETRY
-    if not written.exists():
+    """Stop the sampler and return its file, in seconds since the run's start; None if unusable."""
+    path = volumes.telemetry / TELEMETRY
+    if not path.exists():
         return None
     (volumes.telemetry / END).touch()
-    sampler.wait_for_end(written, volumes.patience_s)  # without a last line the checks say so
+    sampler.wait_for_end(path, volumes.patience_s)  # a missing last line is a finding of `verify`
     try:
-        return telemetry.from_start(written.read_bytes(), origin_s)
-    except canonical.NotCanonical:  # said to be absent, rather than sealed as what it is not
+        return telemetry.from_start(path.read_bytes(), origin_s)
+    except canonical.NotCanonical:  # recorded as absent
         return None

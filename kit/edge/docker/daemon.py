@@ -1,4 +1,4 @@
-"""What the Docker engine tells: versions, and the containers of a project as they were created.
+"""Asks the Docker engine for versions, images, and the containers of a project.
 
 The only module that imports docker.
 """
@@ -23,7 +23,7 @@ from kit.bundle.document import ModelFile
 from kit.bundle.host_facts import Container, DeviceRequest, HostFacts
 from kit.bundle.telemetry import GpuProcesses
 from kit.edge.files import disk
-from kit.edge.host import probes, sampler
+from kit.edge.host import nvml, probes
 from kit.errors import MachineError, RunError
 from kit.run.readiness import DockerFacts
 
@@ -33,7 +33,7 @@ _KEPT_LABELS = ("org.opencontainers.image.", "llm-serving-kit.")
 _UNIX = "http+unix://"
 _NO_DRIVER = "could not select device driver"
 
-# Run inside an image by its own Python: prints digest, size and name of every file of a model.
+# Run by the Python inside an image: prints SHA-256, size and name of every file of a model.
 _LIST_FILES = """
 import hashlib, pathlib, sys
 for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
@@ -46,31 +46,28 @@ for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
 def require_compose() -> None:
     """Raise `MachineError` unless a Docker engine answers and `docker compose` is there."""
     if shutil.which("docker") is None:
-        raise _lacking("docker", "RUNTIME=docker needs a Docker engine")
+        raise _missing("docker", "RUNTIME=docker needs a Docker engine")
     try:
         _client().ping()
     except DockerException as error:
-        raise _lacking(
-            "a Docker engine that answers", "it does not run, or is not yours to use"
-        ) from error
+        raise _no_answer(error) from error
     if _compose_version() is None:
-        raise _lacking("docker compose", "the kit starts containers with it")
+        raise _missing("docker compose", "the kit starts containers with it")
 
 
 def facts(tag: str) -> DockerFacts:
-    """Return what can be told of the engine; `MachineError` where none answers.
+    """Return facts of the engine; raise `MachineError` where none answers.
 
-    `tag` is the end of the names of the images that count.
+    Of the images, those are listed whose names end in `tag`.
     """
     if shutil.which("docker") is None:
-        raise _lacking("docker", "no docker command")
+        raise _missing("docker", "no docker command on PATH")
     try:
         client = _client()
         info = client.info()
         names = [name for image in client.images.list() for name in image.tags]
     except DockerException as error:
-        why = "no engine answers, or it is not yours to use"
-        raise _lacking("a Docker engine that answers", why) from error
+        raise _no_answer(error) from error
     root = Path(info.get("DockerRootDir", "/"))
     return DockerFacts(
         version=str(info.get("ServerVersion")),
@@ -84,12 +81,12 @@ def facts(tag: str) -> DockerFacts:
 
 
 def host_facts(project: str, model: str, state: Path) -> HostFacts:
-    """Describe the created containers of a project, and the model's files in the engine's image."""
-    with _asked():
+    """Return facts of a project's containers and of the model's files in the engine's image."""
+    with _connected():
         client = _client()
         created = client.containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
-        containers = tuple(sorted(map(_container, created), key=lambda one: one.service))
-        (engine,) = (one for one in containers if one.service == model)
+        containers = tuple(sorted(map(_container, created), key=lambda it: it.service))
+        (engine,) = (it for it in containers if it.service == model)
         return HostFacts(
             host_id=probes.host_id(state),
             docker_version=str(client.version()["Version"]),
@@ -97,29 +94,29 @@ def host_facts(project: str, model: str, state: Path) -> HostFacts:
             containers=containers,
             model_files=_model_files(engine.image_id, model, state / "images"),
             gpu_processes=_gpu_processes(),
-            topology_matrix=_topology_matrix(),
+            topology_matrix=_output("nvidia-smi", "topo", "-m"),
         )
 
 
 def containers_of(project: str) -> list[str]:
     """Return the names of a project's containers, running or not."""
     label = f"{PROJECT_LABEL}={project}"
-    with _asked():
-        found = _client().containers.list(all=True, filters={"label": label})
-        return [str(one.name) for one in found]
+    with _connected():
+        containers = _client().containers.list(all=True, filters={"label": label})
+        return [str(container.name) for container in containers]
 
 
-def logs(project: str, service: str) -> bytes:
-    """Return what a service of a project has printed; nothing where it has no container."""
-    with _asked():
-        found = _containers(project, service)
-        return b"".join(one.logs()[: disk.LOG_LIMIT_BYTES] for one in found[:1])
+def log(project: str, service: str) -> bytes:
+    """Return the output of a service so far; empty where it has no container."""
+    with _connected():
+        containers = _containers(project, service)
+        return containers[0].logs()[: disk.LOG_LIMIT_BYTES] if containers else b""
 
 
-def spoken(project: str, service: str) -> Iterator[str]:
-    """Yield each line that a service of a project prints, until it ends."""
+def follow_log(project: str, service: str) -> Iterator[str]:
+    """Yield each line that a service prints, until it ends."""
     rest = b""
-    with _asked():
+    with _connected():
         for piece in _only(project, service).logs(stream=True, follow=True):
             *lines, rest = (rest + piece).split(b"\n")
             yield from (line.decode("utf-8", "replace").rstrip() for line in lines)
@@ -128,62 +125,62 @@ def spoken(project: str, service: str) -> Iterator[str]:
 
 
 def exit_code(project: str, service: str) -> int:
-    """Wait until a service of a project has ended, and return its exit code."""
-    with _asked():
+    """Wait until a service has ended, and return its exit code."""
+    with _connected():
         return int(_only(project, service).wait()["StatusCode"])
 
 
 def cannot_create(output: str, model: str) -> MachineError:
-    """Word why `docker compose up --no-start` failed."""
-    last = next(iter(output.strip().splitlines()[::-1]), "it said nothing")
+    """Return the error for a `docker compose up --no-start` that failed with this output."""
+    last_line = next(iter(output.strip().splitlines()[::-1]), "(no output)")
     if _NO_DRIVER in output:
         return MachineError(
-            f"containers cannot be given a GPU: {last}",
-            "the NVIDIA container toolkit is not installed, or Docker was not restarted after it",
+            f"containers cannot use a GPU: {last_line}",
+            "the NVIDIA container toolkit is not installed, or Docker was not restarted since",
             "make doctor",
         )
     return MachineError(
-        f"the containers for {model} cannot be created: {last}",
-        "an image was not built on this machine",
+        f"the containers for {model} cannot be created: {last_line}",
+        "most likely an image has not been built on this machine",
         f"make images MODEL={model}",
     )
 
 
 def _client() -> docker.DockerClient:
-    """Return a client of the engine; `DockerException` where none listens.
+    """Return a client of the engine; raise `DockerException` where none listens.
 
-    A socket of our own asks first, and is closed: docker's stays open where nobody listens.
+    A socket of our own connects first: docker's own is never closed where that fails.
     """
     address = str(parse_host(os.environ.get("DOCKER_HOST")))
     if address.startswith(_UNIX):
         try:
-            with socket.socket(socket.AF_UNIX) as first:
-                first.connect(address.removeprefix(_UNIX))
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(address.removeprefix(_UNIX))
         except OSError as error:
             raise DockerException(str(error)) from error
     return docker.from_env()
 
 
 @contextmanager
-def _asked() -> Iterator[None]:
-    """Word what goes wrong between the kit and an engine that has answered before."""
+def _connected() -> Iterator[None]:
+    """Turn the errors of an engine that has answered before into `RunError`."""
     try:
         yield
     except (DockerException, OSError, HTTPError) as error:
         raise RunError(
             f"the Docker engine no longer answers: {str(error)[:200]}",
-            "it was stopped or restarted in mid-run, and its containers with it",
+            "it was stopped or restarted during the run, and its containers with it",
             "docker info",
             code="docker-lost",
         ) from error
 
 
 def _only(project: str, service: str) -> DockerContainer:
-    """Return a service's one container; `OSError` where somebody has removed it."""
-    found = _containers(project, service)
-    if len(found) != 1:
-        raise OSError(f"{len(found)} containers of {service}")
-    return found[0]
+    """Return a service's one container; raise `OSError` where it was removed."""
+    containers = _containers(project, service)
+    if len(containers) != 1:
+        raise OSError(f"{service} has {len(containers)} containers")
+    return containers[0]
 
 
 def _containers(project: str, service: str) -> list[DockerContainer]:
@@ -191,9 +188,9 @@ def _containers(project: str, service: str) -> list[DockerContainer]:
     return _client().containers.list(all=True, filters={"label": labels})
 
 
-def _container(created: DockerContainer) -> Container:
-    """Read a container as `docker inspect` shows it."""
-    facts: Mapping[str, Any] = created.attrs
+def _container(container: DockerContainer) -> Container:
+    """Read what `docker inspect` shows of a container and its image."""
+    facts: Mapping[str, Any] = container.attrs
     host, labels = facts["HostConfig"], facts["Config"]["Labels"]
     image: Mapping[str, Any] = _client().images.get(facts["Image"]).attrs
     return Container(
@@ -216,10 +213,10 @@ def _container(created: DockerContainer) -> Container:
 
 
 def registry_digest(names: Iterable[str]) -> str | None:
-    """Return the digest under which a registry has an image; None for one of this machine's own.
+    """Return the digest of an image in a registry; None for an image built on this machine.
 
-    An engine may give a digest to what it built itself: only a name that begins with a host (it has
-    a dot, a port, or is localhost) can be pulled by somebody else.
+    An engine may give its own images a digest too; only a name that begins with a host (it has a
+    dot, a port, or is localhost) can be pulled from elsewhere.
     """
     for name in names:
         host, _, _ = name.partition("/")
@@ -237,10 +234,10 @@ def _device_request(request: Mapping[str, Any]) -> DeviceRequest:
 
 
 def _model_files(image_id: str, model: str, cache: Path) -> tuple[ModelFile, ...]:
-    """Hash a model's files inside its image, once for each image: an id stands for its content."""
-    known = cache / f"{image_id.removeprefix('sha256:')}-{model}.json"
-    if known.exists():
-        return msgspec.json.decode(known.read_bytes(), type=tuple[ModelFile, ...])
+    """Hash a model's files inside its image; cached by the image's id, a digest."""
+    cached = cache / f"{image_id.removeprefix('sha256:')}-{model}.json"
+    if cached.exists():
+        return msgspec.json.decode(cached.read_bytes(), type=tuple[ModelFile, ...])
     output = _client().containers.run(
         image_id,
         entrypoint="python3",
@@ -251,7 +248,7 @@ def _model_files(image_id: str, model: str, cache: Path) -> tuple[ModelFile, ...
         remove=True,
     )
     files = tuple(_listed(output.decode()))
-    disk.overwrite(known, msgspec.json.encode(files))
+    disk.overwrite(cached, msgspec.json.encode(files))
     return files
 
 
@@ -266,19 +263,16 @@ def _compose_version() -> str | None:
 
 
 def _gpu_processes() -> tuple[GpuProcesses, ...] | None:
-    """Return what is on the GPUs before the engine starts; None where there is no GPU."""
+    """Return the processes on each GPU before the engine starts; None without NVML."""
     try:
-        return sampler.compute_processes()
+        with nvml.opened() as gpus:
+            return gpus.processes()
     except MachineError:
         return None
 
 
-def _topology_matrix() -> str | None:
-    return _output("nvidia-smi", "topo", "-m")
-
-
 def _output(*command: str) -> str | None:
-    """Return what a command prints; None where it is not there or fails."""
+    """Return a command's output; None where it is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError):
@@ -286,5 +280,10 @@ def _output(*command: str) -> str | None:
     return done.stdout.strip()
 
 
-def _lacking(what: str, why: str) -> MachineError:
+def _no_answer(error: DockerException) -> MachineError:
+    why = f"{str(error)[:200]}: it does not run, or this user may not use it"
+    return _missing("a Docker engine that answers", why)
+
+
+def _missing(what: str, why: str) -> MachineError:
     return MachineError(f"this machine lacks {what}", why, "make doctor")

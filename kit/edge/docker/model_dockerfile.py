@@ -1,7 +1,7 @@
-"""The Dockerfile of a server with a model in it: the checkout's own, filled in for one model.
+"""Fills in the template `docker/model.Dockerfile` for one model.
 
-Pure: text in, text out. Adds no instruction of its own: it sets the defaults of the build
-arguments that describe the model, and splits the one COPY of its files.
+Sets the defaults of the build arguments that describe the model, and splits the COPY of its files
+into layers. Pure: text in, text out.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ def dockerfile(template: str, model: HubModel) -> str:
     if not model.is_pinned:
         raise SpecError(
             f"the model {model.id} is not pinned yet",
-            "an image of it could hold any bytes; its files are pinned where the hub is reached",
+            "its files must be pinned first, which needs access to the hub",
             f"kit lock-models {model.id}",
         )
     facts = {
@@ -39,7 +39,7 @@ def dockerfile(template: str, model: HubModel) -> str:
 
 
 def _copies(model: HubModel) -> Iterator[str]:
-    """Yield one COPY for the small files of each folder, then one for each weight file."""
+    """Yield a COPY for the small files of each folder, then one for each weight file."""
     weights = [file for file in model.files if file.name.endswith(WEIGHTS)]
     others = sorted(set(model.files) - set(weights), key=_place)
     for _, files in groupby(others, key=lambda file: _place(file)[0]):
@@ -49,7 +49,7 @@ def _copies(model: HubModel) -> Iterator[str]:
 
 
 def _copy(model: HubModel, files: Iterable[HubFile]) -> str:
-    """Return a COPY of files of one folder to the same folder of the image."""
+    """Return a COPY of files to the folder that they have in the model's stage."""
     paths = [PurePosixPath("/models", model.id, file.name) for file in files]
     lines = "".join(f"     {path} \\\n" for path in paths)
     return f"COPY --link --from=model \\\n{lines}     {paths[0].parent}/\n"
@@ -64,7 +64,7 @@ def _replaced(text: str, old: str, new: str) -> str:
     if old not in text:
         raise SpecError(
             f"docker/model.Dockerfile has no line {old.strip()!r}",
-            "it was edited, or belongs to another version of the kit",
+            "it was edited, or is of another version of the kit",
             "git diff -- docker/model.Dockerfile",
         )
     return text.replace(old, new)

@@ -1,8 +1,8 @@
 """The process runtime: starts the engine that a Compose service describes, without Docker.
 
-The command, the environment and the healthcheck are the file's own. The engine runs under
-`kit.edge.engine.supervisor`, writes to one log, and is gone, children and all, when the context
-ends, however it ends: the guard outlives even a kit that is killed.
+Command, environment and healthcheck are the Compose file's. The engine runs under
+`kit.edge.engine.supervisor` and writes to one log. When the context ends, the supervisor ends the
+engine with all its children, even if the kit itself was killed.
 """
 
 import errno
@@ -15,24 +15,66 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from kit.bundle.bag import Attachments
+from kit.bundle.document import EngineIdentity, Runtime
 from kit.edge import interrupts
 from kit.edge.engine import supervisor
+from kit.edge.files import disk
+from kit.edge.host import probes
 from kit.errors import MachineError, RunError
 from kit.plan.topology import Service
 
 GRACE_S = 15.0
-"""vLLM takes a few seconds to end by itself; a SIGTERM during its start may be swallowed."""
+"""vLLM takes a few seconds to end after SIGTERM, and may ignore one during its start."""
 
-LAST_WORDS_S = 6.0
-"""How long a dying engine may go on after its first failed answer: where its engine core has died,
+EXIT_WAIT_S = 6.0
+"""How long to wait for an engine's exit after a failed request: when its engine core has died,
 vLLM's API server answers 500 and ends within 5 s (`VLLM_WATCHDOG_TIME_S`)."""
 
 LOG_LINES_SHOWN = 12
 _KEPT_VARIABLES = ("HOME", "LANG", "LC_ALL", "TMPDIR", "CC", "CXX", "OPENBLAS_CORETYPE")
 _TAIL_BYTES = 20_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProcessEngine:
+    """An engine to start as a process; implements `kit.edge.session.Engine`.
+
+    `environment` is the Python environment whose `bin` holds the server, `log` an empty file for
+    its output. After `grace_s` an engine that does not end is killed.
+    """
+
+    service: Service
+    served_model: str
+    environment: Path
+    port: int
+    identity: EngineIdentity
+    log: Path
+    grace_s: float = GRACE_S
+    runtime: Runtime = Runtime.PROCESS
+
+    @property
+    def private_words(self) -> dict[str, str]:
+        """The path of the engine's environment."""
+        return probes.private_places({"engine": self.environment})
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        """Start the engine, yield its base URL, and stop it."""
+        with serving(self.service, self.environment, self.log, self.grace_s) as process:
+            try:
+                yield f"http://127.0.0.1:{self.port}"
+            except RunError:  # a request failed, perhaps since the engine is ending
+                require_alive(process, self.log, min(self.grace_s, EXIT_WAIT_S))
+                raise
+
+    def attachments(self, _origin_s: float) -> Attachments:
+        """Return the engine's log."""
+        return Attachments(server_log=disk.read_log(self.log))
 
 
 @contextmanager
@@ -41,9 +83,7 @@ def serving(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the service, wait until its healthcheck passes, yield its process, and stop it.
 
-    `engine` is the environment whose `bin` holds the server; `log` takes all its output; after
-    `grace_s` an engine that does not end is killed. Raises `RunError` (`engine-died` or
-    `engine-not-ready`) with the log's last lines.
+    Raises `RunError` (`engine-died` or `engine-not-ready`) with the log's last lines.
     """
     environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     environment["PATH"] = f"{engine / 'bin'}:{os.environ.get('PATH', os.defpath)}"
@@ -57,48 +97,45 @@ def serving(
         _stop(process)
 
 
-def require_alive(
-    process: subprocess.Popen[bytes], log: Path, patience_s: float = LAST_WORDS_S
-) -> None:
-    """Raise `RunError` if the engine has died or is about to; for wording a request's failure."""
-    _wait(process, patience_s)
+def require_alive(process: subprocess.Popen[bytes], log: Path, wait_s: float = EXIT_WAIT_S) -> None:
+    """Raise `RunError` if the engine has ended, or ends within `wait_s`."""
+    _wait(process, wait_s)
     if process.poll() is not None:
         raise died("while it was being measured", log)
 
 
 def died(when: str, log: Path) -> RunError:
-    """Word the death of an engine, with the last lines of its log."""
+    """Return the error for an engine that ended, with the last lines of its log."""
     return RunError(
         f"the engine ended {when}; its last lines:\n{_tail(log)}",
-        "not enough memory, a damaged environment, or a flag that this engine does not take",
-        "make bench, after free -h; then make distclean and make bench",
+        "too little memory, a damaged environment, or an option that this engine does not know",
+        "free -h, then make bench; if that does not help, make distclean and make bench",
         code="engine-died",
     )
 
 
-def free_port(wanted: int | None) -> int:
-    """Return a loopback port that nobody listens on; raise `MachineError` if `wanted` is taken."""
+def free_port(port: int | None) -> int:
+    """Return an unused loopback port; raise `MachineError` if `port` cannot be used."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", wanted or 0))
+            probe.bind(("127.0.0.1", port or 0))
         except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
+            cause = (
+                "another server listens there"
+                if error.errno == errno.EADDRINUSE
+                else "ports below 1024 need root"
+            )
             raise MachineError(
-                f"port {wanted} cannot be used: {error.strerror}",
-                "another server listens there; without --port the kit finds a free one"
-                if taken
-                else "ports below 1024 are the administrator's; without --port the kit finds one",
-                f"ss -ltnp 'sport = :{wanted}'",
+                f"port {port} cannot be used: {error.strerror}",
+                f"{cause}; without --port the kit picks a free one",
+                f"ss -ltnp 'sport = :{port}'",
             ) from error
         return int(probe.getsockname()[1])
 
 
 def variables(*, models: Path, cache: Path, port: int, cores: Sequence[int]) -> dict[str, str]:
-    """Return what a CPU topology's Compose file leaves open, for a process on this machine.
-
-    A container has folders of its own; a process's log is its output.
-    """
+    """Return the variables of a CPU topology's Compose file, for a process on this machine."""
     return {
         "KIT_HOST": "127.0.0.1",
         "KIT_PORT": str(port),
@@ -110,12 +147,12 @@ def variables(*, models: Path, cache: Path, port: int, cores: Sequence[int]) -> 
 
 
 def cores(count: int) -> tuple[int, ...]:
-    """Return the first `count` processor numbers that this process may use."""
+    """Return the first `count` core numbers that this process may use."""
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) < count:
         raise MachineError(
-            f"this topology needs {count} cores and {len(allowed)} may be used",
-            "the machine is too small, or a container or taskset limits it",
+            f"this topology needs {count} cores, found {len(allowed)}",
+            "the machine has no more, or a container or taskset limits this process",
             "make bench TOPOLOGY=cpu-tp1",
         )
     return tuple(allowed[:count])
@@ -126,8 +163,8 @@ def _spawn(
 ) -> subprocess.Popen[bytes]:
     if shutil.which(command[0], path=environment["PATH"]) is None:
         raise MachineError(
-            f"cannot start {command[0]}: there is no such program",
-            "the engine's environment is not installed, or was damaged",
+            f"cannot start {command[0]}: no such program on its PATH",
+            "the engine's environment is not installed, or is damaged",
             "python3 -m kit.bootstrap engine",
         )
     process = subprocess.Popen(
@@ -139,8 +176,8 @@ def _spawn(
         bufsize=0,
         start_new_session=True,  # Ctrl-C on a terminal goes to the kit alone
     )
-    order = {"command": command, "environment": environment, "grace_s": grace_s}
-    _orders(process).write(json.dumps(order).encode() + b"\n")
+    request = {"command": command, "environment": environment, "grace_s": grace_s}
+    _stdin(process).write(json.dumps(request).encode() + b"\n")
     return process
 
 
@@ -151,15 +188,15 @@ def _wait_until_ready(
     deadline = time.monotonic() + health.deadline_s
     while time.monotonic() < deadline:
         healthy = _healthy(health.test, environment, health.timeout_s)
-        if process.poll() is not None:  # and then it was not this engine that answered
+        if process.poll() is not None:  # checked after the probe, which another server may answer
             raise died(f"at its start, with exit code {process.returncode}", log)
         if healthy:
             return
         _wait(process, min(health.interval_s, deadline - time.monotonic()))
     raise RunError(
         f"the engine was not ready after {health.deadline_s:.0f} s; its last lines:\n{_tail(log)}",
-        "the machine is very slow or very busy",
-        "uptime; then make bench again: what was compiled so far is kept",
+        "the machine is slow or busy",
+        "uptime, then make bench again: kernels compiled so far are cached",
         code="engine-not-ready",
     )
 
@@ -175,19 +212,19 @@ def _healthy(test: tuple[str, ...], environment: dict[str, str], timeout_s: floa
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Have the guard end the engine, and wait until nothing of it is left."""
+    """Have the supervisor end the engine, and wait until all its processes are gone."""
     with interrupts.uninterrupted():
-        _orders(process).close()
+        _stdin(process).close()
         process.wait()
 
 
-def _orders(process: subprocess.Popen[bytes]) -> IO[bytes]:
+def _stdin(process: subprocess.Popen[bytes]) -> IO[bytes]:
     assert process.stdin is not None
     return process.stdin
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """Wait this long, or less if the process ends before."""
+    """Wait until the process ends, for at most `seconds`."""
     with suppress(subprocess.TimeoutExpired):
         process.wait(max(seconds, 0.0))
 
@@ -201,5 +238,5 @@ def _tail(log: Path) -> str:
 
 
 def visible(line: str) -> str:
-    """Show control characters as they are spelt: the engine's must not steer the terminal."""
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line)
+    """Escape control characters, which could otherwise steer the terminal."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)

@@ -1,10 +1,10 @@
-"""Archives of bundles: read member by member, in memory, and written. Nothing is ever unpacked.
+"""Reads archives of bundles in memory, member by member, and writes them; nothing is unpacked.
 
-Reads what `kit pack` and a plain `tar` write: one zstd frame (RFC 8878) or one gzip member
-(RFC 1952), and in it regular files and folders (POSIX.1-2017, pax, "ustar Interchange Format"). Of
-extensions a member's name may be one (a PAX record, or GNU tar's long name), and what is of no
-account beside it, such as times. All others (sizes, sparse maps, links) can tell two readers two
-things, and are refused. So `tarfile` reads single headers here: its own walk follows them.
+Accepted is what `kit pack` and `tar` write: one zstd frame (RFC 8878) or one gzip member
+(RFC 1952) with regular files and folders (POSIX.1-2017, pax, "ustar Interchange Format"). An
+extension may give a member's name (PAX record, GNU long name) or ignored metadata, such as times.
+Other extensions (sizes, sparse maps, links) may be read differently by two readers and are refused.
+`tarfile` would follow them, so only its parser for single headers is used.
 """
 
 import io
@@ -32,34 +32,34 @@ HEADER_LIMIT = 3 * ENTRY_LIMIT
 """A member's own header, and two extensions before it."""
 
 PADDING_LIMIT_BYTES = (HEADER_LIMIT + 20) * 2 * tarfile.BLOCKSIZE
-"""What a tar holds besides its files: a header and up to a block of padding each, and its end."""
+"""Bytes of a tar beside its files' content: headers, padding to blocks, and the end."""
 
 EXTENSION_LIMIT_BYTES = 64 * 2**10
 
 LEVEL = 19
-"""The highest of zstd's that keeps to a window of 8 MiB, what every decoder should bear (RFC 8878,
-section 3.1.1.1.2)."""
+"""zstd's highest level with a window of at most 8 MiB, which every decoder should support
+(RFC 8878, section 3.1.1.1.2)."""
 
 _END = bytes(tarfile.BLOCKSIZE)
 
 _TYPE_AT = 156
-"""Where a header tells what its member is (POSIX.1-2017, pax, "ustar Header Block")."""
+"""Offset of a header's type (POSIX.1-2017, pax, "ustar Header Block")."""
 
 
 class Compression(Enum):
-    """How an archive is compressed, by the ending of its name."""
+    """An archive's compression, by the suffix of its name."""
 
     ZSTD = ".tar.zst"
     GZIP = ".tar.gz"
 
 
 def compression_of(path: Path) -> Compression | None:
-    """Return what the ending of an archive's name says; None where it is no archive's."""
-    return next((one for one in Compression if path.name.endswith(one.value)), None)
+    """Return the compression by a path's suffix; None where it has neither."""
+    return next((it for it in Compression if path.name.endswith(it.value)), None)
 
 
 def read_archive(path: Path) -> Folder:
-    """Read the bundle in an archive, its paths from the bundle's own folder.
+    """Read the bundle in an archive; paths are relative to the bundle's folder.
 
     Raises `BundleError` where there is no such file.
     """
@@ -68,7 +68,7 @@ def read_archive(path: Path) -> Folder:
 
 
 def read(file: BinaryIO, total_limit_bytes: int = TOTAL_LIMIT_BYTES) -> Folder:
-    """Read the bundle in an opened archive: what is good of it, and all that is refused."""
+    """Read the bundle in an opened archive: accepted files, and refusals."""
     members = _Members(total_limit_bytes)
     try:
         members.read(Inflated(file, total_limit_bytes + PADDING_LIMIT_BYTES))
@@ -78,31 +78,32 @@ def read(file: BinaryIO, total_limit_bytes: int = TOTAL_LIMIT_BYTES) -> Folder:
 
 
 def pack(files: Mapping[str, bytes], folder: str, compression: Compression) -> bytes:
-    """Return an archive of these files, in this folder. The same input gives the same bytes.
+    """Return an archive of files in a folder.
 
-    At least by one release of the compressor; the bundle's id does not depend on it.
+    Equal input gives equal bytes with one release of the compressor; a bundle's id does not depend
+    on them.
     """
-    text = io.BytesIO()
+    tar = io.BytesIO()
     for name in sorted(files):
         header = tarfile.TarInfo(f"{folder}/{name}")
         header.size = len(files[name])
-        text.write(header.tobuf(tarfile.USTAR_FORMAT))
-        text.write(files[name] + bytes(-header.size % tarfile.BLOCKSIZE))
-    text.write(_END * 2)
+        tar.write(header.tobuf(tarfile.USTAR_FORMAT))
+        tar.write(files[name] + bytes(-header.size % tarfile.BLOCKSIZE))
+    tar.write(_END * 2)
     match compression:
         case Compression.GZIP:
-            return bag.compress(text.getvalue())
+            return bag.compress(tar.getvalue())
         case Compression.ZSTD:
             parameter = zstd.CompressionParameter
             options: dict[int, int] = {
                 parameter.compression_level: LEVEL,
                 parameter.checksum_flag: 1,
             }
-            return zstd.compress(text.getvalue(), options=options)
+            return zstd.compress(tar.getvalue(), options=options)
 
 
 class _Members:
-    """The members of one tar, as they come."""
+    """The members of one tar, in their order."""
 
     def __init__(self, total_limit_bytes: int) -> None:
         self.files: dict[str, bytes] = {}
@@ -113,7 +114,7 @@ class _Members:
         self._extended: dict[bytes, str | None] = {}
 
     def read(self, inflated: Inflated) -> None:
-        """Read all members; raise `Broken` where that cannot go on."""
+        """Read all members; raise `Broken` where reading cannot continue."""
         headers = 0
         while (block := inflated.read(tarfile.BLOCKSIZE)) != _END:
             headers += 1
@@ -130,13 +131,13 @@ class _Members:
                 self._keep(header, inflated)
             inflated.skip(-header.size % tarfile.BLOCKSIZE)
         if self._extended:
-            raise Broken("a tar that ends in what belongs before a member")
+            raise Broken("the tar ends in an extension without a member")
         if inflated.read(tarfile.BLOCKSIZE) != _END:
-            raise Broken("a tar that ends in one empty block, not in two")
+            raise Broken("the tar ends in one empty block instead of two")
         inflated.expect_end()
 
     def folder(self) -> Folder:
-        """Return what was read, its paths from the folder that is the bag."""
+        """Return the accepted files, with paths relative to the bag's folder, and the refusals."""
         roots = _roots([*self.files, *self.folders])
         if len(roots) > 1:
             reason = f"holds {len(roots)} bags: {', '.join(sorted(roots))}"
@@ -153,13 +154,13 @@ class _Members:
         return Folder(files=files, refused=tuple(refused))
 
     def _keep(self, header: tarfile.TarInfo, inflated: Inflated) -> None:
-        """Read a member, or pass it over: what is refused takes no memory."""
+        """Read a member, or skip it: a refused one uses no memory."""
         name = self._name(header).removeprefix("./")
         if header.isdir() and name == ".":
             return
         refusal = _refused(header, name)
         if refusal is None and (name in self.files or name in self.folders):
-            refusal = Refusal(name=name, reason="there twice")
+            refusal = Refusal(name=name, reason="occurs twice")
         if refusal is not None:
             self.refused.append(refusal)
             inflated.skip(header.size)
@@ -169,7 +170,7 @@ class _Members:
             self.files[name] = inflated.read(header.size)
 
     def _extend(self, header: tarfile.TarInfo, inflated: Inflated) -> None:
-        """Take what an extension says of the next member."""
+        """Read an extension, which applies to the next member."""
         refusal = Refusal(name=_shown(header.name), reason=_KINDS[header.type])
         if header.type in self._extended or header.size > EXTENSION_LIMIT_BYTES:
             self.refused.append(refusal)
@@ -182,7 +183,7 @@ class _Members:
             self.refused.append(refusal)
 
     def _name(self, header: tarfile.TarInfo) -> str:
-        """Return a member's name, by an extension or by its own header."""
+        """Return a member's name from an extension, or from its own header."""
         names = [name for name in self._extended.values() if name is not None]
         self._extended.clear()
         if len(names) > 1:
@@ -195,35 +196,35 @@ class _Members:
         for name in sorted(self.folders - above):
             yield Refusal(name=name, reason="an empty folder")
         for name in sorted(above & self.files.keys()):
-            yield Refusal(name=name, reason="a file, and a folder of that name")
+            yield Refusal(name=name, reason="both a file and a folder")
 
 
 def _header(block: bytes) -> tarfile.TarInfo:
-    """Read a header; of the oldest form, in which a folder is a file with a slash, files only."""
+    """Read a header; refuse the oldest form of a folder: a file whose name ends in a slash."""
     try:
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
-        raise Broken(f"no header of tar where one should be: {error}") from error
+        raise Broken(f"not a tar header: {error}") from error
     if header.isdir() and block[_TYPE_AT : _TYPE_AT + 1] != tarfile.DIRTYPE:
-        raise Broken(f"{_shown(header.name)} is a folder by its name alone")
+        raise Broken(f"{_shown(header.name)} has the name of a folder and the type of a file")
     return header
 
 
 def _checked_size(header: tarfile.TarInfo) -> int:
     if not 0 <= header.size <= FILE_LIMIT_BYTES:
-        reason = f"{_shown(header.name)} is of {header.size} bytes"
+        reason = f"{_shown(header.name)} has {header.size} bytes"
         raise Broken(reason, Refused.SIZE)
     if header.size and header.isdir():
-        raise Broken(f"{_shown(header.name)} is a folder with content of its own")
+        raise Broken(f"{_shown(header.name)} is a folder with content")
     return header.size
 
 
 def _refused(header: tarfile.TarInfo, name: str) -> Refusal | None:
     shown = _shown(name)
     if header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE):
-        return Refusal(name=shown, reason=_KINDS.get(header.type, "of a kind that is not known"))
+        return Refusal(name=shown, reason=_KINDS.get(header.type, "an unknown type of member"))
     if not bag.is_plain_name(name):
-        return Refusal(name=shown, reason="it leads elsewhere", code=Refused.NAME)
+        return Refusal(name=shown, reason="not a plain relative path", code=Refused.NAME)
     if name.count("/") >= DEPTH_LIMIT:
         reason = f"more than {DEPTH_LIMIT} levels deep"
         return Refusal(name=shown, reason=reason, code=Refused.DEPTH)
@@ -237,18 +238,18 @@ _KINDS = {
     tarfile.BLKTYPE: "a device",
     tarfile.FIFOTYPE: "a pipe",
     tarfile.GNUTYPE_SPARSE: "a sparse file",
-    tarfile.GNUTYPE_LONGNAME: "an extension of GNU tar: a long name",
-    tarfile.GNUTYPE_LONGLINK: "an extension of GNU tar: a long link",
+    tarfile.GNUTYPE_LONGNAME: "GNU tar's extension for long names",
+    tarfile.GNUTYPE_LONGLINK: "GNU tar's extension for long links",
     tarfile.XHDTYPE: "PAX records",
-    tarfile.XGLTYPE: "PAX records for all that follows",
+    tarfile.XGLTYPE: "global PAX records",
     tarfile.SOLARIS_XHDTYPE: "PAX records",
 }
 
 
 def _roots(names: list[str]) -> set[str]:
-    """Return the folder of each bag, with a slash; of none, what all names have in common."""
-    found = {name.removesuffix(bag.BAGIT) for name in names if name.endswith(bag.BAGIT)}
-    roots = {root for root in found if root in ("", "./") or root.find("/") == len(root) - 1}
+    """Return the folder of each bag, with a slash; without a bag, the folder of all names."""
+    bags = {name.removesuffix(bag.BAGIT) for name in names if name.endswith(bag.BAGIT)}
+    roots = {root for root in bags if root in ("", "./") or root.find("/") == len(root) - 1}
     first = {name.partition("/")[0] for name in names}
     return roots or ({f"{first.pop()}/"} if len(first) == 1 else {""})
 

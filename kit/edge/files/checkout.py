@@ -1,13 +1,13 @@
-"""The checkout that the kit runs from: where its files are, read into values."""
+"""Reads the files of the checkout that the kit runs from."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from kit.bootstrap.base_image import reference
 from kit.check.evidence import Catalog
 from kit.claims.audit.facts import Facts
 from kit.claims.audit.facts import parse as parse_facts
@@ -37,54 +37,56 @@ VERDICT = ROOT / "results" / "verdict"
 REPORT = ROOT / "results" / "report"
 
 TOKENIZER_LIMIT_BYTES = 64 * 2**20
-"""The tokenizer.json of the largest vocabularies has some 30 MB."""
+"""The largest tokenizer.json files have about 30 MB."""
 
 
 def models() -> dict[str, Model]:
-    """Return every model of `docker/models.toml` by id, pinned as `docker/models/` says."""
-    named = parse_models(*_bytes_and_name(ROOT / "docker" / "models.toml"))
-    return {key: _pinned(model) for key, model in named.items()}
+    """Return every model of `docker/models.toml` by id, with its pin of `docker/models/`."""
+    parsed = parse_models(*_bytes_and_name(ROOT / "docker" / "models.toml"))
+    return {
+        key: pinned(model) if isinstance(model, HubModel) else model
+        for key, model in parsed.items()
+    }
 
 
-def topology(wanted: str) -> Topology:
+def topology(name: str) -> Topology:
     """Return a topology by its id; raise `UsageError` with the valid ones."""
-    return parse_topology(*_bytes_and_name(compose_file(wanted)))
+    return parse_topology(*_bytes_and_name(compose_file(name)))
 
 
-def compose_file(wanted: str) -> Path:
+def compose_file(name: str) -> Path:
     """Return a topology's Compose file; raise `UsageError` with the valid ids."""
-    return choose("topology", wanted, {path.stem: path for path in compose_files()})
+    return choose("topology", name, {path.stem: path for path in compose_files()})
 
 
 def yardsticks() -> Yardsticks:
-    """Return what a report holds rates against."""
+    """Return the models' shapes and the GPUs, for the roofline in a report."""
     shapes = {key: roofline.shape_of(model.config) for key, model in models().items()}
     known = {key: shape for key, shape in shapes.items() if shape is not None}
     return Yardsticks(shapes=known, gpus=gpus())
 
 
-def suite(wanted: str) -> Suite:
+def suite(name: str) -> Suite:
     """Return a suite by its id; raise `UsageError` with the valid ones."""
-    path = _named("suite", wanted, (ROOT / "prompts").glob("*/suite.toml"), _folder_name)
+    path = choose("suite", name, _suite_files())
     folder = (file for file in sorted(path.parent.iterdir()) if file.is_file())
     files = {file.name: _bytes_and_name(file)[0] for file in folder}
     return parse_suite(files, str(path.relative_to(ROOT)))
 
 
 def catalog(tokenizers: Iterable[Path] = ()) -> Catalog:
-    """Return everything that plans are made of here, and what else bundles are held against.
+    """Return all that plans are made from, and what bundles are compared with.
 
-    `tokenizers` are files of models of the hub, beside the twins' own.
+    `tokenizers` are tokenizer.json files of models of the hub; the twins' own is always included.
     """
-    suites = map(_folder_name, (ROOT / "prompts").glob("*/suite.toml"))
     topologies = [topology(path.stem) for path in compose_files()]
     return Catalog(
-        suites={name: suite(name) for name in sorted(suites)},
+        suites={name: suite(name) for name in sorted(_suite_files())},
         models=models(),
         engines={
-            (one.id, model): plan.describe_engine(one, fill_variables(service, {}))
-            for one in topologies
-            for model, service in one.services.items()
+            (it.id, model): plan.describe_engine(it, fill_variables(service, {}))
+            for it in topologies
+            for model, service in it.services.items()
         },
         gpus=gpus(),
         tokenizers=dict(map(_tokenizer, [ROOT / "kit" / "twins" / "tokenizer.json", *tokenizers])),
@@ -93,14 +95,17 @@ def catalog(tokenizers: Iterable[Path] = ()) -> Catalog:
 
 
 def gpus() -> dict[str, Gpu]:
-    """Return what the GPUs of `docker/gpus.toml` can do, by the name that a driver tells."""
+    """Return the GPUs of `docker/gpus.toml` by the name that the driver reports."""
     return parse_gpus(*_bytes_and_name(ROOT / "docker" / "gpus.toml"))
 
 
 def base_image() -> str | None:
-    """Return the image that all others stand on, by its digest; None while that is not pinned."""
-    named = reference(_bytes_and_name(ROOT / "docker" / "images.toml")[0].decode())
-    return named if "@" in named else None
+    """Return the base of all images as `NAME:TAG@DIGEST`; None while no digest is pinned.
+
+    `kit.bootstrap.base_image` reads the same file where nothing is installed.
+    """
+    base = tomllib.loads(_bytes_and_name(ROOT / "docker" / "images.toml")[0].decode())["base"]
+    return f"{base['name']}:{base['tag']}@{base['digest']}" if base["digest"] else None
 
 
 def schemas() -> dict[str, Mapping[str, Any]]:
@@ -117,23 +122,23 @@ def references() -> dict[str, Reference]:
     return by_id([parse_reference(*_bytes_and_name(path)) for path in paths])
 
 
-def published(wanted: str, shipped: Mapping[str, Reference]) -> Reference:
+def published(name: str, shipped: Mapping[str, Reference]) -> Reference:
     """Return a reference by its id, or from a file; raise `UsageError` with the valid ids."""
-    if wanted in shipped or not wanted.endswith((".toml", ".json")):
-        return choose("reference", wanted, shipped, "kit audit article-part-1")
+    if name in shipped or not name.endswith((".toml", ".json")):
+        return choose("reference", name, shipped, "kit audit article-part-1")
     try:
-        data = disk.read_file(Path(wanted), LIMIT_BYTES)
+        data = disk.read_file(Path(name), LIMIT_BYTES)
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"cannot read {wanted}: {getattr(error, 'strerror', None) or error}",
-            f"a file, or one of {', '.join(sorted(shipped))}",
+            f"cannot read {name}: {getattr(error, 'strerror', None) or error}",
+            f"expected a file, or one of {', '.join(sorted(shipped))}",
             "ls results/published",
         ) from error
-    return parse_reference(data, wanted)
+    return parse_reference(data, name)
 
 
 def held_against() -> dict[str, str]:
-    """Return the SHA-256 of every file that bundles are held against, by its path."""
+    """Return the SHA-256 of every file that bundles are compared with, by its path."""
     folders = ("compose", "docker", "prompts", "results/published", "schemas")
     kinds = {".yaml", ".toml", ".md", ".json"}
     paths = (path for name in folders for path in (ROOT / name).rglob("*"))
@@ -145,40 +150,49 @@ def held_against() -> dict[str, str]:
 
 
 def facts() -> Facts:
-    """Return the public facts that published statements are held against."""
+    """Return the public facts that published statements are compared with."""
     configs = {name: model.config for name, model in models().items()}
     return parse_facts(*_bytes_and_name(ROOT / "results" / "facts.toml"), configs)
 
 
-def choose(kind: str, wanted: str, valid: Mapping[str, T], example: str | None = None) -> T:
-    """Return `valid[wanted]`; raise `UsageError` with the valid names, and an example of use."""
-    if wanted not in valid:
+def choose(kind: str, name: str, valid: Mapping[str, T], example: str | None = None) -> T:
+    """Return `valid[name]`; raise `UsageError` with the valid names, and an example of use."""
+    if name not in valid:
         raise UsageError(
-            f"unknown {kind} {wanted!r}",
+            f"unknown {kind} {name!r}",
             f"valid: {', '.join(sorted(valid)) or 'none'}",
             example or f"make bench {kind.upper()}={min(valid, default='...')}",
         )
-    return valid[wanted]
+    return valid[name]
 
 
 def compose_files() -> Iterator[Path]:
-    """Yield the file of each topology: `base.yaml` is what they have in common."""
+    """Yield the Compose file of each topology; `base.yaml` is their common part."""
     return (path for path in (ROOT / "compose").glob("*.yaml") if path.stem != "base")
 
 
 def hub_models() -> dict[str, HubModel]:
-    """Return the models of the hub by id, as `docker/models.toml` alone has them."""
-    named = parse_models(*_bytes_and_name(ROOT / "docker" / "models.toml"))
-    return {key: model for key, model in named.items() if isinstance(model, HubModel)}
+    """Return the models of the hub in `docker/models.toml` by id, without their pins."""
+    parsed = parse_models(*_bytes_and_name(ROOT / "docker" / "models.toml"))
+    return {key: model for key, model in parsed.items() if isinstance(model, HubModel)}
+
+
+def pinned(model: HubModel) -> HubModel:
+    """Return the model with the files of its pin, if it has one.
+
+    Raises `SpecError` for a damaged pin, or one of another revision.
+    """
+    path = pin_file(model)
+    return parse_pin(*_bytes_and_name(path), model) if path.exists() else model
 
 
 def former_pin(model: HubModel) -> HubModel | None:
-    """Return the model as it is pinned, if there is a pin that fits it."""
+    """Return the model with its pin; None where it has none for this revision."""
     try:
-        pinned = _pinned(model)
-    except SpecError:  # of another revision: about to be written anew
+        former = pinned(model)
+    except SpecError:  # of another revision, which is about to be replaced
         return None
-    return pinned if isinstance(pinned, HubModel) and pinned.is_pinned else None
+    return former if former.is_pinned else None
 
 
 def write_pin(model: HubModel) -> Path:
@@ -188,17 +202,17 @@ def write_pin(model: HubModel) -> Path:
 
 
 def model_dockerfile() -> str:
-    """Return the Dockerfile of a server with a model, as it is in the checkout."""
+    """Return the template for the Dockerfile of a server with a model."""
     return _bytes_and_name(ROOT / "docker" / "model.Dockerfile")[0].decode()
 
 
 def pin_file(model: HubModel) -> Path:
-    """Return where the pin of a model is kept, once there is one."""
+    """Return the path of a model's pin, which may not exist yet."""
     return ROOT / "docker" / "models" / f"{model.id}.json"
 
 
 def _tokenizer(path: Path) -> tuple[str, Detokenizer]:
-    """Return the SHA-256 of a tokenizer's file, by which a bundle names it, and what it says."""
+    """Return a tokenizer with the SHA-256 of its file, by which a bundle names it."""
     try:
         data = disk.read_file(path, TOKENIZER_LIMIT_BYTES)
     except (OSError, ValueError) as error:
@@ -210,18 +224,8 @@ def _tokenizer(path: Path) -> tuple[str, Detokenizer]:
     return hashlib.sha256(data).hexdigest(), detokenizer.parse(data, path.name)
 
 
-def _pinned(model: Model) -> Model:
-    if not isinstance(model, HubModel) or not pin_file(model).exists():
-        return model
-    return parse_pin(*_bytes_and_name(pin_file(model)), model)
-
-
-def _named(kind: str, wanted: str, paths: Iterable[Path], name: Callable[[Path], str]) -> Path:
-    return choose(kind, wanted, {name(path): path for path in paths})
-
-
-def _folder_name(path: Path) -> str:
-    return path.parent.name
+def _suite_files() -> dict[str, Path]:
+    return {path.parent.name: path for path in (ROOT / "prompts").glob("*/suite.toml")}
 
 
 def _bytes_and_name(path: Path) -> tuple[bytes, str]:
@@ -231,6 +235,6 @@ def _bytes_and_name(path: Path) -> tuple[bytes, str]:
     except OSError as error:
         raise SpecError(
             f"cannot read {name}: {error.strerror}",
-            "the checkout is not whole",
+            "the checkout is incomplete",
             f"git checkout -- {name}",
         ) from error

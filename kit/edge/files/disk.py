@@ -1,6 +1,7 @@
-"""Files and folders that the kit writes, whole or not at all, and files that its user names."""
+"""Writes files and folders, complete or not at all; reads files that the user names."""
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -16,12 +17,12 @@ LOG_LIMIT_BYTES = 64 * 2**20
 
 
 def read_file(path: Path, limit_bytes: int) -> bytes:
-    """Return what is in a regular file, links followed: the user names it, not a bundle.
+    """Return the content of a regular file; links are followed, since the user names the path.
 
-    Raises `OSError` where it cannot be read, and `ValueError` where it is a pipe or the like, is
-    larger than `limit_bytes`, or has a name that no file can have.
+    Raises `OSError` where it cannot be read, and `ValueError` for a pipe or the like, more than
+    `limit_bytes`, or an impossible name.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would be waited for
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # else a pipe would block
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ValueError("not a regular file")
@@ -34,20 +35,25 @@ def read_file(path: Path, limit_bytes: int) -> bytes:
     return data
 
 
-def write_folder(target: Path, files: Mapping[str, bytes]) -> Path:
-    """Write `files` as a new folder, first under a temporary name, then renamed; return its path.
+def sha256(path: Path) -> str:
+    """Return a file's SHA-256 as hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
-    Where `target` is taken by then, it is `target-2` and so on: nothing is ever replaced. Modes
-    are the user's own umask's. Raises `MachineError` where the disk is full or the place cannot be
-    written.
+
+def write_folder(target: Path, files: Mapping[str, bytes]) -> Path:
+    """Write `files` as a new folder, under a temporary name that is then renamed; return its path.
+
+    Nothing is replaced: where `target` exists, the path is `target-2` and so on. Modes follow the
+    umask. Raises `MachineError` where the disk is full or the folder cannot be written.
     """
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         temporary.mkdir(parents=True)
         for path, data in files.items():
-            place = temporary / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(data)
+            file = temporary / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
         return _rename_to_unused(temporary, target)
     except OSError as error:
         raise cannot_write(target, error) from error
@@ -56,7 +62,7 @@ def write_folder(target: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def move_folder(folder: Path, into: Path) -> Path:
-    """Move a folder into another one of the same file system, under its own name if unused."""
+    """Move a folder into another one of the same file system; rename it where its name is used."""
     try:
         return _rename_to_unused(folder, into / folder.name)
     except OSError as error:
@@ -64,7 +70,7 @@ def move_folder(folder: Path, into: Path) -> Path:
 
 
 def overwrite(path: Path, data: bytes) -> None:
-    """Write one file, whole or not at all, over what was there."""
+    """Write one file, complete or not at all, over an existing one."""
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +83,7 @@ def overwrite(path: Path, data: bytes) -> None:
 
 
 def new_log(folder: Path, name: str) -> Path:
-    """Create an empty log file, under a name that no other run has, and return its path."""
+    """Create an empty log file under an unused name, and return its path."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path in _numbered(folder, name, ".log"):
@@ -90,15 +96,17 @@ def new_log(folder: Path, name: str) -> Path:
 
 
 def read_log(path: Path) -> bytes:
-    """Return a log, or the start of one that is larger than a bundle may hold, saying so."""
+    """Return a log, cut at `LOG_LIMIT_BYTES` with a note of how much is missing."""
     with path.open("rb") as file:
         text = file.read(min(path.stat().st_size, LOG_LIMIT_BYTES))
-        left = path.stat().st_size - len(text)
-    return text + f"\n[cut here by the kit: {left} more bytes]\n".encode() if left else text
+        cut_bytes = path.stat().st_size - len(text)
+    return (
+        text + f"\n[cut here by the kit: {cut_bytes} more bytes]\n".encode() if cut_bytes else text
+    )
 
 
 def require_writable(folder: Path, needed_bytes: int) -> None:
-    """Raise `MachineError` unless `folder` can be written and has this much room."""
+    """Raise `MachineError` unless `folder` can be written and has this much free space."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -109,18 +117,18 @@ def require_writable(folder: Path, needed_bytes: int) -> None:
         raise cannot_write(folder, OSError(errno.ENOSPC, f"only {free / 2**20:.0f} MiB are free"))
 
 
-def cannot_write(place: Path, error: OSError) -> MachineError:
-    """Word a failed write for the user."""
+def cannot_write(path: Path, error: OSError) -> MachineError:
+    """Return the error for a failed write."""
     full = error.errno == errno.ENOSPC
     return MachineError(
-        f"cannot write {place}: {error.strerror}",
-        "the disk is full" if full else "the folder must exist, or be creatable, and be yours",
-        f"df -h {place.parent}" if full else f"ls -ld {place} {place.parent}",
+        f"cannot write {path}: {error.strerror}",
+        "the disk is full" if full else "the folder does not exist, or this user may not write it",
+        f"df -h {path.parent}" if full else f"ls -ld {path} {path.parent}",
     )
 
 
 def _numbered(folder: Path, name: str, suffix: str) -> Iterator[Path]:
-    """Yield the path of `name`, then of `name-2`, `name-3` and so on."""
+    """Yield the path of `name`, `name-2`, `name-3` and so on."""
     yield folder / f"{name}{suffix}"
     for number in range(2, 1000):
         yield folder / f"{name}-{number}{suffix}"
@@ -132,7 +140,7 @@ def _rename_to_unused(temporary: Path, target: Path) -> Path:
             continue
         try:
             return temporary.rename(candidate)
-        except OSError as error:  # another run took the name just now
+        except OSError as error:  # another run has just used the name
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))

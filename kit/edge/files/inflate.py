@@ -1,6 +1,6 @@
-"""What a compressed tar holds, inflated piece by piece as it is read, and never beyond a limit.
+"""Decompresses an archive in pieces, as it is read, up to a limit.
 
-One zstd frame (RFC 8878) or one gzip member (RFC 1952), by how the file begins.
+One zstd frame (RFC 8878) or one gzip member (RFC 1952), told apart by the first bytes.
 """
 
 import io
@@ -15,17 +15,17 @@ from kit.check.refusal import Refusal, Refused
 PIECE_BYTES = 2**20
 
 PADDING_AFTER_LIMIT_BYTES = 2**20
-"""Zeros after the end of a tar: GNU tar fills its last record, of 10 KiB unless told otherwise."""
+"""Zeros after the end of a tar: GNU tar fills its last record, of 10 KiB by default."""
 
 WINDOW_LOG_LIMIT = 27
-"""128 MiB, what `zstd -d` bears unasked (`ZSTD_WINDOWLOG_LIMIT_DEFAULT` in zstd.h)."""
+"""128 MiB, the default limit of `zstd -d` (`ZSTD_WINDOWLOG_LIMIT_DEFAULT` in zstd.h)."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 class Broken(Exception):
-    """Why reading cannot go on."""
+    """Reading cannot continue; `refusal` has the reason."""
 
     def __init__(self, reason: str, code: Refused = Refused.ARCHIVE) -> None:
         super().__init__(reason)
@@ -33,7 +33,7 @@ class Broken(Exception):
 
 
 class Inflated:
-    """What a compressed file holds, inflated as it is read, and never more than the limit."""
+    """The decompressed content of a file, read in order, up to a limit."""
 
     def __init__(self, file: BinaryIO, limit_bytes: int) -> None:
         self._pieces = _pieces(file)
@@ -42,28 +42,28 @@ class Inflated:
         self._left_bytes = limit_bytes
 
     def read(self, size: int) -> bytes:
-        """Return so many bytes; raise `Broken` where there are fewer."""
-        whole = io.BytesIO()  # joined parts would take the memory twice
+        """Return the next `size` bytes; raise `Broken` where there are fewer."""
+        whole = io.BytesIO()  # joining parts would need twice the memory
         for part in self._parts(size):
             whole.write(part)
         return whole.getvalue()
 
     def skip(self, size: int) -> None:
-        """Pass so many bytes over; raise `Broken` where there are fewer."""
+        """Skip the next `size` bytes; raise `Broken` where there are fewer."""
         for _ in self._parts(size):
             pass
 
     def _parts(self, size: int) -> Iterator[bytes]:
         while size:
             if self._at == len(self._piece) and not self._has_more():
-                raise Broken("the tar is cut off")
+                raise Broken("the tar is truncated")
             part = self._piece[self._at : self._at + size]
             self._at += len(part)
             size -= len(part)
             yield part
 
     def expect_end(self) -> None:
-        """Raise `Broken` if anything but padding is left, or more of that than a tar may have."""
+        """Raise `Broken` unless only zeros follow, at most `PADDING_AFTER_LIMIT_BYTES`."""
         rest, padding_bytes = self._piece[self._at :], 0
         while not rest.strip(b"\0"):
             padding_bytes += len(rest)
@@ -80,7 +80,7 @@ class Inflated:
         self._piece, self._at = piece or b"", 0
         self._left_bytes -= len(self._piece)
         if self._left_bytes < 0:
-            raise Broken("inflates to more bytes than a bundle may have", Refused.SIZE)
+            raise Broken("decompresses to more bytes than a bundle may have", Refused.SIZE)
         return piece is not None
 
 
@@ -125,5 +125,5 @@ def _from_gzip(data: bytes, file: BinaryIO) -> Iterator[bytes]:
 def _more(file: BinaryIO) -> bytes:
     data = file.read(PIECE_BYTES)
     if not data:
-        raise Broken("the compressed data is cut off")
+        raise Broken("the compressed data is truncated")
     return data

@@ -1,9 +1,9 @@
-"""Pin models: ask the hub which files a revision consists of, and what their digests are.
+"""Pins models: reads the files of a revision, with their digests, from the hub's API.
 
-The hub tells a large file's size and SHA-256 itself (it is its name in Git LFS); of a small file it
-tells git's SHA-1 only, so the file is downloaded, held against that, and hashed. All of it rests on
-the hub's own word over TLS: a mirror's is never taken, except in tests. The real hub was never
-asked from here; `tests/stand_in_hub.py` stood in.
+For a large file the hub lists size and SHA-256 (its name in Git LFS). For a small file it lists
+git's SHA-1 only: the file is downloaded, compared with that, and hashed. A pin trusts the hub and
+TLS; mirrors are refused, except in tests. Tested with `tests/stand_in_hub.py`, never with the real
+hub.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 WEIGHTS = ".safetensors"
 CODE = (".py", ".bin", ".ckpt", ".pkl", ".pt", ".pth")
-"""Code, and pickles, which are code too: nothing that comes with a model is to be run."""
+"""Code and pickles (which may run code) are not part of a pin."""
 
 Size = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -48,53 +48,54 @@ class _Card(msgspec.Struct, frozen=True):
 
 
 class _Repository(msgspec.Struct, frozen=True):
-    """What `/api/models/{repository}` tells, as far as it matters."""
+    """The used part of `/api/models/{repository}`."""
 
     sha: Revision
     cardData: _Card | None = None  # noqa: N815  # the hub's spelling
 
 
 def require_the_hub_itself(hub: Hub) -> None:
-    """Refuse a mirror: what it says of digests would be believed ever after."""
+    """Raise `UsageError` for a mirror: its digests would be trusted from then on."""
     if hub.endpoint.rstrip("/") != HUB:
         raise UsageError(
             f"HF_ENDPOINT is {hub.endpoint}, which is not the hub itself",
-            f"digests are taken from {HUB} alone; a mirror may serve files, held against them",
+            f"digests are read from {HUB} only; a mirror may serve the files",
             "unset HF_ENDPOINT",
         )
 
 
 def lock(model: HubModel, hub: Hub) -> HubModel:
-    """Return the model with its files as the hub has them, and its revision if it had none.
+    """Return the model with its files in the hub, at the newest revision if it names none.
 
-    Raises `SpecError` where the hub does not have what the model says, or contradicts itself.
+    Raises `SpecError` where the hub's answers do not fit the model, its earlier pin, or each other.
     """
-    wanted = f"/revision/{model.revision}" if model.revision else ""
-    told = _told(hub, hub.api_address(model.repository, wanted), _Repository)
-    if model.revision not in (None, told.sha):
-        raise _contradiction(model, f"revision {model.revision} is {told.sha} there")
-    _require_licence(model, told.cardData)
-    at_revision = replace(model, revision=told.sha)
-    pinned = replace(at_revision, files=tuple(_files(at_revision, hub)))
-    if not any(file.name.endswith(WEIGHTS) for file in pinned.files):
-        raise _contradiction(model, f"there is no {WEIGHTS} file at {told.sha}")
-    return _readable(pinned, hub)
+    revision = f"/revision/{model.revision}" if model.revision else ""
+    repository = _get(hub, hub.api_address(model.repository, revision), _Repository)
+    if model.revision not in (None, repository.sha):
+        raise _contradiction(model, f"revision {model.revision} is {repository.sha} there")
+    _require_licence(model, repository.cardData)
+    at_revision = replace(model, revision=repository.sha)
+    locked = replace(at_revision, files=tuple(_files(at_revision, hub)))
+    if not any(file.name.endswith(WEIGHTS) for file in locked.files):
+        raise _contradiction(model, f"there is no {WEIGHTS} file at {repository.sha}")
+    require_same(model, locked)
+    return _readable(locked, hub)
 
 
 def require_same(pinned: HubModel, locked: HubModel) -> None:
-    """Refuse another answer to the same question: the files of a commit never change."""
+    """Raise `SpecError` where the files of an already pinned revision have changed."""
     if pinned.is_pinned and pinned.revision == locked.revision and pinned.files != locked.files:
         differing = {file.name for file in set(pinned.files) ^ set(locked.files)}
         raise SpecError(
             f"the hub now has other files of {locked.id} at {locked.revision}: "
             f"{', '.join(sorted(differing))}",
-            "a commit's files never change: the pin was edited, or somebody is not honest",
+            "a commit's files never change: the pin was edited, or the hub's answer is wrong",
             f"git log -p -- docker/models/{locked.id}.json",
         )
 
 
 def _readable(pinned: HubModel, hub: Hub) -> HubModel:
-    """Hold what the hub listed to what a pin may hold, such as names that need no quoting."""
+    """Return the model as read from its own pin: the hub may list names that no pin may have."""
     try:
         return parse_pin(render_pin(pinned), pinned.id, pinned)
     except SpecError as error:
@@ -103,13 +104,13 @@ def _readable(pinned: HubModel, hub: Hub) -> HubModel:
 
 def _files(model: HubModel, hub: Hub) -> Iterator[HubFile]:
     address = hub.api_address(model.repository, f"/tree/{model.revision}?recursive=true")
-    for entry in sorted(_told(hub, address, list[_Entry]), key=lambda entry: entry.path):
-        if entry.type == "file" and _is_wanted(entry.path):
+    for entry in sorted(_get(hub, address, list[_Entry]), key=lambda entry: entry.path):
+        if entry.type == "file" and _belongs(entry.path):
             yield _large(model, entry, entry.lfs) if entry.lfs else _small(model, entry, hub)
 
 
-def _is_wanted(path: str) -> bool:
-    """Leave out git's own files and whatever could run."""
+def _belongs(path: str) -> bool:
+    """Return whether a file is neither git's own nor code."""
     is_hidden = any(part.startswith(".") for part in path.split("/"))
     return not is_hidden and not path.endswith(CODE)
 
@@ -133,19 +134,19 @@ def _small(model: HubModel, entry: _Entry, hub: Hub) -> HubFile:
 
 
 def _git_blob(data: bytes) -> str:
-    """Return the SHA-1 by which git knows a file's content."""
+    """Return git's SHA-1 of a file's content."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def _require_licence(model: HubModel, card: _Card | None) -> None:
-    """Hold the licence against the model's card, where there is one, whatever its case."""
-    said = card.license if card else None
-    if said is not None and said.lower() != model.licence.lower():
-        raise _contradiction(model, f"its licence is {said}, not {model.licence}")
+    """Compare the licence with the model's card, if it has one, ignoring case."""
+    licence = card.license if card else None
+    if licence is not None and licence.lower() != model.licence.lower():
+        raise _contradiction(model, f"its licence is {licence}, not {model.licence}")
 
 
-def _told(hub: Hub, address: str, kind: type[T]) -> T:
-    """Return what the API says; refuse what is not all of it."""
+def _get(hub: Hub, address: str, kind: type[T]) -> T:
+    """Return a decoded answer of the API; raise `SpecError` for one of several pages."""
     data, headers = hub.get(address)
     if _has_more(headers):
         raise _unreadable(address, "a listing of more than one page")
@@ -162,14 +163,14 @@ def _has_more(headers: Mapping[str, str]) -> bool:
 def _unreadable(address: str, observed: str) -> KitError:
     return SpecError(
         f"cannot read {address}: {observed}",
-        "the hub answers in another way than when this version of the kit was written",
+        "the hub's API is not as this version of the kit expects it",
         f"curl -L {address}",
     )
 
 
 def _contradiction(model: HubModel, observed: str) -> KitError:
     return SpecError(
-        f"the hub's word on {model.repository} does not fit: {observed}",
-        "docker/models.toml says otherwise, or the hub contradicts itself",
+        f"the hub contradicts the model {model.id} ({model.repository}): {observed}",
+        "docker/models.toml is out of date, or the hub's answers do not fit each other",
         f"git diff -- docker/models.toml; curl {HUB}/api/models/{model.repository}",
     )

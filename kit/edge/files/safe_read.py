@@ -1,4 +1,4 @@
-"""What strangers hand in, folders and files on disk: read without following anything."""
+"""Reads untrusted folders and files: no link is followed, no device is opened."""
 
 import errno
 import os
@@ -14,17 +14,17 @@ from kit.check.refusal import Refusal, Refused
 from kit.errors import BundleError
 
 ENTRY_LIMIT = 4096
-"""Files and folders together; a bundle of a thousand passes holds some 2,000 metrics files."""
+"""Files and folders; a bundle of a thousand passes has about 2,000 metrics files."""
 
 DEPTH_LIMIT = 16
 TOTAL_LIMIT_BYTES = 128 * 2**20
 FILE_LIMIT_BYTES = 64 * 2**20
-"""No file of a bundle may be larger: neither records nor what is compressed."""
+"""Limit of each file, as stored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Folder:
-    """The regular files of a folder by relative path, and every entry refused, with its reason."""
+    """The regular files of a folder by relative path, and a refusal for every other entry."""
 
     files: Mapping[str, bytes]
     refused: tuple[Refusal, ...]
@@ -34,7 +34,7 @@ _Entry: TypeAlias = tuple[str, bytes | Refusal | None]
 
 
 def read_folder(path: Path, total_limit_bytes: int = TOTAL_LIMIT_BYTES) -> Folder:
-    """Read all regular files below `path`; links, devices and the like are refused, not followed.
+    """Read all regular files below `path`; other entries are refused.
 
     Raises `BundleError` where there is no such folder.
     """
@@ -63,15 +63,15 @@ def read_folder(path: Path, total_limit_bytes: int = TOTAL_LIMIT_BYTES) -> Folde
 
 @contextmanager
 def opened_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a regular file that may be a bundle's archive; neither a link nor a pipe is followed.
+    """Open a regular file, without following a link.
 
-    Raises `BundleError` where there is no such file, or it is larger than a bundle may be.
+    Raises `BundleError` where there is none, or it is larger than a bundle may be.
     """
     try:
         with _opened(path, None, os.O_NONBLOCK) as handle:
             facts = os.fstat(handle)
             if not stat.S_ISREG(facts.st_mode):
-                raise _no_bundle(path, "it is neither a folder nor a file")
+                raise _no_bundle(path, "it is neither a folder nor a regular file")
             if facts.st_size > TOTAL_LIMIT_BYTES:
                 raise _no_bundle(path, f"it is larger than {TOTAL_LIMIT_BYTES} bytes")
             with os.fdopen(handle, "rb", closefd=False) as file:
@@ -81,15 +81,15 @@ def opened_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _entries(folder: int, prefix: str = "", depth: int = 1) -> Generator[_Entry, None, None]:
-    """Yield everything below an opened folder; a folder itself, once opened, has no content.
+    """Yield every entry below an opened folder; a subfolder is yielded with None as content.
 
-    Only names within opened folders are opened: a parent that is replaced by a link meanwhile leads
-    nowhere.
+    Entries are opened relative to their opened parent, so that a parent that is replaced by a link
+    in the meantime is not followed.
     """
     with os.scandir(folder) as listing:
         for entry in listing:
             name = f"{prefix}{_printable(entry.name)}"
-            if not _is_text(entry.name):  # spelt out, it could pass for another entry's name
+            if not _is_text(entry.name):  # escaped, it could equal another name
                 yield name, Refusal(name=name, reason="its name is not UTF-8")
             elif not entry.is_dir(follow_symlinks=False):
                 yield name, _read(entry, folder, name)
@@ -117,11 +117,11 @@ def _subfolder(entry: str, parent: int, name: str, depth: int) -> Iterator[_Entr
 def _read(entry: os.DirEntry[str], folder: int, name: str) -> bytes | Refusal:
     if entry.is_symlink():
         return Refusal(name=name, reason="a link")
-    if not entry.is_file(follow_symlinks=False):  # opening a device may do something
+    if not entry.is_file(follow_symlinks=False):  # opening a device may have effects
         return Refusal(name=name, reason="not a regular file")
     try:
         handle = _open(entry.name, folder, os.O_NONBLOCK)
-        try:  # not `_opened`: a bundle has dozens of files, and its context takes as long as these
+        try:  # not `_opened`: its overhead is as large as reading a small file
             return _content(handle, name)
         finally:
             os.close(handle)
@@ -130,14 +130,14 @@ def _read(entry: os.DirEntry[str], folder: int, name: str) -> bytes | Refusal:
 
 
 def _content(handle: int, name: str) -> bytes | Refusal:
-    """Read an opened file: it may be another than was listed, so that it is asked itself."""
+    """Read an opened file; it is checked again, since it may not be the one that was listed."""
     facts = os.fstat(handle)
     if not stat.S_ISREG(facts.st_mode):
         return Refusal(name=name, reason="not a regular file")
     if facts.st_size > FILE_LIMIT_BYTES:
         reason = f"larger than {FILE_LIMIT_BYTES} bytes"
         return Refusal(name=name, reason=reason, code=Refused.SIZE)
-    data = os.read(handle, facts.st_size + 1)  # one more than there is, or should be
+    data = os.read(handle, facts.st_size + 1)  # one more shows a file that has grown
     while len(data) < facts.st_size and (part := os.read(handle, facts.st_size - len(data))):
         data += part
     if len(data) != facts.st_size:
@@ -179,7 +179,7 @@ def _printable(name: str) -> str:
 def _no_folder(path: Path, error: OSError) -> BundleError:
     match error.errno:
         case errno.ENOENT:
-            kind = "it is not there"
+            kind = "no such path"
         case errno.ENOTDIR | errno.ELOOP:
             kind = f"it is {'a link' if path.is_symlink() else 'a file'}"
         case number:
@@ -190,6 +190,6 @@ def _no_folder(path: Path, error: OSError) -> BundleError:
 def _no_bundle(path: Path, kind: str) -> BundleError:
     return BundleError(
         f"no bundle at {path}: {kind}",
-        "a bundle is a folder that holds bagit.txt and data/, or a .tar.zst or .tar.gz of one",
+        "expected a folder with bagit.txt and data/, or a .tar.zst or .tar.gz of one",
         "ls results/local",
     )

@@ -1,7 +1,7 @@
-"""Names of a tar's members that are not in their own headers, but in an extension before each.
+"""Names of tar members in extensions: PAX records, and GNU tar's long names.
 
-Beside a name an extension may hold what is of no account to any reader, such as times. Of all else
-two readers could make two things, so that it is refused.
+Beside a name, an extension may hold metadata that readers ignore, such as times. All else is
+refused, since two readers may read it differently.
 """
 
 import re
@@ -13,35 +13,35 @@ NAME_LIMIT_BYTES = 1024
 
 _RECORD = re.compile(rb"(?P<length>[1-9][0-9]{0,4}) (?P<key>[^=\n]+)=")
 _PATH = "path"
-_OF_NO_ACCOUNT = ("atime", "comment", "ctime", "gid", "gname", "mtime", "uid", "uname")
+_IGNORED = ("atime", "comment", "ctime", "gid", "gname", "mtime", "uid", "uname")
 _ATTRIBUTES = ("LIBARCHIVE.", "RHT.", "SCHILY.acl.", "SCHILY.fflags", "SCHILY.xattr.")
-"""What GNU tar, bsdtar and Python write of files besides their content, and how it begins."""
+"""Keys and prefixes of metadata that GNU tar, bsdtar and Python write, and readers ignore."""
 
 
 def of_records(content: bytes) -> str | None:
-    """Return the name that PAX records give; raise ValueError for any that is of account besides.
+    """Return the name in PAX records; raise ValueError for a record that may not be ignored.
 
     A record is its own length, a key and a value (POSIX.1-2017, pax, "pax Extended Header").
     """
-    found: dict[str, bytes] = {}
+    values: dict[str, bytes] = {}
     at = 0
     while at < len(content):
         record = _RECORD.match(content, at)
         end = at + int(record["length"]) if record is not None else 0
         if record is None or not record.end() < end <= len(content) or content[end - 1] != 0x0A:
-            raise ValueError("no PAX record")
+            raise ValueError("not a PAX record")
         key = record["key"].decode()
-        if key in found or not (key in (_PATH, *_OF_NO_ACCOUNT) or key.startswith(_ATTRIBUTES)):
-            raise ValueError(f"{key} may tell two readers two things")
-        found[key] = content[record.end() : end - 1]
+        if key in values or not (key in (_PATH, *_IGNORED) or key.startswith(_ATTRIBUTES)):
+            raise ValueError(f"{key} may not be ignored")
+        values[key] = content[record.end() : end - 1]
         at = end
-    return of_gnu(found[_PATH] + b"\0") if _PATH in found else None
+    return of_gnu(values[_PATH] + b"\0") if _PATH in values else None
 
 
 def of_gnu(content: bytes) -> str:
     """Return the name in GNU tar's extension, or raise ValueError."""
     if not 1 < len(content) <= NAME_LIMIT_BYTES or content.find(b"\0") != len(content) - 1:
-        raise ValueError("no name")
+        raise ValueError("not a name")
     return content[:-1].decode()
 
 
@@ -49,4 +49,4 @@ EXTENSIONS: Mapping[bytes, Callable[[bytes], str | None]] = {
     tarfile.XHDTYPE: of_records,
     tarfile.GNUTYPE_LONGNAME: of_gnu,
 }
-"""How to read a name out of each kind that is read at all."""
+"""Parser of each accepted type of extension."""

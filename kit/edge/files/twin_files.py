@@ -1,8 +1,7 @@
-"""Keep twins on disk: make one when it is not there or not intact, else use the one that is.
+"""Makes the twins' folders: a twin that is missing or damaged is made again.
 
-A twin appears under its name all at once or not at all, and everyone may read it, since an engine
-in a container runs as another user. Does not know what is in its files: that is
-`kit.twins.checkpoint`.
+A folder appears under its name complete or not at all. All users may read it, since an engine in a
+container runs as another user. The content of the files is from `kit.twins.checkpoint`.
 """
 
 import errno
@@ -14,7 +13,8 @@ from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kit.bootstrap.folder_lock import sole_user
+from kit.edge.files import disk
+from kit.edge.files.folder_lock import exclusive
 from kit.errors import MachineError, SpecError
 from kit.plan.models import WEIGHTS, Twin
 from kit.twins.checkpoint import small_files, weight_chunks
@@ -24,18 +24,17 @@ _READ_BY_ALL = 0o444
 
 
 def ensure_twin(model: Twin, root: Path) -> Path:
-    """Return the directory of `model` under `root`, making or replacing it where needed.
+    """Return the folder of `model` under `root`, making or replacing it where needed.
 
-    Several processes may do so at once: one makes it, the others wait and use it. Raises
-    `SpecError` when what is made is not what `model.sha256` pins, `MachineError` when it cannot be
-    written.
+    Of several processes one makes it, and the others wait. Raises `SpecError` where the weights do
+    not have the pinned SHA-256, `MachineError` where they cannot be written.
     """
     files = small_files_of(model)
     home = root / model.id
     try:
         if not _intact(home, files, model.sha256):
             _make_root(root)
-            with sole_user(root):
+            with exclusive(root):
                 if not _intact(home, files, model.sha256):
                     _replace(model, files, home)
     except OSError as error:
@@ -44,15 +43,15 @@ def ensure_twin(model: Twin, root: Path) -> Path:
 
 
 def small_files_of(model: Twin) -> Mapping[str, bytes]:
-    """Return every file of `model` but its weights, by name."""
+    """Return all files of `model` by name, except its weights."""
     return small_files(model, _shipped("tokenizer.json"), _shipped("chat_template.jinja"))
 
 
 def _replace(model: Twin, files: Mapping[str, bytes], home: Path) -> None:
-    """Make `home` anew beside its place and move it in; what was there goes with the scratch."""
+    """Make the folder in a scratch folder beside `home`, then rename it over the old one."""
     scratch_prefix = f".{model.id}-"
-    for left_by_a_killed_process in home.parent.glob(f"{scratch_prefix}*"):
-        shutil.rmtree(left_by_a_killed_process)
+    for leftover in home.parent.glob(f"{scratch_prefix}*"):  # of a killed process
+        shutil.rmtree(leftover)
     with TemporaryDirectory(prefix=scratch_prefix, dir=home.parent) as scratch:
         fresh = Path(scratch, "fresh")
         fresh.mkdir()
@@ -66,7 +65,7 @@ def _replace(model: Twin, files: Mapping[str, bytes], home: Path) -> None:
 
 
 def _write_weights(model: Twin, path: Path) -> str:
-    """Write the weights and return their sha256."""
+    """Write the weights and return their SHA-256."""
     digest = hashlib.sha256()
     with path.open("wb") as file:
         for chunk in weight_chunks(model):
@@ -76,12 +75,12 @@ def _write_weights(model: Twin, path: Path) -> str:
 
 
 def _intact(home: Path, files: Mapping[str, bytes], weights_sha256: str) -> bool:
-    """Tell whether `home` holds these files, these weights, and everyone may read them."""
+    """Return whether `home` has these files and weights, readable by all."""
     try:
         return (
             all(_readable_by_all(home / name) for name in (*files, WEIGHTS))
             and all(home.joinpath(name).read_bytes() == data for name, data in files.items())
-            and _sha256(home / WEIGHTS) == weights_sha256
+            and disk.sha256(home / WEIGHTS) == weights_sha256
         )
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
@@ -89,11 +88,6 @@ def _intact(home: Path, files: Mapping[str, bytes], weights_sha256: str) -> bool
 
 def _readable_by_all(path: Path) -> bool:
     return path.stat().st_mode & _READ_BY_ALL == _READ_BY_ALL
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _open_to_all(directory: Path) -> None:
@@ -115,9 +109,9 @@ def _shipped(name: str) -> bytes:
 def _require_pin(model: Twin, sha256: str) -> None:
     if sha256 != model.sha256:
         raise SpecError(
-            f"{model.id}: the weights made from its seed have sha256 {sha256}",
-            f"{model.sha256 or 'nothing'} is pinned: its seed or config was changed",
-            f'git diff -- docker/models.toml, or, if meant so, set there sha256 = "{sha256}"',
+            f"{model.id}: the weights made from its seed have SHA-256 {sha256}",
+            f"expected {model.sha256 or 'none'}: its seed or config was changed",
+            f'git diff -- docker/models.toml; if intended, set there sha256 = "{sha256}"',
         )
 
 
@@ -127,6 +121,6 @@ def _cannot_write(model: Twin, root: Path, error: OSError) -> MachineError:
         case errno.ENOSPC | errno.EDQUOT:
             return MachineError(what, "the disk or the quota is full", f"df -h {root}")
         case errno.EACCES | errno.EPERM | errno.EROFS:
-            return MachineError(what, "the folder may not be written to", f"ls -ld {root}")
+            return MachineError(what, "this user may not write the folder", f"ls -ld {root}")
         case _:
-            return MachineError(what, "the file system refused it", f"ls -la {root}")
+            return MachineError(what, "the file system failed", f"ls -la {root}")

@@ -1,4 +1,4 @@
-"""Looks at the machine for `kit doctor`; changes nothing, and bears whatever is not there."""
+"""Reads the facts of this machine that `kit doctor` judges; what cannot be read has a reason."""
 
 import os
 import platform
@@ -6,11 +6,10 @@ import shutil
 from pathlib import Path
 
 from kit import __version__
-from kit.bootstrap import hardware
 from kit.bundle.telemetry import GpuProcesses, Inventory
 from kit.edge.docker import daemon
 from kit.edge.files import checkout
-from kit.edge.host import sampler
+from kit.edge.host import nvml, probes
 from kit.errors import MachineError
 from kit.run.readiness import DockerFacts, MachineFacts
 
@@ -19,28 +18,22 @@ _CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 
 def look() -> MachineFacts:
     """Return the facts of this machine."""
-    machine, flags = hardware.this_cpu()
-    docker, fault = _docker()
+    docker, docker_fault = _docker()
+    gpus, gpu_processes, gpu_fault = _gpus()
     return MachineFacts(
         system=f"{platform.system()} {platform.release()}",
-        machine=machine,
-        has_avx2="avx2" in flags,
+        machine=platform.machine(),
+        has_avx2="avx2" in probes.cpu_flags(),
         cores=len(os.sched_getaffinity(0)),
         memory_bytes=_memory_bytes(),
         free_bytes=shutil.disk_usage(checkout.ROOT).free,
         has_engine=(checkout.ENGINE / "bin" / "vllm").exists(),
         docker=docker,
-        docker_fault=fault,
-        gpus=_gpus(),
-        gpu_processes=_gpu_processes(),
+        docker_fault=docker_fault,
+        gpus=gpus,
+        gpu_fault=gpu_fault,
+        gpu_processes=gpu_processes,
     )
-
-
-def _gpu_processes() -> tuple[GpuProcesses, ...]:
-    try:
-        return sampler.compute_processes()
-    except MachineError:
-        return ()
 
 
 def _docker() -> tuple[DockerFacts | None, str | None]:
@@ -50,11 +43,12 @@ def _docker() -> tuple[DockerFacts | None, str | None]:
         return None, error.why
 
 
-def _gpus() -> Inventory | None:
+def _gpus() -> tuple[Inventory | None, tuple[GpuProcesses, ...], str | None]:
     try:
-        return sampler.inventory()
-    except MachineError:
-        return None
+        with nvml.opened() as gpus:
+            return gpus.inventory(), gpus.processes(), None
+    except MachineError as error:
+        return None, (), error.what
 
 
 def _memory_bytes() -> int:

@@ -1,7 +1,7 @@
-"""The GPUs, asked through the driver's own library (NVML). Read only: nothing is ever set.
+"""Reads the GPUs through NVML, the driver's library; changes nothing.
 
-What a card or its driver does not tell is absent: NVML answers "not supported", "no permission" or
-"function not found" for each value by itself.
+NVML answers "not supported", "no permission" or "function not found" for each value separately:
+such a value is None.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,12 +12,10 @@ from typing import Any
 import pynvml  # type: ignore[import-untyped]  # it ships no types
 
 from kit.bundle.telemetry import ClockReason, GpuFacts, GpuProcesses, Inventory, Reading, Source
-
-Unavailable: type[Exception] = pynvml.NVMLError
-"""What `opened` raises where there is no library, no driver or no permission."""
+from kit.errors import MachineError
 
 _ALL_LINKS = 2**32 - 1
-"""The scope of an NVLink counter that adds up all links (nvml.h: UINT_MAX)."""
+"""Scope of an NVLink counter: the sum over all links (nvml.h: UINT_MAX)."""
 
 _REASONS = {
     pynvml.nvmlClocksEventReasonGpuIdle: ClockReason.GPU_IDLE,
@@ -33,7 +31,7 @@ _REASONS = {
 
 
 class Nvml:
-    """The opened library, and a handle for each GPU that it shows, by index."""
+    """The initialised library, with a handle for each GPU, by index."""
 
     def __init__(self) -> None:
         count = pynvml.nvmlDeviceGetCount()
@@ -50,19 +48,27 @@ class Nvml:
         )
 
     def readings(self) -> tuple[Reading, ...]:
-        """Return what every GPU tells of itself now."""
+        """Return each GPU's clocks, power, temperature and link counters of now."""
         return tuple(_reading(index, handle) for index, handle in self._handles.items())
 
     def processes(self) -> tuple[GpuProcesses, ...]:
-        """Return how many processes are on every GPU; a container sees its own at most."""
-        found = (_processes(index, handle) for index, handle in self._handles.items())
-        return tuple(one for one in found if one is not None)
+        """Return the number of processes on every GPU; a container sees only its own."""
+        counts = (_processes(index, handle) for index, handle in self._handles.items())
+        return tuple(count for count in counts if count is not None)
 
 
 @contextmanager
 def opened() -> Iterator[Nvml]:
-    """Yield the library's view of the GPUs; raise `Unavailable` where it has none."""
-    pynvml.nvmlInit()
+    """Initialise NVML and yield it; raise `MachineError` without library, driver or permission."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        raise MachineError(
+            f"cannot read GPUs: NVML says {str(error)!r}",
+            "the NVIDIA driver is not installed or not loaded, or a container lacks the capability "
+            "`utility`",
+            "nvidia-smi",
+        ) from error
     try:
         yield Nvml()
     finally:
@@ -71,7 +77,7 @@ def opened() -> Iterator[Nvml]:
 
 
 def numa_node(pci_bus_id: str | None) -> int | None:
-    """Return the NUMA node that a card is on, by the kernel's word; None if it has none."""
+    """Return a card's NUMA node from sysfs; None if it has none."""
     if pci_bus_id is None:
         return None
     try:
@@ -82,13 +88,13 @@ def numa_node(pci_bus_id: str | None) -> int | None:
 
 
 def kernel_bus_id(bus_id: str) -> str:
-    """Return a PCI bus id as the kernel spells it: `0000:65:00.0` for `00000000:65:00.0`."""
-    domain, _, place = bus_id.lower().partition(":")
-    return f"{domain[-4:]}:{place}"
+    """Return a PCI bus id as in sysfs: `0000:65:00.0` for `00000000:65:00.0`."""
+    domain, _, device = bus_id.lower().partition(":")
+    return f"{domain[-4:]}:{device}"
 
 
 def _ask(call: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401  # what the library returns
-    """Return what NVML answers; None where it has no answer."""
+    """Return NVML's answer; None where it is an error."""
     try:
         return call(*arguments)
     except pynvml.NVMLError:
@@ -145,7 +151,7 @@ def _reading(index: int, handle: object) -> Reading:
 
 
 def clock_reasons(mask: int | None) -> tuple[ClockReason, ...] | None:
-    """Return the names of the reasons in NVML's mask; a bit that is not known is `other`."""
+    """Return the reasons in NVML's bit mask; an unknown bit is `other`."""
     if mask is None:
         return None
     named = tuple(reason for bit, reason in _REASONS.items() if mask & bit)
@@ -153,7 +159,7 @@ def clock_reasons(mask: int | None) -> tuple[ClockReason, ...] | None:
 
 
 def _reasons(handle: object) -> int | None:
-    """Ask by the newer name, then by the one that drivers before 535 know."""
+    """Ask by the current name, then by the name in drivers before 535."""
     mask = _ask(pynvml.nvmlDeviceGetCurrentClocksEventReasons, handle)
     if mask is None:
         mask = _ask(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle)
@@ -161,21 +167,21 @@ def _reasons(handle: object) -> int | None:
 
 
 def _active_links(handle: object) -> int | None:
-    """Return how many NVLink links are up; None for a card that knows of no link at all."""
+    """Return how many NVLink links are up; None for a card without NVLink."""
     links = range(pynvml.NVML_NVLINK_MAX_LINKS)
     states = [_ask(pynvml.nvmlDeviceGetNvLinkState, handle, link) for link in links]
-    told = [state for state in states if state is not None]
-    return sum(map(bool, told)) if told else None
+    known = [state for state in states if state is not None]
+    return sum(map(bool, known)) if known else None
 
 
 def _link_speed(handle: object) -> float | None:
-    """Return the bandwidth of one link in GB/s; NVML tells MB/s, and 0 for a link that is down."""
+    """Return the bandwidth of one link in GB/s; NVML gives MB/s, and 0 for a link that is down."""
     (speed,) = _field_values(handle, (pynvml.NVML_FI_DEV_NVLINK_SPEED_MBPS_COMMON, 0))
     return speed / 1000 if speed else None
 
 
 def _field_values(handle: object, *fields: tuple[int, int]) -> tuple[int | None, ...]:
-    """Return the whole numbers behind (field, scope), each None where the card does not tell it."""
+    """Return the values of (field, scope) pairs, each None where the card does not have it."""
     values = _ask(pynvml.nvmlDeviceGetFieldValues, handle, list(fields))
     return (None,) * len(fields) if values is None else tuple(map(_field_value, values))
 
@@ -198,7 +204,7 @@ def _processes(index: int, handle: object) -> GpuProcesses | None:
     if computing is None:
         return None
     own = {process.pid for process in computing}
-    only_drawing = None if drawing is None else [one for one in drawing if one.pid not in own]
+    only_drawing = None if drawing is None else [it for it in drawing if it.pid not in own]
     return GpuProcesses(
         index=index,
         compute_count=len(computing),
@@ -218,7 +224,7 @@ def _watts(milliwatts: int | None) -> float | None:
 
 
 def _cuda_version(number: int | None) -> str | None:
-    """Spell 12080 as 12.8 (cuda.h: major times 1000 plus minor times 10)."""
+    """Return 12.8 for 12080 (cuda.h: major times 1000 plus minor times 10)."""
     return None if not number else f"{number // 1000}.{number % 1000 // 10}"
 
 

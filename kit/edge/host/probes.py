@@ -1,7 +1,6 @@
-"""What the host tells of itself: an allow-list of facts that name nobody."""
+"""Reads facts of the host: an allow-list without anything that identifies a person."""
 
 import getpass
-import hashlib
 import os
 import platform
 import pwd
@@ -14,20 +13,20 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
-from kit.bootstrap.folder_lock import sole_user
 from kit.bundle.document import Host, Load, ModelFile
 from kit.edge.files import checkout, disk
+from kit.edge.files.folder_lock import exclusive
 from kit.parse import public_words
 
 _PACKAGES = ("msgspec", "requests", "urllib3")
 _SHORTEST_PRIVATE_NAME = 2
 _HOST_ID = re.compile(r"[0-9a-f]{32}")
 
-_NAMELESS = ("/", "root", "user", "localhost", "localdomain", "ip6-localhost", "ip6-loopback")
+_GENERIC_NAMES = ("/", "root", "user", "localhost", "localdomain", "ip6-localhost", "ip6-loopback")
 
 
 def host(load_before: Load | None, load_after: Load | None) -> Host:
-    """Describe the machine, with how busy it was at both ends of the run."""
+    """Return facts of the machine, with its load before and after the run."""
     return Host(
         system=platform.system(),
         kernel=platform.release(),
@@ -42,6 +41,11 @@ def host(load_before: Load | None, load_after: Load | None) -> Host:
     )
 
 
+def cpu_flags() -> frozenset[str]:
+    """Return the feature flags of the first processor."""
+    return frozenset((_field(Path("/proc/cpuinfo"), "flags") or "").split())
+
+
 def load() -> Load | None:
     """Return the one-minute load average and the share of CPU time stolen since boot."""
     try:
@@ -52,28 +56,28 @@ def load() -> Load | None:
 
 
 def packages() -> dict[str, str]:
-    """Return the versions of the packages that a request goes through."""
+    """Return the versions of the packages that handle a request."""
     return {name: metadata.version(name) for name in _PACKAGES}
 
 
 def has_nvidia_gpu() -> bool:
-    """Tell whether a driver has bound an NVIDIA GPU."""
+    """Return whether the NVIDIA driver has a GPU."""
     return any(Path("/proc/driver/nvidia/gpus").glob("*"))
 
 
 def host_id(state: Path) -> str:
-    """Return this installation's 128 random bits as hexadecimal, made on first use.
+    """Return this installation's 128 random bits as hexadecimal, created on first use.
 
-    Damaged ones are made anew. Several processes may ask at once: all get the same. Raises
-    `MachineError` where they cannot be kept.
+    A damaged file is replaced; concurrent processes get the same value. Raises `MachineError` where
+    it cannot be stored.
     """
     path = state / "host-id"
     try:
-        if (known := _known_id(path)) is not None:
-            return known
+        if (stored := _stored_id(path)) is not None:
+            return stored
         state.mkdir(parents=True, exist_ok=True)
-        with sole_user(state):
-            return _known_id(path) or _new_id(path)
+        with exclusive(state):
+            return _stored_id(path) or _new_id(path)
     except OSError as error:
         raise disk.cannot_write(path, error) from error
 
@@ -81,20 +85,14 @@ def host_id(state: Path) -> str:
 def model_files(folder: Path) -> tuple[ModelFile, ...]:
     """Return name, size and SHA-256 of every file of a model."""
     return tuple(
-        ModelFile(name=path.name, size_bytes=path.stat().st_size, sha256=sha256(path))
+        ModelFile(name=path.name, size_bytes=path.stat().st_size, sha256=disk.sha256(path))
         for path in sorted(folder.iterdir())
         if path.is_file() and not path.name.startswith(".")
     )
 
 
-def sha256(path: Path) -> str:
-    """Return a file's SHA-256 as hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def private_names() -> dict[str, str]:
-    """Return what names this host and its user, each with what stands for it in a bundle."""
+    """Return names and folders of this host and its user, each with its placeholder."""
     return {
         **private_places({"checkout": checkout.ROOT, "tmp": Path(tempfile.gettempdir())}),
         **private_words("home", *_homes()),
@@ -104,24 +102,24 @@ def private_names() -> dict[str, str]:
 
 
 def private_places(places: Mapping[str, Path]) -> dict[str, str]:
-    """Return folders, with what stands for each: as written, and as they are behind links."""
-    spelt = {name: (str(path.absolute()), str(path.resolve())) for name, path in places.items()}
-    return {word: name for name, words in spelt.items() for word in private_words(name, *words)}
+    """Return the paths of folders, as given and with links resolved, each with its placeholder."""
+    paths = {name: (str(path.absolute()), str(path.resolve())) for name, path in places.items()}
+    return {word: name for name, words in paths.items() for word in private_words(name, *words)}
 
 
-def private_words(stand_in: str, *words: str) -> dict[str, str]:
-    """Return those words that may name somebody, each with what stands for it."""
+def private_words(placeholder: str, *words: str) -> dict[str, str]:
+    """Return those of the words that may identify a host or person, with their placeholder."""
     return {
-        word: stand_in
+        word: placeholder
         for word in words
         if len(word) >= _SHORTEST_PRIVATE_NAME
-        and word.lower() not in _NAMELESS
+        and word.lower() not in _GENERIC_NAMES
         and not public_words.is_fixed(word)
-        and not word.isdecimal()  # a counter's value would go with it
+        and not word.isdecimal()  # or counters of that value would be redacted
     }
 
 
-def _known_id(path: Path) -> str | None:
+def _stored_id(path: Path) -> str | None:
     try:
         text = path.read_text(errors="replace").strip()
     except FileNotFoundError:
@@ -130,12 +128,10 @@ def _known_id(path: Path) -> str | None:
 
 
 def _new_id(path: Path) -> str:
-    """Write an id, whole or not at all."""
-    made = secrets.token_hex(16)
-    fresh = path.with_name(".host-id.new")
-    fresh.write_text(made + "\n")
-    fresh.replace(path)
-    return made
+    """Write a new id, complete or not at all."""
+    new_id = secrets.token_hex(16)
+    disk.overwrite(path, f"{new_id}\n".encode())
+    return new_id
 
 
 def _homes() -> set[str]:
@@ -147,7 +143,7 @@ def _homes() -> set[str]:
 
 
 def _host_names() -> set[str]:
-    """Return the host's names, and the domain that a full one ends in."""
+    """Return the host's short and full names, and its domain."""
     names = {socket.gethostname(), socket.getfqdn()}
     parts = (name.partition(".") for name in names)
     return names.union(*((first, domain) for first, _, domain in parts))
@@ -163,7 +159,7 @@ def _users() -> set[str]:
 
 
 def _steal_ratio() -> float | None:
-    """Read the aggregate line of /proc/stat: the eighth figure is steal (proc(5))."""
+    """Return the share of steal in /proc/stat: the eighth number of its first line (proc(5))."""
     line = _line(Path("/proc/stat"))
     fields = [int(field) for field in line.split()[1:9]] if line else []
     total = sum(fields)

@@ -1,4 +1,4 @@
-"""The set-up as a user starts it."""
+"""The command line of the set-up."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""Stand-ins: planned from what torch's libraries ask for, and really loaded once."""
+"""Stand-ins: planned from what torch's libraries need, and one is built and loaded."""
 
 import ctypes
 import subprocess

@@ -1,4 +1,4 @@
-"""What `readelf` and `nm` print, as GNU binutils 2.40 prints it for one of torch's libraries."""
+"""Parsing `readelf` and `nm`: the output of GNU binutils 2.40 for one of torch's libraries."""
 
 from kit.bootstrap import elf
 from kit.bootstrap.elf import Symbol

@@ -1,4 +1,4 @@
-"""An environment is whole or not there."""
+"""An environment is complete, or does not exist."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from kit.bootstrap.tool import ToolError
 
 
 class FakeUv:
-    """A `RunTool` that makes an environment's skeleton, and fails to fill it if told so."""
+    """A `RunTool` that makes an empty environment, and can be set to fail when installing."""
 
     def __init__(self, failure: str | None = None) -> None:
         self.failure = failure

@@ -1,4 +1,4 @@
-"""Fetching a model: whatever the hub does, a wrong byte never ends in the folder."""
+"""Fetching a model: no fault of the hub leads to a wrong byte in the folder."""
 
 import errno
 import hashlib
@@ -77,7 +77,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 class Pauses(list[float]):
-    """Remembers how long it was asked to wait, and does not."""
+    """Records the requested waits without waiting."""
 
     def __call__(self, seconds: float) -> None:
         self.append(seconds)
@@ -161,7 +161,7 @@ def test_an_empty_file_needs_no_hub(places: Places) -> None:
 @pytest.mark.parametrize("name", [LARGE, SMALL])
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault not in SLOW])
 def test_one_fault_that_stays(served: StandInHub, places: Places, fault: Fault, name: str) -> None:
-    """The file is right or not there; and what went wrong is said in three parts."""
+    """The file is correct or absent, and the error has three parts."""
     served.faults = [fault]
     wanted = {name: FILES[name]}
     refused: KitError | None = None
@@ -305,11 +305,11 @@ def test_a_mismatch_is_refused_removed_and_named(served: StandInHub, places: Pla
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (Fault.OTHER_FILE, f"of SHA-256 {digest(other(FILES[LARGE]))}"),
-        (Fault.LARGER, f"of size {len(FILES[LARGE]) + 1}"),
-        (Fault.SMALLER, f"of size {len(FILES[LARGE]) - 1}"),
-        (Fault.LINKED_SIZE, f"of size {len(FILES[LARGE]) + 1}"),
-        (Fault.OTHER_COMMIT, f"of revision {'0' * 40}"),
+        (Fault.OTHER_FILE, f"has the SHA-256 {digest(other(FILES[LARGE]))}"),
+        (Fault.LARGER, f"has the size {len(FILES[LARGE]) + 1}"),
+        (Fault.SMALLER, f"has the size {len(FILES[LARGE]) - 1}"),
+        (Fault.LINKED_SIZE, f"has the size {len(FILES[LARGE]) + 1}"),
+        (Fault.OTHER_COMMIT, f"has the revision {'0' * 40}"),
     ],
 )
 def test_what_says_that_it_is_another_file_is_not_downloaded(
@@ -652,7 +652,7 @@ def test_ctrl_c_keeps_what_is_there(served: StandInHub, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert process.returncode == ExitCode.INTERRUPTED
-    assert "goes on from here" in said
+    assert "run the same command again to continue" in said
     assert waiting.read_bytes() == FILES[LARGE][:half]
     assert contents(tmp_path / "t") == {}
 

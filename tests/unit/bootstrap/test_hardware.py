@@ -1,4 +1,4 @@
-"""Processors and disks that will not do."""
+"""Unsupported processors, and too little disk space."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whether an environment passes for whole and current."""
+"""Whether an environment is current."""
 
 from pathlib import Path
 

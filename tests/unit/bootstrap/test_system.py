@@ -1,4 +1,4 @@
-"""What the machine lacks, and what is done or said about it."""
+"""What the system lacks: installed, or named in the error."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from kit.bootstrap.tool import ToolError
 
 
 class FakeApt:
-    """A `RunTool` that knows some packages, after `update` perhaps, and installs them."""
+    """A `RunTool` that installs some packages, optionally only after `update`."""
 
     def __init__(self, *known: str, needs_update: bool = False) -> None:
         self.known = known

@@ -1,4 +1,4 @@
-"""Running outside programs."""
+"""Running other programs."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: a process, its exit code, and what it prints where.
+"""The command line as a process: exit codes, standard output and standard error.
 
 Servers are `tests/stand_in_engine.py`, which stands in for vLLM.
 """
@@ -65,11 +65,11 @@ def good_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("bench", "--endpoint", "127.0.0.1:8000"), "expected http://HOST:PORT"),
         (("bench", "--max-tokens", "9"), "goes with --endpoint"),
         (("bench", "--passes", "0"), "0 is not in the range"),
-        (("verify", "no/such/path"), "there is no such path"),
-        (("report", "no/such/path"), "there is no such path"),
+        (("verify", "no/such/path"), "no such path"),
+        (("report", "no/such/path"), "no such path"),
         (("verify",), "Missing argument"),
-        (("verify", "--json", "--format", "html", "x"), "--json beside another form"),
-        (("verify", "--json", "--quiet", "x"), "--json beside another form"),
+        (("verify", "--json", "--format", "html", "x"), "--json beside another format"),
+        (("verify", "--json", "--quiet", "x"), "--json beside another format"),
         (("guess",), "No such command"),
         (("plan", "--timeout", "nan"), "is not a valid integer range"),
         (("bench", "--endpoint", "http://[::1"), "expected http://HOST:PORT"),
@@ -77,7 +77,7 @@ def good_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("bench", "--endpoint", "http://h", "--port", "80"), "--port does not go with"),
         (("bench", "--endpoint", "http://h", "--topology", "cpu-tp1"), "does not go with"),
         (("bench", "--endpoint", "http://h", "--model", "a", "--model", "b"), "more than one"),
-        (("verify", "a" * 300), "there is no such path"),
+        (("verify", "a" * 300), "no such path"),
     ],
 )
 def test_wrong_usage_is_2_and_says_what_is_valid(arguments: tuple[str, ...], said: str) -> None:
@@ -277,7 +277,7 @@ def test_an_output_folder_for_text_is_refused(good_bundle: Path, tmp_path: Path)
 def test_cards_that_cannot_serve_are_refused_before_anything_starts(
     nvml_folder: Path, tmp_path: Path, topology: str, cards: dict[str, str], lack: str
 ) -> None:
-    """The cards are a stand-in's: no GPU was seen."""
+    """The cards are those of a stand-in for NVML."""
     told = {f"STAND_IN_NVML_{name}": value for name, value in cards.items()}
     driver = {"LD_LIBRARY_PATH": str(nvml_folder)}
     words = ("--topology", topology, "--model", "moe", "-o", str(tmp_path / "r"))
@@ -291,7 +291,7 @@ def test_cards_that_cannot_serve_are_refused_before_anything_starts(
 def test_a_rehearsal_is_of_a_gpu_topology() -> None:
     done = kit("bench", "--rehearsal", "--topology", "cpu-tp1")
     assert done.returncode == 2
-    assert "a rehearsal of cpu-tp1 makes no sense" in done.stderr
+    assert "cpu-tp1 cannot be rehearsed" in done.stderr
 
 
 def test_verify_of_a_partial_bundle_is_7(tmp_path: Path) -> None:
@@ -374,7 +374,7 @@ def test_a_bug_does_not_pass_for_a_verdict() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert done.returncode == 70
-    assert "error: this is a bug of the kit: ZeroDivisionError" in done.stderr
+    assert "error: this is a bug in the kit: ZeroDivisionError" in done.stderr
 
 
 def test_figures_come_from_bundles_that_hold(good_bundle: Path, tmp_path: Path) -> None:
@@ -409,7 +409,7 @@ def test_help_names_the_exit_codes_and_loads_nothing_heavy() -> None:
 
 @contextmanager
 def _stand_in(folder: Path, *arguments: str) -> Iterator[str]:
-    """Run a stand-in engine for a while; yield its base URL."""
+    """Run a stand-in engine during the block; yield its base URL."""
     port = process.free_port(None)
     ask = f"import socket; socket.create_connection(('127.0.0.1', {port}), 5).close()"
     service = Service(

@@ -1,4 +1,4 @@
-"""Several bundles in a folder: a damaged one is seen, and a copy is told of both."""
+"""Several bundles in a folder: a damaged one is not skipped, and a copy names the original."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the tests of the edge share: a stand-in engine as a service, plans for it, and patience."""
+"""Shared by the tests of the edge: a stand-in engine as a service, plans, and waiting."""
 
 import os
 import subprocess
@@ -97,7 +97,7 @@ def until(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
 
 
 def processes_with(mark: str) -> set[int]:
-    """Return the living processes that have this mark in their environment, whoever their parent.
+    """Return the running processes with this mark in their environment, of any parent.
 
     The environment goes from parent to child, so this also finds what left its group and session.
     """
@@ -131,7 +131,7 @@ def serve(tmp_path: Path) -> Serve:
 
 @pytest.fixture(scope="session")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the base URL of one stand-in for all tests that do without one of their own.
+    """Return the base URL of a stand-in that tests share.
 
     Below `/hangs` and so on it does what that behaviour is.
     """
@@ -142,7 +142,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def as_nobody(code: str, path: Path) -> str:
-    """Run code as a user who owns nothing; from root, no file is withheld."""
+    """Run code as an unprivileged user: root may read and write any file."""
     leave = "os.setgroups([]); os.setgid(65534); os.setuid(65534)"
     lines = (
         "import os, sys; from pathlib import Path; from kit.edge.files import disk, safe_read",
@@ -163,7 +163,7 @@ def as_nobody(code: str, path: Path) -> str:
 
 @pytest.fixture
 def open_path(tmp_path: Path) -> Path:
-    """Return a folder to which other users find their way."""
+    """Return a folder that other users can reach."""
     for folder in (tmp_path, *tmp_path.parents[:2]):
         if "pytest" in str(folder):
             folder.chmod(0o755)

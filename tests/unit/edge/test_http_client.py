@@ -1,4 +1,4 @@
-"""The client against real sockets: every fault is a record with its code, in time."""
+"""The client with real sockets: every fault gives a record with its code, in time."""
 
 import itertools
 import socket

@@ -1,4 +1,4 @@
-"""Interrupts, each in a process of its own: none is lost, none comes in the middle of a step."""
+"""Interrupts, each in its own process: none is lost, none interrupts a deferred block."""
 
 import signal
 import subprocess
@@ -23,7 +23,7 @@ def callback(_reference):
         pass
     print("not reached")
 
-interrupts.heed()
+interrupts.handle()
 thing = Thing()
 reference = weakref.ref(thing, callback)
 try:
@@ -37,7 +37,7 @@ ASK_WHAT_ENDS_IT = """
 import signal
 from kit.edge import interrupts
 
-interrupts.heed()
+interrupts.handle()
 for name in ("SIGINT", "SIGTERM", "SIGHUP"):
     try:
         signal.raise_signal(getattr(signal, name))
@@ -52,7 +52,7 @@ class Thing:
     def __del__(self):
         raise ValueError("told")
 
-interrupts.heed()
+interrupts.handle()
 Thing()
 """
 

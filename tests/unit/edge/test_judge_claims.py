@@ -1,4 +1,4 @@
-"""`kit verify --reference` and `kit audit` as a user meets them."""
+"""`kit verify --reference` and `kit audit` as processes."""
 
 import json
 import subprocess

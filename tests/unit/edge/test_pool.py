@@ -1,4 +1,4 @@
-"""Work by several processes: in order, few at a time, and none is left behind."""
+"""Work in several processes: in order, few at a time, and no process remains."""
 
 import os
 import signal
@@ -68,7 +68,7 @@ def test_a_process_that_is_ended_from_outside_is_the_machines_fault() -> None:
     def end(number: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    with pytest.raises(MachineError, match="ended from outside"):
+    with pytest.raises(MachineError, match="was killed"):
         list(pool.in_order(end, range(SOME), 2))
 
 

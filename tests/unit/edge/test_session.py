@@ -1,4 +1,4 @@
-"""One cell for real, on the stand-in engine: whatever happens, a bundle tells of it."""
+"""Runs of one cell on the stand-in engine: however they end, they leave a bundle."""
 
 import getpass
 import gzip
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,10 @@ from kit.bundle.document import Document, EngineIdentity, Status
 from kit.bundle.record import Record
 from kit.edge import session
 from kit.edge.engine import process
-from kit.edge.files import safe_read
-from kit.edge.session import OwnEngine, RunContext
+from kit.edge.engine.endpoint import Endpoint
+from kit.edge.engine.process import ProcessEngine
+from kit.edge.files import disk, safe_read
+from kit.edge.session import RunContext
 from kit.errors import ExitCode, KitError, MachineError, RunError
 from kit.format import canonical
 from kit.plan import schedule
@@ -32,7 +34,7 @@ ROOT = Path(__file__).parents[3]
 
 @dataclass
 class Notes:
-    """A watch that remembers; it does `on_record` each time one comes."""
+    """An observer that notes the steps of a run."""
 
     steps: list[str] = field(default_factory=list)
 
@@ -45,23 +47,34 @@ class Notes:
     def recorded(self, record: Record) -> None:
         self.steps.append("recorded")
 
+    def printed(self, line: str) -> None:
+        self.steps.append(line)
+
     def sealed(self, path: Path, status: Status) -> None:
         self.steps.append(f"sealed {status.value}")
 
 
-def make_context(folder: Path, watch: Notes | None = None) -> RunContext:
-    return RunContext(results=folder / "results", state=folder / "state", watch=watch or Notes())
+def make_context(folder: Path, observer: Notes | None = None) -> RunContext:
+    return RunContext(
+        results=folder / "results", state=folder / "state", observer=observer or Notes()
+    )
 
 
-def make_engine(*arguments: str, mark: str = "") -> OwnEngine:
+def make_engine(folder: Path, *arguments: str, mark: str = "") -> ProcessEngine:
     port = process.free_port(None)
-    return OwnEngine(
+    return ProcessEngine(
         service=make_service(port, *arguments, environment={"MARK": mark}),
+        served_model="moe-mini",
         environment=Path(sys.prefix),
         port=port,
         identity=EngineIdentity(build="stand-in", cores=(0,)),
+        log=disk.new_log(folder / "state" / "logs", "engine"),
         grace_s=0.5,
     )
+
+
+def make_endpoint(url: str, served_model: str = "moe-mini") -> Endpoint:
+    return Endpoint(base_url=url, served_model=served_model, model="moe-mini")
 
 
 def read(bag: Path) -> tuple[Document, tuple[Record, ...]]:
@@ -90,7 +103,7 @@ def text_of(bag: Path) -> dict[str, bytes]:
 def test_a_run_gives_a_complete_bundle(tmp_path: Path) -> None:
     notes = Notes()
     context, planned = make_context(tmp_path, notes), make_plan()
-    path = session.run_own_engine(planned, make_engine(), context)
+    path = session.run(planned, make_engine(tmp_path), context)
     document, records = read(path)
     assert path == only_bag(context)
     assert (document.status, document.failure) == (Status.COMPLETE, None)
@@ -125,9 +138,7 @@ def test_a_failed_run_keeps_what_was_recorded(
     mark = uuid.uuid4().hex
     context = make_context(tmp_path)
     with pytest.raises(RunError) as caught:
-        session.run_own_engine(
-            make_plan(timeout_s=2.0), make_engine(*arguments, mark=mark), context
-        )
+        session.run(make_plan(timeout_s=2.0), make_engine(tmp_path, *arguments, mark=mark), context)
     assert (caught.value.code, caught.value.exit_code) == (code, ExitCode.RUN_FAILED)
     bag = only_bag(context)
     assert bag.name.endswith("-partial")
@@ -141,16 +152,10 @@ def test_a_failed_run_keeps_what_was_recorded(
 
 
 def test_a_missing_engine_is_the_machines_fault_and_told(tmp_path: Path) -> None:
-    engine, context = make_engine(), make_context(tmp_path)
-    service = make_service(engine.port)
-    missing = OwnEngine(
-        service=type(service)(command=("no-such-engine",), environment=(), health=service.health),
-        environment=engine.environment,
-        port=engine.port,
-        identity=engine.identity,
-    )
+    engine, context = make_engine(tmp_path), make_context(tmp_path)
+    missing = replace(engine, service=replace(engine.service, command=("no-such-engine",)))
     with pytest.raises(MachineError):
-        session.run_own_engine(make_plan(), missing, context)
+        session.run(make_plan(), missing, context)
     document, _ = read(only_bag(context))
     assert document.failure is not None
     assert document.failure.code == "machine-lacks"
@@ -163,7 +168,7 @@ from kit.edge import interrupts
 from tests.unit.edge.conftest import make_plan
 from tests.unit.edge.test_session import Notes, session, make_engine, make_context
 
-interrupts.heed()
+interrupts.handle()
 
 class Loud(Notes):
     def recorded(self, record):
@@ -171,8 +176,8 @@ class Loud(Notes):
 
 folder, mark, *arguments = sys.argv[1:]
 try:
-    context = make_context(Path(folder), Loud())
-    session.run_own_engine(make_plan(), make_engine(*arguments, mark=mark), context)
+    engine = make_engine(Path(folder), *arguments, mark=mark)
+    session.run(make_plan(), engine, make_context(Path(folder), Loud()))
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
@@ -202,7 +207,7 @@ def test_an_unwritable_results_folder_stops_before_anything_starts(tmp_path: Pat
     (tmp_path / "results").write_bytes(b"")  # root may write into any folder, not into a file
     notes = Notes()
     with pytest.raises(MachineError) as caught:
-        session.run_own_engine(make_plan(), make_engine(), make_context(tmp_path, notes))
+        session.run(make_plan(), make_engine(tmp_path), make_context(tmp_path, notes))
     assert caught.value.exit_code == ExitCode.MACHINE_LACKS
     assert notes.steps == []
 
@@ -221,14 +226,14 @@ def test_a_full_or_read_only_disk_stops_before_anything_starts(
     notes = Notes()
     try:
         with pytest.raises(MachineError):
-            session.run_own_engine(make_plan(), make_engine(), make_context(tmp_path, notes))
+            session.run(make_plan(), make_engine(tmp_path), make_context(tmp_path, notes))
     finally:
         subprocess.run(["umount", "-l", target], check=True)
     assert notes.steps == []
 
 
 class Saboteur(Notes):
-    """A watch under which the results folder becomes a file while the run goes on."""
+    """An observer that turns the results folder into a file during the run."""
 
     def __init__(self, results: Path) -> None:
         super().__init__()
@@ -243,8 +248,8 @@ class Saboteur(Notes):
 def test_a_bundle_that_cannot_be_sealed_is_told(behaviour: str, tmp_path: Path) -> None:
     context = make_context(tmp_path, Saboteur(tmp_path / "results"))
     with pytest.raises(KitError) as caught:
-        session.run_own_engine(make_plan(), make_engine(f"--behaviour={behaviour}"), context)
-    assert "what was recorded is lost: cannot write" in caught.value.what
+        session.run(make_plan(), make_engine(tmp_path, f"--behaviour={behaviour}"), context)
+    assert "the records were lost: cannot write" in caught.value.what
     assert isinstance(caught.value, MachineError if behaviour == "good" else RunError)
 
 
@@ -252,18 +257,19 @@ def test_runs_within_one_second_get_a_bundle_each(tmp_path: Path) -> None:
     context = make_context(tmp_path)
     for _ in range(3):
         with pytest.raises(RunError):
-            session.run_endpoint(make_plan(), "http://127.0.0.1:1", "moe-mini", context)
+            session.run(make_plan(), make_endpoint("http://127.0.0.1:1"), context)
     assert len(list(context.results.iterdir())) == 3
-    assert len(list((context.state / "logs").iterdir())) == 3
 
 
 def test_nothing_private_is_in_a_bundle(tmp_path: Path) -> None:
     context = make_context(tmp_path)
     said = [f"results in {context.results}", f"user {getpass.getuser()} at {socket.getfqdn()}"]
     engine = make_engine(
-        "--behaviour=talks-of-its-host", *(f"--say={text}" for text in (*said, str(context.state)))
+        tmp_path,
+        "--behaviour=talks-of-its-host",
+        *(f"--say={text}" for text in (*said, str(context.state))),
     )
-    texts = text_of(session.run_own_engine(make_plan(), engine, context))
+    texts = text_of(session.run(make_plan(), engine, context))
     secrets = {
         str(tmp_path),
         str(ROOT),
@@ -288,8 +294,8 @@ def test_a_user_called_like_the_model_does_not_hide_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("LOGNAME", "moe-mini")
-    engine = make_engine("--behaviour=talks-of-its-host", "--say=model='/x/moe-mini'")
-    texts = text_of(session.run_own_engine(make_plan(), engine, make_context(tmp_path)))
+    engine = make_engine(tmp_path, "--behaviour=talks-of-its-host", "--say=model='/x/moe-mini'")
+    texts = text_of(session.run(make_plan(), engine, make_context(tmp_path)))
     assert b"model='/x/moe-mini'" in texts[SERVER_LOG]
 
 
@@ -299,9 +305,8 @@ def test_an_endpoint_of_vllm_is_measured(
 ) -> None:
     model = f"{tmp_path}/alices-model"
     with serve("--model", model) as url:
-        path = session.run_endpoint(
-            make_plan(connection=connection), url, model, make_context(tmp_path)
-        )
+        endpoint = make_endpoint(url, model)
+        path = session.run(make_plan(connection=connection), endpoint, make_context(tmp_path))
     document, records = read(path)
     assert document.status is Status.COMPLETE
     assert document.engine == EngineIdentity(version="0.17.0")
@@ -317,7 +322,7 @@ def test_an_endpoint_of_vllm_is_measured(
 def test_a_plain_endpoint_names_what_it_does_not_tell(stand_in: str, tmp_path: Path) -> None:
     planned = make_plan(dialect=Dialect.OPENAI)
     context = make_context(tmp_path)
-    path = session.run_endpoint(planned, f"{stand_in}/plain-openai", "moe-mini", context)
+    path = session.run(planned, make_endpoint(f"{stand_in}/plain-openai"), context)
     document, records = read(path)
     assert document.engine.version is None
     assert {"metrics", "token_ids"} <= set(document.absent)

@@ -1,4 +1,4 @@
-"""Bundles in every form to verdicts: archives, many at once, and nothing touched on the way."""
+"""From paths to verdicts: folders, archives, many at once, without side effects."""
 
 import json
 import os
@@ -75,7 +75,7 @@ def test_what_is_invalid_is_not_packed(good: Path, tmp_path: Path) -> None:
     done = kit("pack", changed(good, tmp_path / "changed"), "-o", tmp_path / "x.tar.zst")
     assert done.returncode == 6
     assert "integrity-digest" in done.stderr
-    assert "is not packed" in done.stderr
+    assert "was not packed" in done.stderr
     assert not (tmp_path / "x.tar.zst").exists()
 
 

@@ -1,4 +1,4 @@
-"""What the doctor says of machines, good and lacking one thing at a time. No GPU was seen."""
+"""Readiness of machines that have everything, and of machines that lack one thing each."""
 
 import json
 from dataclasses import replace as with_fields

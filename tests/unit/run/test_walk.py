@@ -1,4 +1,4 @@
-"""The walk: what is sent in which order, and what is left when it breaks off."""
+"""The walk: the order of requests, and what is logged when it ends early."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ WHOLE = [
 
 @dataclass(kw_only=True)
 class FakeServer:
-    """Notes each step; answers wrongly, or not at all, from a certain request on."""
+    """Records each step; fails, or is interrupted, at a certain request."""
 
     fails_at: str = ""
     interrupted_at: str = ""

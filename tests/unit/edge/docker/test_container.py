@@ -1,4 +1,4 @@
-"""The client's side of a run in containers, against the stand-in engine and made-up volumes."""
+"""The client of a run in containers, with the stand-in engine and made-up volumes."""
 
 import json
 from dataclasses import replace
@@ -9,14 +9,15 @@ import pytest
 from kit.bundle import bag, telemetry
 from kit.bundle.document import Document, Runtime, Status
 from kit.bundle.host_facts import HostFacts
+from kit.edge import session
 from kit.edge.docker import container
-from kit.edge.docker.container import Volumes
+from kit.edge.docker.container import ContainerEngine, Volumes
 from kit.edge.files import safe_read
 from kit.errors import RunError, SpecError
 from kit.format import canonical
 from tests.factory import Settings, draft
 from tests.unit.edge.conftest import Serve, make_plan
-from tests.unit.edge.test_session import Notes, make_site
+from tests.unit.edge.test_session import make_context
 
 
 @pytest.fixture
@@ -35,8 +36,10 @@ def facts() -> HostFacts:
 
 
 def run(url: str, volumes: Volumes, folder: Path, known: HostFacts | None) -> dict[str, bytes]:
-    context = make_site(folder, Notes())
-    path = container.run_in_container(make_plan(), url, known, volumes, context)
+    engine = ContainerEngine(
+        base_url=url, served_model="moe-mini", host_facts=known, volumes=volumes
+    )
+    path = session.run(make_plan(), engine, make_context(folder))
     return dict(safe_read.read_folder(path).files)
 
 

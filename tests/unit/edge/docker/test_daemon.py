@@ -1,4 +1,4 @@
-"""What is read from a Docker engine's answers; no engine is asked (`tests/e2e` asks one)."""
+"""Parsing of a Docker engine's answers, without an engine (`tests/e2e` uses one)."""
 
 import gc
 import shutil
@@ -47,7 +47,7 @@ def test_why_containers_cannot_be_created(output: str, next_step: str) -> None:
 def test_an_engine_that_has_stopped_leaves_its_socket_and_nothing_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A socket that stays open would be a warning at its end, which fails a test."""
+    """An open socket would cause a warning, which fails the test."""
     path = tmp_path / "docker.sock"
     with socket.socket(socket.AF_UNIX) as stopped:
         stopped.bind(str(path))

@@ -1,4 +1,4 @@
-"""The Dockerfile of a model's image: a layer for each weight file, and nothing left open."""
+"""The Dockerfile of a model's image: a layer for each weight file, all arguments filled in."""
 
 import re
 from dataclasses import replace
@@ -79,7 +79,7 @@ def test_a_template_without_its_places_is_refused(line: str) -> None:
 
 
 def test_the_template_copies_what_the_download_imports() -> None:
-    """And not the version of the kit: a new one must not download everything again."""
+    """And not the kit's version: with a new one, nothing must be downloaded again."""
     instructions = [line for line in TEMPLATE.splitlines() if not line.startswith("#")]
     copied = set(re.findall(r"kit/[\w/]*\w\.py", "\n".join(instructions)))
     imported = {"kit/errors.py", "kit/bootstrap/__init__.py", "kit/bootstrap/fetch_model.py"}

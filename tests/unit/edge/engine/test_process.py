@@ -1,4 +1,4 @@
-"""Engines that start, do not start, die, and do not want to die: nothing of them is ever left."""
+"""Engines that start, fail to start, die, or ignore SIGTERM: none of their processes remains."""
 
 import json
 import os
@@ -33,7 +33,7 @@ from kit.edge import interrupts
 from kit.edge.engine import process
 from tests.unit.edge.conftest import make_service
 
-interrupts.heed()
+interrupts.handle()
 port, log, mark, grace_s, *arguments = sys.argv[1:]
 service = make_service(int(port), *arguments, environment={"MARK": mark})
 try:
@@ -52,7 +52,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mark() -> Iterator[str]:
-    """Return a word for an engine's environment; in the end nothing may live that has it."""
+    """Return a word for an engine's environment; at the end no process may have it."""
     word = uuid.uuid4().hex
     yield word
     left = processes_with(word)
@@ -225,7 +225,7 @@ def test_an_engine_that_dies_in_mid_run_takes_its_children_along(log: Path, mark
     port = process.free_port(None)
     service = make_service(port, "--child", "--escaped-child", environment={"MARK": mark})
     with process.serving(service, ENGINE, log, GRACE_S) as running:
-        process.require_alive(running, log, patience_s=0.0)
+        process.require_alive(running, log, wait_s=0.0)
         (engine,) = (
             number
             for number in processes_with(mark)
@@ -233,7 +233,7 @@ def test_an_engine_that_dies_in_mid_run_takes_its_children_along(log: Path, mark
         )
         os.kill(engine, signal.SIGKILL)
         with pytest.raises(RunError, match="while it was being measured") as caught:
-            process.require_alive(running, log, patience_s=20.0)
+            process.require_alive(running, log, wait_s=20.0)
         assert caught.value.code == "engine-died"
         assert running.returncode == 128 + signal.SIGKILL
         assert not processes_with(mark)

@@ -1,4 +1,4 @@
-"""Archives: good ones are the bundle, hostile ones are refused, each by the code that names it."""
+"""Archives: good ones give the bundle, hostile ones are refused with the expected code."""
 
 import gzip
 import io
@@ -36,7 +36,7 @@ from tests.archives import (
 from tests.factory import KNOWN
 
 MEMORY_LIMIT_BYTES = safe_read.TOTAL_LIMIT_BYTES + 64 * 2**20
-"""What is kept, once, and what it takes to read."""
+"""A bundle's bytes once, and what reading needs."""
 
 
 def read(data: bytes) -> safe_read.Folder:
@@ -44,7 +44,7 @@ def read(data: bytes) -> safe_read.Folder:
 
 
 def read_at_a_peak(data: bytes) -> tuple[safe_read.Folder, int]:
-    """Return what is read, and how many bytes of memory that took at most."""
+    """Return what is read, and the peak of memory in bytes."""
     tracemalloc.start()
     try:
         return read(data), tracemalloc.get_traced_memory()[1]

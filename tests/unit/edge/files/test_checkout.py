@@ -1,4 +1,4 @@
-"""The checkout's own files, read into values."""
+"""Reading the files of the checkout."""
 
 import os
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kit.bootstrap import base_image
 from kit.edge.files import checkout
 from kit.errors import UsageError
 from kit.plan.topology import Device
@@ -97,3 +98,9 @@ def test_a_tokenizer_may_be_behind_a_link(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     path.symlink_to(checkout.ROOT / "kit" / "twins" / "tokenizer.json")
     assert checkout.catalog([path]).tokenizers.keys() == checkout.catalog().tokenizers.keys()
+
+
+def test_the_base_image_is_the_one_that_images_are_built_on() -> None:
+    toml = (checkout.ROOT / "docker" / "images.toml").read_text(encoding="utf-8")
+    built_on = base_image.reference(toml)
+    assert checkout.base_image() == (built_on if "@" in built_on else None)

@@ -1,4 +1,4 @@
-"""Writing all or nothing, and logs."""
+"""Complete files and folders or none, and logs."""
 
 import os
 import subprocess

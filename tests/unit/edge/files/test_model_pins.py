@@ -1,4 +1,4 @@
-"""Pinning: what the hub lists is pinned as it is, or not at all."""
+"""Pinning: the hub's listing is pinned unchanged, or refused."""
 
 import hashlib
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Folders that bite: links, pipes, devices, depths, odd names."""
+"""Hostile folders: links, pipes, devices, depth, odd names."""
 
 import os
 import socket
@@ -194,7 +194,7 @@ def test_entries_replaced_by_links_meanwhile_are_not_followed(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("make", "kind"),
     [
-        (lambda path: None, "it is not there"),
+        (lambda path: None, "no such path"),
         (lambda path: path.write_bytes(b""), "it is a file"),
         (lambda path: path.symlink_to(path.parent), "it is a link"),
         (lambda path: path.symlink_to(path), "it is a link"),

@@ -1,4 +1,4 @@
-"""Twins on disk: whole or not there, readable by everyone, one writer at a time."""
+"""Twins on disk: complete or absent, readable by all users, one writer at a time."""
 
 import errno
 import os

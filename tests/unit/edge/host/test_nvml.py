@@ -1,4 +1,4 @@
-"""The driver's library, asked through its real bindings. It is a stand-in: no GPU was seen.
+"""NVML through its real bindings, with a stand-in for the library.
 
 Each test runs in a process of its own, since a library once loaded stays.
 """
@@ -28,8 +28,8 @@ sys.stdout.buffer.write(canonical.encode(found))
 """
 
 
-class Told(msgspec.Struct):
-    """What one process was told."""
+class NvmlAnswers(msgspec.Struct):
+    """What one process has read."""
 
     inventory: Inventory
     now: tuple[Reading, ...]
@@ -37,14 +37,14 @@ class Told(msgspec.Struct):
     processes: tuple[GpuProcesses, ...]
 
 
-Ask = Callable[..., Told]
+Ask = Callable[..., NvmlAnswers]
 
 
 @pytest.fixture
 def ask(nvml_folder: Path) -> Ask:
     """Return a way to ask the stand-in; `LINKS=4` becomes STAND_IN_NVML_LINKS=4."""
 
-    def asking(folder: Path = nvml_folder, **settings: int) -> Told:
+    def asking(folder: Path = nvml_folder, **settings: int) -> NvmlAnswers:
         stand_in = {f"STAND_IN_NVML_{name}": str(value) for name, value in settings.items()}
         done = subprocess.run(
             [sys.executable, "-c", ASK],
@@ -53,7 +53,7 @@ def ask(nvml_folder: Path) -> Ask:
             capture_output=True,
             check=True,
         )
-        return msgspec.json.decode(done.stdout, type=Told)
+        return msgspec.json.decode(done.stdout, type=NvmlAnswers)
 
     return asking
 

@@ -1,4 +1,4 @@
-"""What the host tells of itself: facts that name nobody, and an id that stays."""
+"""Facts of the host that identify no person, and an id that does not change."""
 
 import getpass
 import re

@@ -1,4 +1,4 @@
-"""The sampler, through the command line. The library is a stand-in: no GPU was seen."""
+"""The sampler, through the command line, with a stand-in for NVML."""
 
 import os
 import subprocess
@@ -99,11 +99,11 @@ def test_the_stop_may_be_there_before_the_start(start: Start, tmp_path: Path) ->
     assert telemetry.read((tmp_path / "out").read_bytes()).end is not None
 
 
-def test_no_driver_and_no_command_is_what_the_machine_lacks(start: Start, tmp_path: Path) -> None:
-    with start(STAND_IN_NVML_BROKEN="1", PATH=str(tmp_path)) as running:
+def test_no_driver_is_what_the_machine_lacks(start: Start, tmp_path: Path) -> None:
+    with start(STAND_IN_NVML_BROKEN="1") as running:
         assert running.wait(20) == ExitCode.MACHINE_LACKS
         assert running.stderr is not None
-        assert b"no NVIDIA GPU can be asked" in running.stderr.read()
+        assert b"cannot read GPUs: NVML says" in running.stderr.read()
     assert not (tmp_path / "out").exists()
 
 
