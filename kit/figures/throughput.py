@@ -1,12 +1,11 @@
-"""Throughput and latency from records, with their intervals.
+"""Throughput from records: completion tokens over wall-clock seconds.
 
-A rate is completion tokens over wall-clock seconds. A cell's headline is *pooled*: the sum of
-tokens over the sum of seconds, as the article computes its "Average". Intervals are Student-t at
-95 % on the logarithms of the per-pass rates, since rates vary in proportion.
+A cell's headline is *pooled*: the sum of tokens over the sum of seconds, as the article computes
+its "Average".
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TypeVar
@@ -29,27 +28,39 @@ class Throughput:
         return self.tokens / self.seconds
 
 
-def measured(records: Iterable[Record]) -> tuple[Record, ...]:
-    """Return the records that the headline is made of: measured, without error, with a count."""
+def of(record: Record) -> Throughput:
+    """Return the throughput of one request; the record must be `timed`."""
+    return Throughput(tokens=record.completion_tokens or 0, seconds=record.wall_s)
+
+
+def combined(parts: Sequence[Throughput]) -> Throughput:
+    """Return the sum of tokens and the sum of seconds of one part or more."""
+    return Throughput(
+        tokens=sum(part.tokens for part in parts),
+        seconds=math.fsum(part.seconds for part in parts),
+    )
+
+
+def timed(records: Iterable[Record]) -> tuple[Record, ...]:
+    """Return the records of any phase that have a rate: no error, a token count and a duration."""
     return tuple(
         record
         for record in records
-        if record.phase is Phase.MEASURED
-        and record.error is None
+        if record.error is None
         and record.completion_tokens is not None
         and record.wall_s >= SHORTEST_S
     )
 
 
+def measured(records: Iterable[Record]) -> tuple[Record, ...]:
+    """Return the records behind the headline: `timed`, of the measured phase."""
+    return tuple(record for record in timed(records) if record.phase is Phase.MEASURED)
+
+
 def pooled(records: Iterable[Record]) -> Throughput | None:
-    """Return total tokens over total seconds; None where there is nothing to divide."""
+    """Return total tokens over total seconds; None where no record was measured."""
     chosen = measured(records)
-    if not chosen:
-        return None
-    return Throughput(
-        tokens=sum(record.completion_tokens or 0 for record in chosen),
-        seconds=math.fsum(record.wall_s for record in chosen),
-    )
+    return combined([of(record) for record in chosen]) if chosen else None
 
 
 def by_prompt(records: Iterable[Record]) -> dict[str, Throughput]:
@@ -63,10 +74,10 @@ def by_pass(records: Iterable[Record]) -> dict[int, Throughput]:
 
 
 def mean_of_columns(records: Iterable[Record]) -> float | None:
-    """Return the mean of the prompts' rates in tok/s: shown beside the pooled figure, never for it.
+    """Return the mean of the prompts' rates in tok/s, shown beside the pooled figure.
 
-    The two differ whenever prompts differ in length; two of the article's averages cannot be had
-    this way.
+    The two differ when responses differ in length. Two of the article's averages cannot be
+    recomputed as a mean of columns.
     """
     columns = by_prompt(records).values()
     return fmean(column.tokens_per_s for column in columns) if columns else None
