@@ -1,4 +1,4 @@
-"""The figures as CSV for spreadsheets and data frames: one row a figure, nothing rounded."""
+"""The figures as CSV for spreadsheets and data frames: one row per figure, not rounded."""
 
 from collections.abc import Iterator
 
@@ -31,13 +31,13 @@ COLUMNS = (
     "roofline_tokens_per_s",
     "roofline_share",
 )
-"""`scope` is `cell`, `prompt`, `warmup` or `measured`; `name` the prompt's id or the pass."""
+"""`scope`: `cell`, `prompt`, `warmup` or `measured`; `name`: `pooled`, a prompt's id or a pass."""
 
 Row = dict[str, str | int | float]
 
 
 def render(summary: Summary) -> str:
-    """Return one line for each cell, prompt and pass; an empty field where there is no figure."""
+    """Return one line for each cell, prompt and pass; a field without a figure is empty."""
     frame = pd.DataFrame(
         [row for cell in summary.cells for row in _rows(cell)], columns=list(COLUMNS)
     )
@@ -52,9 +52,9 @@ def _rows(cell: CellFigures) -> Iterator[Row]:
     for prompt in cell.prompts:
         names = {"scope": "prompt", "name": csv_cell(prompt.prompt_id)}
         yield identity | names | _throughput(prompt.throughput, prompt.interval)
-    for one in cell.passes:
-        names = {"scope": one.phase.value, "name": str(one.number)}
-        yield identity | names | _throughput(one.throughput, None)
+    for pass_ in cell.passes:
+        names = {"scope": pass_.phase.value, "name": str(pass_.number)}
+        yield identity | names | _throughput(pass_.throughput, None)
 
 
 def _identity(cell: CellFigures) -> Row:
