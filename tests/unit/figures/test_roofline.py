@@ -55,7 +55,7 @@ def test_every_format_says_it() -> None:
     texts = {name: render(summary) for name, render in RENDERERS.items()}
     (cell,) = summary.cells
     share = f"{cell.roofline_share:.0%}".replace("%", " %")
-    words = f"{share} of 430.2 tok/s, the most that 936 GB/s of 1 x {RTX_3090} allow"
+    words = f"{share} of 430.2 tok/s, the limit by 936 GB/s (1 x {RTX_3090})"
     assert f"share of roofline    {words}" in texts["terminal"]
     assert words in texts["markdown"].replace("\\", "")
     assert f">{share}<" in texts["html"]

@@ -205,9 +205,9 @@ def test_passes_are_those_of_the_records() -> None:
     assert {one.number: one.throughput for one in passes} == throughput.by_pass(FAST.records)
 
 
-def test_the_longest_time_to_first_token_is_told() -> None:
+def test_the_longest_time_to_first_token_is_shown() -> None:
     (cell,) = summarise([SLOW]).cells
     latency = cell.time_to_first_token
     assert latency
     uneven = replace(latency, samples_s=(0.1, 0.35, 0.2))
-    assert wording.first_token(uneven).endswith("longest 350 ms of 3")
+    assert wording.first_token(uneven).endswith("maximum 350 ms, 3 samples")

@@ -18,11 +18,11 @@ from kit.bundle.bag import Bundle
 from kit.bundle.record import SHORTEST_S
 from kit.check.finding import Finding, Outcome, Tier, Verdict
 from kit.figures.summary import summarise
-from kit.report import page, pages, pictures
+from kit.report import page, pictures
 from tests.unit.report.factory import DENSE, MOE, make
 
 ROOT = Path(__file__).resolve().parents[3]
-VOID = {"meta", "br"}
+VOID = {"meta"}
 NAMES = ("throughput", "passes", "inter-token-latency", "moe-against-dense")
 HOSTILE = "<script>alert(1)</script>\"'&$\\frac$ \u202e\x1b[31m\U0001f9ff日本" * 3
 
@@ -77,7 +77,7 @@ def verdict(bundles: list[Bundle]) -> Verdict:
 
 @pytest.fixture(scope="module")
 def files(bundles: list[Bundle], verdict: Verdict) -> dict[str, bytes]:
-    return dict(pages.render(bundles, [verdict]))
+    return dict(page.files(bundles, [verdict]))
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +104,15 @@ def test_the_same_bundles_give_the_same_bytes(
 ) -> None:
     with mpl.rc_context({"lines.linewidth": 9, "font.family": "serif", "svg.fonttype": "none"}):
         before = dict(mpl.rcParams)
-        assert pages.render(bundles, [verdict]) == files
+        assert page.files(bundles, [verdict]) == files
         assert dict(mpl.rcParams) == before
 
 
 def test_another_process_gives_the_same_picture(files: dict[str, bytes]) -> None:
     program = (
-        "import sys; from kit.report import pages; "
+        "import sys; from kit.report import page; "
         "from tests.unit.report.factory import DENSE, MOE, make; "
-        "sys.stdout.buffer.write(pages.render([make(MOE), make(DENSE)], [])['throughput.svg'])"
+        "sys.stdout.buffer.write(page.files([make(MOE), make(DENSE)], [])['throughput.svg'])"
     )
     command = [sys.executable, "-c", program]
     found = subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
@@ -179,7 +179,7 @@ def test_no_word_of_a_bundle_becomes_markup(text: str) -> None:
 
 def test_hostile_names_are_drawn_as_text() -> None:
     shape = replace(MOE, model=HOSTILE, topology=HOSTILE, prompts=("$x_$", "日本", "=" * 300, "\n"))
-    rendered = pages.render([make(replace(shape, seed=seed)) for seed in (1, 2)], [])
+    rendered = page.files([make(replace(shape, seed=seed)) for seed in (1, 2)], [])
     assert Reader(rendered["index.html"].decode()).open == []
     ET.fromstring(rendered["passes.svg"])
 
@@ -197,7 +197,7 @@ def test_hostile_names_are_drawn_as_text() -> None:
     ],
 )
 def test_a_picture_needs_figures(shapes: list[object], names: set[str]) -> None:
-    rendered = pages.render([make(shape) for shape in shapes], [])
+    rendered = page.files([make(shape) for shape in shapes], [])
     assert {name.removesuffix(".png") for name in rendered if name.endswith(".png")} == names
     assert Reader(rendered["index.html"].decode()).open == []
 
@@ -215,7 +215,7 @@ def test_the_widest_figures_that_the_format_allows_are_drawn() -> None:
         for number, record in enumerate(bundle.records)
     )
     extreme = Bundle(id="0" * 64, document=bundle.document, records=records)
-    rendered = pages.render([extreme, make(DENSE)], [])
+    rendered = page.files([extreme, make(DENSE)], [])
     assert len(rendered) == 1 + 2 * len(NAMES)
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from kit.bundle.bag import Bundle
 from kit.figures.intervals import RESTART_FLOOR
 from kit.figures.summary import Summary, summarise
-from kit.report import document, frames, markdown, prose, terminal
+from kit.report import document, frames, markdown, page, terminal
 from tests.unit.report.factory import DENSE, MOE, Shape, make
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -45,7 +45,7 @@ def hostile(model: str, topology: str, prompt_id: str, sentence: str) -> Bundle:
 
 def test_the_table_has_the_articles_form() -> None:
     title, over, head, *_ = terminal.render(both()).splitlines()
-    assert title == "Completion tokens a second"
+    assert title == "Completion tokens per second"
     assert over.strip() == "Mean of"
     assert head.split() == [
         *("Model", "Configuration", "impl", "debug", "test", "refactor", "design"),
@@ -87,7 +87,7 @@ def test_whose_numbers_these_are_is_said() -> None:
 def test_the_floor_is_said_as_it_is() -> None:
     floor = f"{100 * RESTART_FLOOR:g} %"
     assert f"a floor of {floor}" in terminal.render(both())
-    assert floor in prose.FORMULAS["95 % interval"]
+    assert f"about {floor}, which" in " ".join(page.render(both(), (), ()).split())
 
 
 def test_a_partial_run_and_a_missing_interval_are_said() -> None:

@@ -13,7 +13,7 @@ from kit.check.finding import Finding, Outcome, Tier, Verdict
 from kit.claims import eligible, reference
 from kit.claims.judge import judge as judge_claims
 from kit.claims.verdict import ClaimOutcome, VerdictDocument, as_document
-from kit.report import statement, verdict_markdown, verdict_page
+from kit.report import statement, verdict_pages
 from tests.factory import Settings, draft, judge
 from tests.six_cells import references, six
 
@@ -65,7 +65,7 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
-@pytest.mark.parametrize("render", [verdict_markdown.render, verdict_page.render])
+@pytest.mark.parametrize("render", [verdict_pages.markdown, verdict_pages.html])
 def test_the_answer_comes_first_and_no_claim_is_lost(
     render: Callable[[VerdictDocument], str],
 ) -> None:
@@ -79,19 +79,19 @@ def test_the_answer_comes_first_and_no_claim_is_lost(
 
 
 def test_a_page_loads_nothing_and_a_strangers_text_stays_text() -> None:
-    page = Page(verdict_page.render(hostile()))
+    page = Page(verdict_pages.html(hostile()))
     assert "script" not in page.tags
     assert any("<script>" in words for words in page.words)
     assert not any("\x1b" in words or "\u202e" in words for words in page.words)
 
 
 def test_markdown_keeps_a_strangers_text_in_code() -> None:
-    shown = verdict_markdown.render(hostile())
+    shown = verdict_pages.markdown(hostile())
     without_code = re.sub(r"`[^`]*`", "", shown)
     for mark in ("<script>", "](http", "@someone", "\x1b", "\u202e"):
         assert mark not in without_code
-    rows = [line for line in shown.splitlines() if line.startswith("|")]
-    assert {line.count(" | ") for line in rows} == {5}
+    tables = [block.splitlines() for block in shown.split("\n\n") if block.startswith("|")]
+    assert [{line.count(" | ") for line in rows} for rows in tables] == [{4}, {5}]
 
 
 def statements(document: VerdictDocument) -> list[dict[str, object]]:
@@ -160,5 +160,5 @@ def test_a_rehearsal_and_a_partial_run_are_named_for_what_they_are() -> None:
     assert rehearsal.server_log is not None
     rehearsal.server_log = rehearsal.server_log.replace(b"=cuda", b"=cpu")
     both = [judge(rehearsal.seal()), judge(draft(Settings(stop_after=3)).seal())]
-    shown = verdict_markdown.render(as_document(both))
+    shown = verdict_pages.markdown(as_document(both))
     assert shown.startswith("**1 REHEARSAL, 1 PARTIAL**")
