@@ -19,6 +19,7 @@ from kit.figures.intervals import Interval
 from kit.figures.summary import Summary
 from kit.figures.throughput import Throughput
 from kit.plan.schedule import Phase
+from kit.report import wording
 from kit.report.escape import shortened
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
@@ -103,20 +104,21 @@ def _panels(cells: Sequence[CellFigures]) -> list[Sequence[CellFigures]]:
 
 def _bars(axes: Axes, cells: Sequence[CellFigures]) -> None:
     names = [_drawn(prompt.prompt_id, 9) for prompt in cells[0].prompts[:MOST_PROMPTS]]
+    places = [*range(len(names)), len(names) + 0.35]  # pooled stands a little apart
     width = 0.82 / len(cells)
     for row, cell in enumerate(cells):
-        prompts = cell.prompts[:MOST_PROMPTS]
-        columns = [(prompt.throughput, prompt.interval) for prompt in prompts]
-        columns.append((cell.pooled, cell.interval))
-        for place, (rate, interval) in enumerate(columns):
-            if rate:
-                centre = _place(place, len(names)) + (row - (len(cells) - 1) / 2) * width
-                _bar(axes, centre, width, COLOURS[row], rate, interval)
-                if len(cells) <= 2:  # with more bars the numbers would collide
-                    _value(axes, centre, rate, interval)
+        offset = (row - (len(cells) - 1) / 2) * width
+        for place, (rate, interval) in zip(places, _columns(cell), strict=True):
+            if rate is None:
+                continue
+            axes.bar(place + offset, rate.tokens_per_s, width * 0.94, color=COLOURS[row])
+            top = interval.high if interval else rate.tokens_per_s
+            if interval:
+                axes.vlines(place + offset, interval.low, top, colors=INK, linewidth=1.4)
+            if len(cells) <= 2:  # with more bars the numbers would collide
+                _write_above(axes, place + offset, top, f"{rate.tokens_per_s:.1f}")
         axes.bar([0], [0], color=COLOURS[row], label=_label(cell))
-    axes.set_xticks([_place(place, len(names)) for place in range(len(names) + 1)])
-    axes.set_xticklabels([*names, "pooled"])
+    axes.set_xticks(places, [*names, "pooled"])
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("completion tokens per second")
     axes.set_ylim(bottom=0)
@@ -126,34 +128,9 @@ def _bars(axes: Axes, cells: Sequence[CellFigures]) -> None:
     _legend_above(axes, cells)
 
 
-def _place(column: int, prompts: int) -> float:
-    """Return the position of a column; the last one, pooled, stands a little apart."""
-    return column + (0.35 if column == prompts else 0.0)
-
-
-def _bar(
-    axes: Axes,
-    centre: float,
-    width: float,
-    colour: str,
-    rate: Throughput,
-    interval: Interval | None,
-) -> None:
-    axes.bar([centre], [rate.tokens_per_s], width=width * 0.94, color=colour)
-    if interval:
-        axes.vlines([centre], [interval.low], [interval.high], colors=INK, linewidth=1.4)
-
-
-def _value(axes: Axes, centre: float, rate: Throughput, interval: Interval | None) -> None:
-    top = interval.high if interval else rate.tokens_per_s
-    axes.annotate(
-        f"{rate.tokens_per_s:.1f}",
-        (centre, top),
-        xytext=(0, 3),
-        textcoords="offset points",
-        ha="center",
-        fontsize=8,
-    )
+def _columns(cell: CellFigures) -> list[tuple[Throughput | None, Interval | None]]:
+    prompts = [(prompt.throughput, prompt.interval) for prompt in cell.prompts[:MOST_PROMPTS]]
+    return [*prompts, (cell.pooled, cell.interval)]
 
 
 def _timeline(axes: Axes, cell: CellFigures, colour: str) -> None:
@@ -181,15 +158,11 @@ def _pass(axes: Axes, pass_: PassFigures, colour: str) -> None:
     axes.plot(times, rates, "o", color=colour, markersize=3.5, alpha=0.75, markeredgewidth=0)
     axes.hlines([rate], [pass_.start_s], [pass_.end_s], colors=colour, linewidth=2.5, zorder=3)
     if pass_.phase is Phase.WARMUP:
-        middle = (pass_.start_s + pass_.end_s) / 2
-        axes.annotate(
-            "warm-up",
-            (middle, max(rates)),
-            xytext=(0, 4),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8,
-        )
+        _write_above(axes, (pass_.start_s + pass_.end_s) / 2, max(rates), "warm-up")
+
+
+def _write_above(axes: Axes, x: float, y: float, text: str) -> None:
+    axes.annotate(text, (x, y), (0, 3), textcoords="offset points", ha="center", fontsize=8)
 
 
 def _gaps_ms(cell: CellFigures) -> list[float]:
@@ -220,19 +193,22 @@ def _log_ticks(axes: Axes, low: float, high: float) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _ratios(found: Advantage) -> list[tuple[str, Ratio]]:
-    return [("pooled", found.pooled), *found.prompts[:MOST_PROMPTS]]
+def _ratios(shown: Advantage) -> list[tuple[str, Ratio]]:
+    return [("pooled", shown.pooled), *shown.prompts[:MOST_PROMPTS]]
 
 
-def _dots(axes: Axes, found: Advantage) -> None:
-    rows = _ratios(found)
+def _dots(axes: Axes, shown: Advantage) -> None:
+    rows = _ratios(shown)
+    furthest = 1.0
     for row, (_, ratio) in enumerate(rows):
         colour = COLOURS[0] if row == 0 else FAINT
-        if ratio.interval:
-            axes.hlines([row], [ratio.interval.low], [ratio.interval.high], colors=colour, lw=2)
+        text, furthest = f"{ratio.value:.2f}", max(furthest, ratio.value)
+        if bounds := ratio.interval:
+            axes.hlines([row], [bounds.low], [bounds.high], colors=colour, lw=2)
+            text, furthest = f"{text}  ({wording.interval(bounds)})", max(furthest, bounds.high)
         axes.plot([ratio.value], [row], "D" if row == 0 else "o", color=colour, markersize=6)
         axes.annotate(
-            _ratio_text(ratio),
+            text,
             (1.02, row),
             xycoords=axes.get_yaxis_transform(),
             va="center",
@@ -240,23 +216,13 @@ def _dots(axes: Axes, found: Advantage) -> None:
             annotation_clip=False,
         )
     axes.axvline(1, color=INK, linewidth=1, linestyle="--")
-    axes.set_xlim(0, 1.08 * max([1.0, *(_reach(ratio) for _, ratio in rows)]))
+    axes.set_xlim(0, 1.08 * furthest)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_yticks(range(len(rows)))
-    axes.set_yticklabels([_drawn(name, 12) for name, _ in rows])
+    axes.set_yticks(range(len(rows)), [_drawn(name, 12) for name, _ in rows])
     axes.set_xlabel("MoE rate / dense rate (1: equally fast)")
     axes.grid(axis="x")
-    models = " / ".join(_drawn(side[0].plan.cell.model, 18) for side in (found.moe, found.dense))
-    axes.set_title(f"{models} on {_drawn(found.configuration, 18)}", loc="left")
-
-
-def _ratio_text(ratio: Ratio) -> str:
-    bounds = ratio.interval
-    return f"{ratio.value:.2f}" + (f"  ({bounds.low:.2f} to {bounds.high:.2f})" if bounds else "")
-
-
-def _reach(ratio: Ratio) -> float:
-    return ratio.interval.high if ratio.interval else ratio.value
+    models = " / ".join(_drawn(side[0].plan.cell.model, 18) for side in (shown.moe, shown.dense))
+    axes.set_title(f"{models} on {_drawn(shown.configuration, 18)}", loc="left")
 
 
 def _legend_above(axes: Axes, cells: Sequence[CellFigures]) -> None:

@@ -26,14 +26,15 @@ def render(summary: Summary) -> str:
     """Return the summary as an indented JSON object."""
     figures = {
         "figures_version": VERSION,
-        "cells": [_cell(cell) for cell in summary.cells],
+        "cells": [cell_figures(cell) for cell in summary.cells],
         "moe_advantages": [_advantage(advantage) for advantage in summary.advantages],
         "caveats": [*wording.caveats(summary), wording.closing(summary)],
     }
     return json.dumps(figures, indent=2, allow_nan=False) + "\n"
 
 
-def _cell(cell: CellFigures) -> Object:
+def cell_figures(cell: CellFigures) -> Object:
+    """Return the figures of one cell; absent ones have no key."""
     document, plan = cell.bundle.document, cell.plan
     identity = {
         "bundle_id": cell.bundle.id,

@@ -18,12 +18,11 @@ from matplotlib.figure import Figure
 from kit.figures.summary import Summary
 from kit.report import charts
 
-FONT = "DejaVu Sans"
 PNG_DPI = 200
 TWINS_CAPTION = "Measured with small twins with random weights: not the article's numbers."
 OWN_CAPTION = "Measured on this server: not the article's numbers."
 STYLE: dict[Any, Any] = {
-    "font.family": FONT,
+    "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.labelcolor": charts.INK,
@@ -79,7 +78,7 @@ class Picture:
         for shade, name in _SHADES.items():
             svg = svg.replace(shade.lower(), f"var(--{name})")
         opening = Markup('<svg role="img" aria-label="{}"').format(f"{self.title}. {self.text}")
-        return opening + Markup(svg)  # noqa: S704  # drawn by `charts`, which escapes all text
+        return opening + Markup(svg)  # noqa: S704  # matplotlib's own; text is drawn as paths
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,11 +131,12 @@ def draw(summary: Summary) -> tuple[Picture, ...]:
 
 
 def _pictures(summary: Summary) -> Iterator[Picture]:
+    has_twins = any(cell.is_twin for cell in summary.cells)
     for chart in _CHARTS:
         figure = Figure(layout="constrained")
         FigureCanvasAgg(figure)
         if chart.draw(summary, figure):
-            _frame(figure, chart.title, _caption(summary))
+            _frame(figure, chart.title, TWINS_CAPTION if has_twins else OWN_CAPTION)
             yield Picture(
                 name=chart.name,
                 title=chart.title,
@@ -144,11 +144,6 @@ def _pictures(summary: Summary) -> Iterator[Picture]:
                 png=_bytes(figure, "png", {"Software": None}),
                 svg=_bytes(figure, "svg", _NO_METADATA),
             )
-
-
-def _caption(summary: Summary) -> str:
-    twins = any(cell.is_twin for cell in summary.cells)
-    return TWINS_CAPTION if twins else OWN_CAPTION
 
 
 def _frame(figure: Figure, title: str, caption: str) -> None:

@@ -142,7 +142,7 @@ def measured(claim: Judgement) -> str:
 def published(claim: Judgement) -> str:
     """Return the figure as published, with its own uncertainty at 95 %."""
     noise = claim.measured.published_half_width if claim.measured else 0.0
-    return f"{claim.published}" + (f", uncertain by ±{noise * 100:.1f} %" if noise else "")
+    return f"{claim.published}" + (f", uncertain by {noise * 100:.1f} %" if noise else "")
 
 
 def accepted(claim: Judgement) -> str:

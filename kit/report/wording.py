@@ -107,19 +107,19 @@ def inter_token(latency: Latency | None) -> str:
     )
 
 
-def advantage(found: Advantage) -> str:
+def advantage(comparison: Advantage) -> str:
     """Return the MoE advantage as a sentence."""
-    moe, dense = found.moe[0].plan.cell, found.dense[0].plan.cell
-    bounds = found.pooled.interval
+    moe, dense = comparison.moe[0].plan.cell, comparison.dense[0].plan.cell
+    bounds = comparison.pooled.interval
     certainty = (
         f"95 % interval {interval(bounds)}"
         if bounds
         else "no interval: fewer than three complete passes of each"
     )
-    twins = "; both are twins" if found.is_twin else ""
+    twins = "; both are twins" if comparison.is_twin else ""
     return (
-        f"{moe.model} is {found.pooled.value:.2f} times as fast as {dense.model} on "
-        f"{found.configuration} ({certainty}){twins}"
+        f"{moe.model} is {comparison.pooled.value:.2f} times as fast as {dense.model} on "
+        f"{comparison.configuration} ({certainty}){twins}"
     )
 
 

@@ -52,8 +52,8 @@ HOMES = {
 """Where a package from PyPI may be imported; one that is not here may be imported nowhere."""
 
 LAZY = (
-    *("jinja2", "jsonschema", "matplotlib", "numpy", "pandas", "pynvml", "requests", "rich"),
-    "yaml",
+    *("jinja2", "jsonschema", "markupsafe", "matplotlib", "numpy"),
+    *("pandas", "pynvml", "requests", "rich", "yaml"),
 )
 
 

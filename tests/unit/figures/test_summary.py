@@ -1,4 +1,4 @@
-"""The figures equal what anybody can recompute from the records."""
+"""The figures equal those recomputed from the records."""
 
 import json
 import math
@@ -27,22 +27,22 @@ def test_ten_lines_over_records_jsonl_agree_to_the_last_printed_digit() -> None:
     lines = canonical.encode_lines(bundle.records).splitlines()
 
     records = [json.loads(line) for line in lines]
-    kept = [one for one in records if one["phase"] == "measured" and "error" not in one]
-    tokens = sum(one["completion_tokens"] for one in kept)
-    seconds = sum(one["wall_s"] for one in kept)
+    kept = [record for record in records if record["phase"] == "measured" and "error" not in record]
+    tokens = sum(record["completion_tokens"] for record in kept)
+    seconds = sum(record["wall_s"] for record in kept)
 
     text = terminal.render(summarise([bundle]))
     assert f"{tokens} tokens in {seconds:.6f} s" in text
     assert f" {tokens / seconds:.2f} " in text
     for prompt_id in PROMPTS:
-        own = [one for one in kept if one["prompt_id"] == prompt_id]
-        rate = sum(one["completion_tokens"] for one in own) / sum(one["wall_s"] for one in own)
+        own = [record for record in kept if record["prompt_id"] == prompt_id]
+        rate = sum(r["completion_tokens"] for r in own) / sum(r["wall_s"] for r in own)
         assert f" {rate:.1f} " in text
 
 
 def test_the_interval_is_that_of_the_passes() -> None:
     (cell,) = summarise([make(MOE)]).cells
-    rates = [one.tokens_per_s for one in throughput.by_pass(cell.bundle.records).values()]
+    rates = [rate.tokens_per_s for rate in throughput.by_pass(cell.bundle.records).values()]
     assert cell.pooled is not None
     assert cell.interval == intervals.rate_interval(rates, cell.pooled.tokens_per_s)
 
@@ -55,8 +55,8 @@ def test_prompts_stand_in_the_order_of_the_suite() -> None:
 def test_the_order_of_records_does_not_matter() -> None:
     bundle = make(MOE)
     turned = Bundle(id=bundle.id, document=bundle.document, records=bundle.records[::-1])
-    one, other = summarise([bundle]).cells[0], summarise([turned]).cells[0]
-    assert (one.pooled, one.interval, one.passes) == (other.pooled, other.interval, other.passes)
+    cell, other = summarise([bundle]).cells[0], summarise([turned]).cells[0]
+    assert (cell.pooled, cell.interval, cell.passes) == (other.pooled, other.interval, other.passes)
 
 
 def test_two_passes_have_no_interval_and_say_why() -> None:
@@ -124,7 +124,8 @@ def test_slower_clocks_scale_rates_and_leave_ratios(factor: float) -> None:
 
     def slowed(bundle: Bundle) -> Bundle:
         records = tuple(
-            msgspec.structs.replace(one, wall_s=one.wall_s * factor) for one in bundle.records
+            msgspec.structs.replace(record, wall_s=record.wall_s * factor)
+            for record in bundle.records
         )
         return Bundle(id=bundle.id, document=bundle.document, records=records)
 
@@ -139,15 +140,15 @@ def test_slower_clocks_scale_rates_and_leave_ratios(factor: float) -> None:
 def test_the_advantage_is_the_ratio_of_pooled_rates_with_welchs_interval() -> None:
     summary = summarise([make(DENSE), make(MOE)])
     dense, moe = summary.cells
-    (found,) = summary.advantages
+    (advantage,) = summary.advantages
     assert moe.pooled
     assert dense.pooled
     ratio = moe.pooled.tokens_per_s / dense.pooled.tokens_per_s
-    assert found.pooled.value == pytest.approx(ratio, rel=1e-12)
-    assert found.pooled.interval == intervals.ratio_interval(
-        moe.pass_rates, dense.pass_rates, found.pooled.value
+    assert advantage.pooled.value == pytest.approx(ratio, rel=1e-12)
+    assert advantage.pooled.interval == intervals.ratio_interval(
+        moe.pass_rates, dense.pass_rates, advantage.pooled.value
     )
-    assert [prompt_id for prompt_id, _ in found.prompts] == list(PROMPTS)
+    assert [prompt_id for prompt_id, _ in advantage.prompts] == list(PROMPTS)
 
 
 @pytest.mark.parametrize(
@@ -174,17 +175,17 @@ def test_the_models_themselves_are_compared_too() -> None:
         replace(MOE, model="moe", twin_of=None),
         replace(DENSE, model="dense", twin_of=None),
     )
-    (found,) = summarise([make(moe), make(dense)]).advantages
-    assert not found.is_twin
+    (advantage,) = summarise([make(moe), make(dense)]).advantages
+    assert not advantage.is_twin
 
 
 def test_with_three_starts_the_start_is_the_unit() -> None:
     bundles = [make(replace(shape, seed=seed)) for shape in (MOE, DENSE) for seed in (1, 2, 3)]
     summary = summarise(bundles)
     rates = [cell.pooled.tokens_per_s for cell in summary.cells if cell.pooled]
-    (found,) = summary.advantages
-    assert found.pooled.interval == intervals.ratio_interval(
-        rates[:3], rates[3:], found.pooled.value, starts=3
+    (advantage,) = summary.advantages
+    assert advantage.pooled.interval == intervals.ratio_interval(
+        rates[:3], rates[3:], advantage.pooled.value, starts=3
     )
 
 
@@ -192,9 +193,9 @@ def test_two_starts_keep_the_floor() -> None:
     bundles = [
         make(replace(shape, seed=seed, noise=0)) for shape in (MOE, DENSE) for seed in (1, 2)
     ]
-    (found,) = summarise(bundles).advantages
-    assert found.pooled.interval
-    half = math.log(found.pooled.interval.high / found.pooled.value)
+    (advantage,) = summarise(bundles).advantages
+    assert advantage.pooled.interval
+    half = math.log(advantage.pooled.interval.high / advantage.pooled.value)
     assert half == pytest.approx(math.sqrt(2) * intervals.RESTART_FLOOR)
 
 
@@ -202,7 +203,7 @@ def test_passes_are_those_of_the_records() -> None:
     (cell,) = summarise([FAST]).cells
     warm_up, *passes = cell.passes
     assert warm_up.phase is Phase.WARMUP
-    assert {one.number: one.throughput for one in passes} == throughput.by_pass(FAST.records)
+    assert {pass_.number: pass_.throughput for pass_ in passes} == throughput.by_pass(FAST.records)
 
 
 def test_the_longest_time_to_first_token_is_shown() -> None:

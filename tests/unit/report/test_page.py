@@ -1,4 +1,4 @@
-"""The page and its pictures: well formed, self-contained, the same bytes each time."""
+"""The page and its charts are well formed, self-contained and reproducible to the byte."""
 
 import re
 import subprocess
@@ -115,8 +115,8 @@ def test_another_process_gives_the_same_picture(files: dict[str, bytes]) -> None
         "sys.stdout.buffer.write(page.files([make(MOE), make(DENSE)], [])['throughput.svg'])"
     )
     command = [sys.executable, "-c", program]
-    found = subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
-    assert found.stdout == files["throughput.svg"]
+    other = subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    assert other.stdout == files["throughput.svg"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -150,9 +150,9 @@ def test_ids_are_unique_and_references_resolve(files: dict[str, bytes], read: Re
 def test_pictures_have_words_and_tables_have_headers(read: Reader) -> None:
     drawings = [attributes for tag, attributes in read.tags if tag == "svg"]
     assert len(drawings) == 4
-    assert all(one["role"] == "img" and one["aria-label"] for one in drawings)
+    assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)
     headers = [attributes for tag, attributes in read.tags if tag == "th"]
-    assert all(one["scope"] in ("col", "row") for one in headers)
+    assert all(header["scope"] in ("col", "row") for header in headers)
 
 
 def test_the_page_holds_the_figures_and_the_evidence(
