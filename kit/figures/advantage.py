@@ -76,7 +76,9 @@ def _role(cell: CellFigures) -> str:
 
 
 def _advantage(moe: tuple[CellFigures, ...], dense: tuple[CellFigures, ...]) -> Advantage:
-    sides = ((name, _starts(moe, name), _starts(dense, name)) for name in moe[0].prompt_ids)
+    sides = (
+        (name, _prompt_starts(moe, name), _prompt_starts(dense, name)) for name in moe[0].prompt_ids
+    )
     return Advantage(
         moe=moe,
         dense=dense,
@@ -91,18 +93,18 @@ _Start = tuple[Throughput, tuple[float, ...]]
 """One start of an engine: its pooled throughput and the rates of its passes in tok/s."""
 
 
-def _starts(cells: Sequence[CellFigures], prompt_id: str | None = None) -> list[_Start]:
-    """Return the starts with a token, of one prompt if `prompt_id` is given."""
-    if prompt_id is None:
-        figures = [(cell.pooled, cell.pass_rates) for cell in cells]
-    else:
-        figures = [
-            (prompt.throughput, prompt.pass_rates)
-            for cell in cells
-            for prompt in cell.prompts
-            if prompt.prompt_id == prompt_id
-        ]
-    return [(pooled, rates) for pooled, rates in figures if pooled and pooled.tokens]
+def _starts(cells: Sequence[CellFigures]) -> list[_Start]:
+    return [(cell.pooled, cell.pass_rates) for cell in cells if cell.pooled]
+
+
+def _prompt_starts(cells: Sequence[CellFigures], prompt_id: str) -> list[_Start]:
+    """Return the starts in which the prompt has a completion token."""
+    return [
+        (prompt.throughput, prompt.pass_rates)
+        for cell in cells
+        for prompt in cell.prompts
+        if prompt.prompt_id == prompt_id and prompt.throughput and prompt.throughput.tokens
+    ]
 
 
 def _ratio(moe: Sequence[_Start], dense: Sequence[_Start]) -> Ratio:

@@ -21,7 +21,8 @@ def html(template: str, values: Mapping[str, object]) -> str:
 
 def markdown(template: str, values: Mapping[str, object]) -> str:
     """Return the Markdown text; the filter `code` shows a value as a code span."""
-    return environment(for_markdown).get_template(template).render(values)
+    text = environment(for_markdown).get_template(template).render(values)
+    return f"{text.rstrip()}\n"
 
 
 def for_html(value: object) -> str:

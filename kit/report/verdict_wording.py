@@ -83,9 +83,9 @@ def tier_counts(findings: Sequence[Finding]) -> Iterator[tuple[Tier, Sequence[in
     """Yield each tier with findings, and their number for each `Outcome` in its order."""
     counts = Counter((finding.tier, finding.outcome) for finding in findings)
     for tier in Tier:
-        row = [counts[tier, outcome] for outcome in Outcome]
-        if any(row):
-            yield tier, row
+        numbers = [counts[tier, outcome] for outcome in Outcome]
+        if any(numbers):
+            yield tier, numbers
 
 
 def not_passed(findings: Iterable[AnyFinding]) -> Sequence[AnyFinding]:
