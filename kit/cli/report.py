@@ -1,4 +1,4 @@
-"""`kit report`: bundles to a page with pictures, or to text."""
+"""`kit report`: bundles to a page with charts, or to text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,16 +11,16 @@ from kit.claims.verdict import overall
 from kit.edge.files import checkout, disk
 from kit.edge.verify_paths import verify_paths
 from kit.errors import BundleError, ExitCode, UsageError
-from kit.figures.summary import summarise
-from kit.report import document, markdown, verdict_text
+from kit.figures.summary import Summary, summarise
+from kit.report import verdict_text
 
 
 def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
-    """Render what the bundles say; an invalid one is left out, said so, and is the exit code."""
+    """Render the bundles that are not invalid; return the exit code of verifying all of them."""
     if output is not None and form != "html":
         raise UsageError(
             f"--output does not go with --format {form}",
-            "only the page and its pictures are files; all else goes to standard output",
+            "only --format html writes files; the other formats go to standard output",
             f"kit report PATH --format {form} > FILE",
         )
     judged = tuple(verify_paths(paths))
@@ -31,29 +31,33 @@ def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
             click.echo("\n".join(verdict_text.lines(verdict)), err=True)
     if not bundles:
         raise BundleError(
-            f"none of {len(paths)} path(s) holds a bundle to report on",
-            "a report takes its figures from bundles that are not invalid",
-            "kit verify PATH, for what is wrong with them",
+            f"no bundle to report on in {len(paths)} path(s)",
+            "a report needs a bundle that is not invalid and not a rehearsal",
+            "kit verify PATH",
         )
-    yardsticks = checkout.yardsticks()
-    match form:
-        case "markdown":
-            click.echo(markdown.render(summarise(bundles, yardsticks)), nl=False)
-        case "csv":
-            from kit.report import frames
-
-            click.echo(frames.render(summarise(bundles, yardsticks)), nl=False)
-        case "json":
-            click.echo(document.render(summarise(bundles, yardsticks)), nl=False)
-        case _:
-            click.echo(write_report(bundles, verdicts, output or checkout.REPORT))
+    if form == "html":
+        click.echo(write_report(bundles, verdicts, output or checkout.REPORT))
+    else:
+        click.echo(_rendered(form, summarise(bundles, checkout.yardsticks())), nl=False)
     return overall(verdicts)
 
 
-def write_report(bundles: Sequence[Bundle], verdicts: Sequence[Verdict], folder: Path) -> Path:
-    """Write the page and the pictures into `folder`, over an earlier report's; return the page."""
-    from kit.report.pages import render
+def _rendered(form: str, summary: Summary) -> str:
+    from kit.report import document, frames, markdown
 
-    for name, data in render(bundles, verdicts, checkout.yardsticks()).items():
+    match form:
+        case "markdown":
+            return markdown.render(summary)
+        case "csv":
+            return frames.render(summary)
+        case _:
+            return document.render(summary)
+
+
+def write_report(bundles: Sequence[Bundle], verdicts: Sequence[Verdict], folder: Path) -> Path:
+    """Write the page and the charts into `folder`, over an earlier report's; return the page."""
+    from kit.report import page
+
+    for name, data in page.files(bundles, verdicts, checkout.yardsticks()).items():
         disk.overwrite(folder / name, data)
-    return folder / "index.html"
+    return folder / page.PAGE

@@ -1,4 +1,4 @@
-"""`kit results`: judges accepted bundles again, and holds the verdict against the committed one."""
+"""`kit results`: verifies the accepted bundles and compares the verdict with the committed one."""
 
 import os
 from contextlib import chdir
@@ -11,20 +11,20 @@ from kit.edge.files import checkout, disk
 from kit.edge.judge_claims import Against, judge_claims
 from kit.errors import ExitCode
 from kit.format import canonical
-from kit.report import verdict_markdown, verdict_page
+from kit.report import verdict_pages
 
 
 def results(*, update: bool) -> int:
-    """Render the verdict on `results/community`; 1 where `results/verdict` holds another.
+    """Compare `results/verdict` with the verdict on `results/community`, or write it (`update`).
 
-    With `update` it is written instead. 6 where a bundle is invalid; 7 where there is none.
+    Return 6 if a bundle is invalid, 7 if there is none, 1 if a file differs, else 0.
     """
-    with chdir(checkout.ROOT):  # paths in the verdict are those of the checkout, wherever it is
+    with chdir(checkout.ROOT):  # paths in the verdict are relative to the checkout
         folder = Path(os.path.relpath(checkout.COMMUNITY))
         references = tuple(checkout.references())
         verdicts, judged = judge_claims((folder,), (), Against(references=references))
     if not any(verdict.id for verdict in verdicts):
-        click.echo(f"no bundle in {folder} yet", err=True)
+        click.echo(f"no bundle in {folder}", err=True)
         return ExitCode.NOTHING_TO_JUDGE
     different = False
     for name, data in _rendered(as_document(verdicts, judged)).items():
@@ -43,8 +43,8 @@ def results(*, update: bool) -> int:
 
 def _rendered(document: VerdictDocument) -> dict[str, bytes]:
     return {
-        "README.md": verdict_markdown.render(document).encode(),
-        "index.html": verdict_page.render(document).encode(),
+        "README.md": verdict_pages.markdown(document).encode(),
+        "index.html": verdict_pages.html(document).encode(),
         "verdict.json": canonical.encode(document),
     }
 

@@ -21,7 +21,7 @@ from kit.edge.verify_paths import verdicts
 from kit.errors import ExitCode, UsageError
 from kit.format import canonical
 from kit.report import verdict_text
-from kit.report import verdict_words as words
+from kit.report import verdict_wording as words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,20 +100,20 @@ def _answers(options: VerifyOptions) -> Iterator[tuple[str, ExitCode]]:
 
 
 def _text(results: Sequence[Verdict], judged: Sequence[JudgedSet]) -> str:
-    from kit.report import claims
-
     lines = [line for verdict in results for line in verdict_text.lines(verdict)]
-    return "\n".join([*lines, *(line for it in judged for line in claims.lines(it))])
+    claims = [line for judgements in judged for line in verdict_text.claim_lines(judgements)]
+    return "
+".join([*lines, *claims])
 
 
 def _rendered(form: str, document: VerdictDocument) -> str | bytes:
-    from kit.report import statement, verdict_markdown, verdict_page
+    from kit.report import statement, verdict_pages
 
     match form:
         case "markdown":
-            return verdict_markdown.render(document)
+            return verdict_pages.markdown(document)
         case "html":
-            return verdict_page.render(document)
+            return verdict_pages.html(document)
         case "in-toto":
             return statement.render(document, checkout.held_against())
         case _:

@@ -1,18 +1,18 @@
-"""How many times as fast the MoE model is as the dense one, where the two can be compared at all.
+"""The MoE advantage: pooled rate of the MoE model over that of the dense one.
 
 Compared are bundles that agree in everything but the model: host, runtime, topology, suite,
-prompts, protocol, cache, connection, and whether they are twins. An endpoint is left out, since
-nothing says which machine served; so is a run that stopped short.
+prompts, protocol, cache, connection, and whether the models are twins. Bundles of an endpoint are
+excluded, because they do not show which machine served; so are partial runs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kit.bundle.document import Runtime, Status
 from kit.figures import intervals
 from kit.figures.cell import CellFigures
 from kit.figures.intervals import Interval
-from kit.figures.throughput import Throughput
+from kit.figures.throughput import Throughput, combined
 
 MOE = "moe"
 DENSE = "dense"
@@ -20,7 +20,7 @@ DENSE = "dense"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ratio:
-    """A ratio of two rates; no interval below three passes of each."""
+    """A ratio of two rates; `interval` is None below three passes of each."""
 
     value: float
     interval: Interval | None
@@ -28,7 +28,7 @@ class Ratio:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advantage:
-    """The ratio of pooled rates, MoE over dense, over all starts; then prompt by prompt."""
+    """MoE over dense, pooled over all starts, then for each prompt."""
 
     moe: tuple[CellFigures, ...]
     dense: tuple[CellFigures, ...]
@@ -37,22 +37,23 @@ class Advantage:
 
     @property
     def is_twin(self) -> bool:
-        """Whether small twins stood in for the models."""
+        """Whether the models are small twins of the article's."""
         return self.moe[0].is_twin
 
     @property
     def configuration(self) -> str:
-        """Topology, and which rows of the MoE model are in; escape before showing."""
+        """Topology and tags of the MoE model's cells, unescaped text from the bundle."""
         return self.moe[0].plan.cell.topology + ",".join(cell.tag for cell in self.moe)
 
 
 def advantages(cells: Sequence[CellFigures]) -> Iterator[Advantage]:
-    """Yield one advantage for each set of comparable bundles that has both models."""
-    groups: dict[object, list[CellFigures]] = {}
+    """Yield one advantage for each group of comparable cells that has both models."""
+    groups: dict[Hashable, list[CellFigures]] = {}
     for cell in cells:
         document = cell.bundle.document
         is_whole = document.status is Status.COMPLETE
-        if is_whole and document.runtime is not Runtime.ENDPOINT and _rate(cell.pooled):
+        has_host = document.runtime is not Runtime.ENDPOINT
+        if is_whole and has_host and cell.pooled and cell.pooled.tokens:
             groups.setdefault(_must_agree(cell), []).append(cell)
     for group in groups.values():
         moe = tuple(cell for cell in group if _role(cell) == MOE)
@@ -61,7 +62,7 @@ def advantages(cells: Sequence[CellFigures]) -> Iterator[Advantage]:
             yield _advantage(moe, dense)
 
 
-def _must_agree(cell: CellFigures) -> object:
+def _must_agree(cell: CellFigures) -> Hashable:
     plan = cell.plan
     prompts = tuple((prompt.id, prompt.text) for prompt in plan.prompts)
     settings = (plan.protocol, plan.cache, plan.connection, plan.dialect, plan.system, prompts)
@@ -75,60 +76,49 @@ def _role(cell: CellFigures) -> str:
 
 
 def _advantage(moe: tuple[CellFigures, ...], dense: tuple[CellFigures, ...]) -> Advantage:
-    prompt_ids = [prompt.id for prompt in moe[0].plan.prompts]
-    ratios = [(prompt_id, _prompt_ratio(prompt_id, moe, dense)) for prompt_id in prompt_ids]
+    sides = (
+        (name, _prompt_starts(moe, name), _prompt_starts(dense, name)) for name in moe[0].prompt_ids
+    )
     return Advantage(
         moe=moe,
         dense=dense,
-        pooled=_ratio(
-            [(cell.pooled, cell.pass_rates) for cell in moe],
-            [(cell.pooled, cell.pass_rates) for cell in dense],
+        pooled=_ratio(_starts(moe), _starts(dense)),
+        prompts=tuple(
+            (name, _ratio(above, below)) for name, above, below in sides if above and below
         ),
-        prompts=tuple((prompt_id, ratio) for prompt_id, ratio in ratios if ratio is not None),
     )
 
 
-def _prompt_ratio(
-    prompt_id: str, moe: Sequence[CellFigures], dense: Sequence[CellFigures]
-) -> Ratio | None:
-    sides = [
-        [
-            (prompt.throughput, prompt.pass_rates)
-            for cell in side
-            for prompt in cell.prompts
-            if prompt.prompt_id == prompt_id and _rate(prompt.throughput)
-        ]
-        for side in (moe, dense)
+_Start = tuple[Throughput, tuple[float, ...]]
+"""One start of an engine: its pooled throughput and the rates of its passes in tok/s."""
+
+
+def _starts(cells: Sequence[CellFigures]) -> list[_Start]:
+    return [(cell.pooled, cell.pass_rates) for cell in cells if cell.pooled]
+
+
+def _prompt_starts(cells: Sequence[CellFigures], prompt_id: str) -> list[_Start]:
+    """Return the starts in which the prompt has a completion token."""
+    return [
+        (prompt.throughput, prompt.pass_rates)
+        for cell in cells
+        for prompt in cell.prompts
+        if prompt.prompt_id == prompt_id and prompt.throughput and prompt.throughput.tokens
     ]
-    return _ratio(*sides) if all(sides) else None
-
-
-_Start = tuple[Throughput | None, tuple[float, ...]]
-"""What one start of an engine gave: its pooled throughput and the rates of its passes."""
 
 
 def _ratio(moe: Sequence[_Start], dense: Sequence[_Start]) -> Ratio:
-    """With three starts of each model the start is the unit of repetition, below that the pass."""
+    """Return the ratio; from three starts of each model on, a start is one sample, else a pass."""
     starts = min(len(moe), len(dense))
-    value = _over_all(moe).tokens_per_s / _over_all(dense).tokens_per_s
+    moe_rate, dense_rate = (
+        combined([pooled for pooled, _ in side]).tokens_per_s for side in (moe, dense)
+    )
+    value = moe_rate / dense_rate
     above, below = _samples(moe, starts), _samples(dense, starts)
-    if not all((*above, *below)):
-        return Ratio(value=value, interval=None)
     return Ratio(value=value, interval=intervals.ratio_interval(above, below, value, starts))
 
 
 def _samples(side: Sequence[_Start], starts: int) -> list[float]:
     if starts >= intervals.STARTS_WITHOUT_FLOOR:
-        return [_rate(throughput) for throughput, _ in side]
+        return [pooled.tokens_per_s for pooled, _ in side]
     return [rate for _, rates in side for rate in rates]
-
-
-def _over_all(side: Sequence[_Start]) -> Throughput:
-    known = [throughput for throughput, _ in side if throughput is not None]
-    return Throughput(
-        tokens=sum(one.tokens for one in known), seconds=sum(one.seconds for one in known)
-    )
-
-
-def _rate(throughput: Throughput | None) -> float:
-    return throughput.tokens_per_s if throughput else 0.0

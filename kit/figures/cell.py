@@ -1,4 +1,4 @@
-"""The frozen figures of one cell, as `summary` computes them and every format shows them."""
+"""The figures of one cell: computed by `kit.figures.summary`, shown by every report format."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,10 @@ from kit.plan.schedule import Phase
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PromptFigures:
-    """One column: pooled over the measured passes; nothing where no request succeeded."""
+    """One prompt, pooled over the measured passes; `throughput` is None if no request succeeded.
+
+    `pass_rates` are in tok/s.
+    """
 
     prompt_id: str
     throughput: Throughput | None
@@ -25,8 +28,8 @@ class PromptFigures:
 class PassFigures:
     """One warm-up or measured pass; times are seconds from the start of the run.
 
-    `requests` holds (sent, duration, tok/s) of each request; `complete` tells whether every prompt
-    of the plan was answered.
+    `requests` holds (sent, duration, tok/s) of each request. `complete`: every prompt of the plan
+    was answered.
     """
 
     phase: Phase
@@ -40,7 +43,7 @@ class PassFigures:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Latency:
-    """Observed latencies and their summary, all in seconds."""
+    """Observed latencies and their summary, in seconds."""
 
     samples_s: tuple[float, ...]
     summary: LatencySummary
@@ -48,7 +51,7 @@ class Latency:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Roofline:
-    """The highest rate that memory allows one request: bytes a second over a token's weights."""
+    """The highest rate that memory bandwidth allows one request: bandwidth / weights per token."""
 
     tokens_per_s: float
     bytes_per_s: float
@@ -57,12 +60,12 @@ class Roofline:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CellFigures:
-    """Everything that a report says of one bundle.
+    """All figures of one bundle.
 
     `pass_rates` are those of the complete measured passes, in tok/s; `no_interval` says why
-    `interval` is absent; `starts` counts the bundles of this host and plan in the report. `tag`
-    tells rows of the same model and topology apart (` #2`), and is empty where there is one only.
-    `roofline` is absent where the GPUs or the model are not known.
+    `interval` is absent. `starts` counts the bundles in the report with the same host, plan and
+    runtime. `tag` (` #2`) tells rows of the same model and topology apart; it is empty where there
+    is only one. `roofline` is None if the GPUs or the model are unknown.
     """
 
     bundle: Bundle
@@ -81,32 +84,37 @@ class CellFigures:
 
     @property
     def roofline_share(self) -> float | None:
-        """How much of the roofline the pooled rate is, from 0 to 1."""
+        """The pooled rate over the roofline, from 0 to 1."""
         if self.roofline is None or self.pooled is None:
             return None
         return self.pooled.tokens_per_s / self.roofline.tokens_per_s
 
     @property
     def plan(self) -> Plan:
-        """What the run was to do."""
+        """The plan of the run."""
         return self.bundle.document.plan
 
     @property
     def name(self) -> str:
-        """Model and topology, as the bundle says them: escape before showing."""
+        """Model and configuration, unescaped text from the bundle."""
         return f"{self.plan.cell.model} on {self.configuration}"
 
     @property
     def configuration(self) -> str:
-        """Topology and tag; escape before showing."""
+        """Topology and tag, unescaped text from the bundle."""
         return f"{self.plan.cell.topology}{self.tag}"
 
     @property
+    def prompt_ids(self) -> tuple[str, ...]:
+        """The columns of the throughput table, in the order of the suite."""
+        return tuple(prompt.prompt_id for prompt in self.prompts)
+
+    @property
     def is_partial(self) -> bool:
-        """Whether the run stopped short."""
+        """Whether the run stopped early."""
         return self.bundle.document.status is Status.PARTIAL
 
     @property
     def is_twin(self) -> bool:
-        """Whether a small twin stood in for a model."""
+        """Whether the model is a small twin of one of the article's models."""
         return self.plan.twin_of is not None

@@ -5,7 +5,7 @@ its "Average".
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TypeVar
@@ -18,7 +18,7 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Throughput:
-    """Completion tokens over seconds."""
+    """Tokens, seconds, and their quotient."""
 
     tokens: int
     seconds: float
@@ -28,27 +28,39 @@ class Throughput:
         return self.tokens / self.seconds
 
 
-def measured(records: Iterable[Record]) -> tuple[Record, ...]:
-    """Return the records of the headline: measured, without an error, with a token count."""
+def of(record: Record) -> Throughput:
+    """Return the throughput of one request; the record must be `timed`."""
+    return Throughput(tokens=record.completion_tokens or 0, seconds=record.wall_s)
+
+
+def combined(parts: Sequence[Throughput]) -> Throughput:
+    """Return the sum of tokens and the sum of seconds of one part or more."""
+    return Throughput(
+        tokens=sum(part.tokens for part in parts),
+        seconds=math.fsum(part.seconds for part in parts),
+    )
+
+
+def timed(records: Iterable[Record]) -> tuple[Record, ...]:
+    """Return the records of any phase that have a rate: no error, a token count and a duration."""
     return tuple(
         record
         for record in records
-        if record.phase is Phase.MEASURED
-        and record.error is None
+        if record.error is None
         and record.completion_tokens is not None
         and record.wall_s >= SHORTEST_S
     )
 
 
+def measured(records: Iterable[Record]) -> tuple[Record, ...]:
+    """Return the records behind the headline: `timed`, of the measured phase."""
+    return tuple(record for record in timed(records) if record.phase is Phase.MEASURED)
+
+
 def pooled(records: Iterable[Record]) -> Throughput | None:
-    """Return total tokens over total seconds; None without measured records."""
+    """Return total tokens over total seconds; None where no record was measured."""
     chosen = measured(records)
-    if not chosen:
-        return None
-    return Throughput(
-        tokens=sum(record.completion_tokens or 0 for record in chosen),
-        seconds=math.fsum(record.wall_s for record in chosen),
-    )
+    return combined([of(record) for record in chosen]) if chosen else None
 
 
 def by_prompt(records: Iterable[Record]) -> dict[str, Throughput]:
@@ -62,10 +74,10 @@ def by_pass(records: Iterable[Record]) -> dict[int, Throughput]:
 
 
 def mean_of_columns(records: Iterable[Record]) -> float | None:
-    """Return the mean of the prompts' rates in tok/s; shown beside the pooled rate, never instead.
+    """Return the mean of the prompts' rates in tok/s, shown beside the pooled figure.
 
-    It differs from the pooled rate if prompts differ in length. Two of the article's averages are
-    not this mean.
+    The two differ when responses differ in length. Two of the article's averages cannot be
+    recomputed as a mean of columns.
     """
     columns = by_prompt(records).values()
     return fmean(column.tokens_per_s for column in columns) if columns else None

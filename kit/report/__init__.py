@@ -1,5 +1,5 @@
-"""What a report shows, from bundles to text, tables, pictures and one page; pure values.
+"""Reports: `kit.figures.summary` and verdicts as text, tables, pages and charts; pure values.
 
-`summary` computes every figure once; the other modules only show them. `frames` and `pictures`
-load pandas and matplotlib, so nothing imports them before a report is asked for.
+One module per format. None computes a figure; `wording` and `verdict_wording` spell them for all.
+`kit.cli` imports what loads jinja2, matplotlib, pandas or rich only when it is needed.
 """

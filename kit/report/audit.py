@@ -1,4 +1,4 @@
-"""An audit as lines for a terminal: what is contradicted, what cannot be told, and the rest."""
+"""An audit as lines for a terminal: contradictions in full, then the rest in one line each."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -16,28 +16,28 @@ _ORDER = (AuditOutcome.CONTRADICTED, AuditOutcome.CANNOT_TELL, AuditOutcome.HOLD
 
 
 def lines(reference: str, findings: Sequence[AuditFinding]) -> Iterator[str]:
-    """Yield the answer, what is contradicted in full, what cannot be told, and what holds."""
-    counts = Counter(one.outcome for one in findings)
-    told = ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in _ORDER)
-    yield f"{_ANSWERS[exit_code(findings)]}  {reference}: {told}"
-    for one in findings:
-        if one.outcome is AuditOutcome.CONTRADICTED:
-            yield f"  {one.outcome.value}  {one.rule}  {printable(one.subject)}"
-            yield f"    said      {printable(one.said)}"
-            yield f"    found     {printable(one.found)}"
-            yield f"    evidence  {printable(one.evidence)}"
-    for one in findings:
-        if one.outcome is AuditOutcome.CANNOT_TELL:
-            subject, found = printable(one.subject), printable(one.found)
-            yield f"  {one.outcome.value}  {one.rule}  {subject}: {found}"
+    """Yield the answer, then the findings by outcome."""
+    counts = Counter(finding.outcome for finding in findings)
+    totals = ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in _ORDER)
+    yield f"{_ANSWERS[exit_code(findings)]}  {reference}: {totals}"
+    for finding in findings:
+        if finding.outcome is AuditOutcome.CONTRADICTED:
+            yield f"  {finding.outcome.value}  {finding.rule}  {printable(finding.subject)}"
+            yield f"    said      {printable(finding.said)}"
+            yield f"    found     {printable(finding.found)}"
+            yield f"    evidence  {printable(finding.evidence)}"
+    for finding in findings:
+        if finding.outcome is AuditOutcome.CANNOT_TELL:
+            subject, reason = printable(finding.subject), printable(finding.found)
+            yield f"  {finding.outcome.value}  {finding.rule}  {subject}: {reason}"
     yield from _holding(findings)
 
 
 def _holding(findings: Sequence[AuditFinding]) -> Iterator[str]:
-    """Yield a line for each rule that holds, with what it holds of."""
+    """Yield one line for each rule that holds, with its subjects."""
     subjects: defaultdict[str, list[str]] = defaultdict(list)
-    for one in findings:
-        if one.outcome is AuditOutcome.HOLDS:
-            subjects[one.rule].append(printable(one.subject))
+    for finding in findings:
+        if finding.outcome is AuditOutcome.HOLDS:
+            subjects[finding.rule].append(printable(finding.subject))
     for rule, names in subjects.items():
         yield f"  {AuditOutcome.HOLDS.value}  {rule}  {', '.join(names)}"

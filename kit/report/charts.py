@@ -1,12 +1,16 @@
 """The four charts, drawn from a summary onto a matplotlib figure; knows no file format.
 
-No more than so many cells, panels and prompts are drawn as can be told apart; the tables hold all.
+A chart shows at most `MOST_PANELS` panels and `MOST_PROMPTS` prompts; the tables show all.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
+from pathlib import PurePath
 
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from kit.figures.advantage import Advantage, Ratio
@@ -15,14 +19,15 @@ from kit.figures.intervals import Interval
 from kit.figures.summary import Summary
 from kit.figures.throughput import Throughput
 from kit.plan.schedule import Phase
-from kit.report.labels import cell_label, drawn
+from kit.report import wording
+from kit.report.escape import shortened
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 """Okabe and Ito's palette, which colour-blind readers can tell apart (jfly.uni-koeln.de/color)."""
 
 INK = "#1a1c21"
 FAINT = "#8c9099"
-"""Their own shades, which no other mark has: the page puts its own in their place."""
+"""Used for nothing else, because the HTML page replaces these two by its own shades."""
 
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 CELLS_A_PANEL = 6
@@ -31,29 +36,33 @@ MOST_PROMPTS = 10
 WIDTH_IN = 5.4
 LABEL_WIDTH = 30
 QUANTILES = 400
+OFF_AXIS = 0.02
+"""The share of a cell's shortest gaps that may lie left of the axis: tokens that arrived together
+would stretch it over decades."""
+
 SHORTEST_GAP_S = 1e-7
-"""A logarithmic axis has no zero; tokens that arrive together are no gap."""
+"""A logarithmic axis has no zero: gaps of tokens that arrived together are not drawn."""
 
 
 def throughput(summary: Summary, figure: Figure) -> bool:
-    """Draw bars of tok/s by prompt, and pooled, whiskers at 95 %; tell whether there was any."""
-    cells = [cell for cell in summary.cells if cell.pooled]
-    panels = list(_panels(cells))
+    """Draw tok/s for each prompt and pooled, with 95 % intervals; return whether any exist."""
+    groups = [[cell for cell in cells if cell.pooled] for cells in summary.by_prompts().values()]
+    panels = [panel for cells in groups for panel in _panels(cells)][:MOST_PANELS]
     stack = _stack(figure, len(panels), 3.4)
     for axes, panel in zip(stack, panels, strict=True):
         _bars(axes, panel)
     for axes in stack:
-        axes.set_ylim(0, max(one.get_ylim()[1] for one in stack))
-    return bool(cells)
+        axes.set_ylim(0, max(other.get_ylim()[1] for other in stack))
+    return bool(panels)
 
 
 def passes(summary: Summary, figure: Figure) -> bool:
-    """Draw each pass over the time of the run, one panel a cell; tell whether there was any."""
+    """Draw each pass over the time of the run, one panel per cell; return whether any exist."""
     cells = [cell for cell in summary.cells if cell.passes][:MOST_PANELS]
     stack = _stack(figure, len(cells), 1.9)
     for axes, cell in zip(stack, cells, strict=True):
         _timeline(axes, cell, COLOURS[summary.cells.index(cell) % len(COLOURS)])
-        axes.set_xlim(0, 1.02 * max(one.end_s for cell in cells for one in cell.passes))
+        axes.set_xlim(0, 1.02 * max(pass_.end_s for cell in cells for pass_ in cell.passes))
     if stack:
         _legend(figure, stack[0])
         stack[-1].set_xlabel("time since the start of the run (s)")
@@ -61,64 +70,57 @@ def passes(summary: Summary, figure: Figure) -> bool:
 
 
 def inter_token(summary: Summary, figure: Figure) -> bool:
-    """Draw the distribution of inter-token latencies; tell whether there was any."""
+    """Draw the distribution of inter-token latencies; return whether any exist."""
     cells = [cell for cell in summary.cells if _gaps_ms(cell)]
-    panels = [
-        cells[first : first + CELLS_A_PANEL] for first in range(0, len(cells), CELLS_A_PANEL)
-    ][:MOST_PANELS]
-    ends = [gap for cell in cells for gap in _gaps_ms(cell)]
+    panels = _panels(cells)[:MOST_PANELS]
+    gaps_ms = [_gaps_ms(cell) for cell in cells]
     for axes, panel in zip(_stack(figure, len(panels), 3.4), panels, strict=True):
         _distribution(axes, panel)
-        _log_ticks(axes, min(ends), max(ends))
+        lowest_ms = min(gaps[int(OFF_AXIS * len(gaps))] for gaps in gaps_ms)
+        _log_ticks(axes, lowest_ms, max(gaps[-1] for gaps in gaps_ms))
     return bool(cells)
 
 
 def advantage(summary: Summary, figure: Figure) -> bool:
-    """Draw how many times as fast MoE is, pooled and by prompt; tell whether there was any."""
-    found = summary.advantages[:MOST_PANELS]
-    tallest = max((len(_ratios(one)) for one in found), default=0)
-    stack = _stack(figure, len(found), 1.1 + 0.24 * tallest)
-    for axes, one in zip(stack, found, strict=True):
-        _dots(axes, one)
-    return bool(found)
+    """Draw the MoE advantage, pooled and for each prompt; return whether any exist."""
+    advantages = summary.advantages[:MOST_PANELS]
+    tallest = max((len(_ratios(shown)) for shown in advantages), default=0)
+    stack = _stack(figure, len(advantages), 1.1 + 0.24 * tallest)
+    for axes, shown in zip(stack, advantages, strict=True):
+        _dots(axes, shown)
+    return bool(advantages)
 
 
 def _stack(figure: Figure, panels: int, height_in: float) -> list[Axes]:
-    """Return panels one below the other, and set the figure's size to fit them."""
+    """Return panels one below the other, and set the figure's size."""
     figure.set_size_inches(WIDTH_IN, 0.7 + height_in * max(panels, 1))
     return [figure.add_subplot(panels, 1, row + 1) for row in range(panels)]
 
 
-def _panels(cells: Sequence[CellFigures]) -> Iterator[list[CellFigures]]:
-    """Yield cells with the same prompts, a few at a time, in the order in which they came."""
-    groups: dict[tuple[str, ...], list[CellFigures]] = {}
-    for cell in cells:
-        groups.setdefault(tuple(one.prompt_id for one in cell.prompts), []).append(cell)
-    panels = [
-        group[first : first + CELLS_A_PANEL]
-        for group in groups.values()
-        for first in range(0, len(group), CELLS_A_PANEL)
-    ]
-    yield from panels[:MOST_PANELS]
+def _panels(cells: Sequence[CellFigures]) -> list[Sequence[CellFigures]]:
+    """Return the cells, a few per panel."""
+    return [cells[first : first + CELLS_A_PANEL] for first in range(0, len(cells), CELLS_A_PANEL)]
 
 
 def _bars(axes: Axes, cells: Sequence[CellFigures]) -> None:
-    names = [drawn(prompt.prompt_id, 9) for prompt in cells[0].prompts[:MOST_PROMPTS]]
+    names = [_drawn(prompt.prompt_id, 9) for prompt in cells[0].prompts[:MOST_PROMPTS]]
+    places = [*range(len(names)), len(names) + 0.35]  # pooled stands a little apart
     width = 0.82 / len(cells)
     for row, cell in enumerate(cells):
-        columns = [(one.throughput, one.interval) for one in cell.prompts[:MOST_PROMPTS]]
-        columns.append((cell.pooled, cell.interval))
-        for place, (rate, interval) in enumerate(columns):
-            if rate:
-                centre = _place(place, len(names)) + (row - (len(cells) - 1) / 2) * width
-                _bar(axes, centre, width, COLOURS[row], rate, interval)
-                if len(cells) <= 2:  # with more bars the numbers would collide
-                    _value(axes, centre, rate, interval)
-        axes.bar([0], [0], color=COLOURS[row], label=cell_label(cell))
-    axes.set_xticks([_place(place, len(names)) for place in range(len(names) + 1)])
-    axes.set_xticklabels([*names, "pooled"])
+        offset = (row - (len(cells) - 1) / 2) * width
+        for place, (rate, interval) in zip(places, _columns(cell), strict=True):
+            if rate is None:
+                continue
+            axes.bar(place + offset, rate.tokens_per_s, width * 0.94, color=COLOURS[row])
+            top = interval.high if interval else rate.tokens_per_s
+            if interval:
+                axes.vlines(place + offset, interval.low, top, colors=INK, linewidth=1.4)
+            if len(cells) <= 2:  # with more bars the numbers would collide
+                _write_above(axes, place + offset, top, f"{rate.tokens_per_s:.1f}")
+        axes.bar([0], [0], color=COLOURS[row], label=_label(cell))
+    axes.set_xticks(places, [*names, "pooled"])
     axes.tick_params(axis="x", length=0)
-    axes.set_ylabel("completion tokens a second")
+    axes.set_ylabel("completion tokens per second")
     axes.set_ylim(bottom=0)
     axes.margins(y=0.12)
     axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -126,34 +128,9 @@ def _bars(axes: Axes, cells: Sequence[CellFigures]) -> None:
     _legend_above(axes, cells)
 
 
-def _place(column: int, prompts: int) -> float:
-    """Return where a column stands: the pooled one, which is the last, a little apart."""
-    return column + (0.35 if column == prompts else 0.0)
-
-
-def _bar(
-    axes: Axes,
-    centre: float,
-    width: float,
-    colour: str,
-    rate: Throughput,
-    interval: Interval | None,
-) -> None:
-    axes.bar([centre], [rate.tokens_per_s], width=width * 0.94, color=colour)
-    if interval:
-        axes.vlines([centre], [interval.low], [interval.high], colors=INK, linewidth=1.4)
-
-
-def _value(axes: Axes, centre: float, rate: Throughput, interval: Interval | None) -> None:
-    top = interval.high if interval else rate.tokens_per_s
-    axes.annotate(
-        f"{rate.tokens_per_s:.1f}",
-        (centre, top),
-        xytext=(0, 3),
-        textcoords="offset points",
-        ha="center",
-        fontsize=8,
-    )
+def _columns(cell: CellFigures) -> list[tuple[Throughput | None, Interval | None]]:
+    prompts = [(prompt.throughput, prompt.interval) for prompt in cell.prompts[:MOST_PROMPTS]]
+    return [*prompts, (cell.pooled, cell.interval)]
 
 
 def _timeline(axes: Axes, cell: CellFigures, colour: str) -> None:
@@ -163,37 +140,33 @@ def _timeline(axes: Axes, cell: CellFigures, colour: str) -> None:
         axes.axhspan(
             cell.interval.low, cell.interval.high, color=FAINT, alpha=0.3, lw=0, label="95 %"
         )
-    for one in cell.passes:
-        _one_pass(axes, one, FAINT if one.phase is Phase.WARMUP else colour)
+    for pass_ in cell.passes:
+        _pass(axes, pass_, FAINT if pass_.phase is Phase.WARMUP else colour)
     low, high = axes.get_ylim()
     middle = cell.pooled.tokens_per_s if cell.pooled else (low + high) / 2
     axes.set_ylim(min(low, middle * 0.94), max(high, middle * 1.06))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.set_ylabel("tok/s")
     axes.grid(axis="y")
-    axes.set_title(cell_label(cell), loc="left")
+    axes.set_title(_label(cell), loc="left")
 
 
-def _one_pass(axes: Axes, one: PassFigures, colour: str) -> None:
-    rate = one.throughput.tokens_per_s
-    times = [sent_s + wall_s / 2 for sent_s, wall_s, _ in one.requests]
-    rates = [rate for _, _, rate in one.requests]
+def _pass(axes: Axes, pass_: PassFigures, colour: str) -> None:
+    rate = pass_.throughput.tokens_per_s
+    times = [sent_s + wall_s / 2 for sent_s, wall_s, _ in pass_.requests]
+    rates = [rate for _, _, rate in pass_.requests]
     axes.plot(times, rates, "o", color=colour, markersize=3.5, alpha=0.75, markeredgewidth=0)
-    axes.hlines([rate], [one.start_s], [one.end_s], colors=colour, linewidth=2.5, zorder=3)
-    if one.phase is Phase.WARMUP:
-        middle = (one.start_s + one.end_s) / 2
-        axes.annotate(
-            "warm-up",
-            (middle, max(rates)),
-            xytext=(0, 4),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8,
-        )
+    axes.hlines([rate], [pass_.start_s], [pass_.end_s], colors=colour, linewidth=2.5, zorder=3)
+    if pass_.phase is Phase.WARMUP:
+        _write_above(axes, (pass_.start_s + pass_.end_s) / 2, max(rates), "warm-up")
+
+
+def _write_above(axes: Axes, x: float, y: float, text: str) -> None:
+    axes.annotate(text, (x, y), (0, 3), textcoords="offset points", ha="center", fontsize=8)
 
 
 def _gaps_ms(cell: CellFigures) -> list[float]:
-    """Return the gaps between tokens in ascending order, without those of no time at all."""
+    """Return the gaps between tokens that can be drawn, in ascending order."""
     gaps = cell.inter_token.samples_s if cell.inter_token else ()
     return sorted(1000 * gap for gap in gaps if gap > SHORTEST_GAP_S)
 
@@ -203,9 +176,9 @@ def _distribution(axes: Axes, cells: Sequence[CellFigures]) -> None:
     for row, cell in enumerate(cells):
         gaps = _gaps_ms(cell)
         points = [gaps[round(share / 100 * (len(gaps) - 1))] for share in shares]
-        axes.plot(points, shares, color=COLOURS[row], linestyle=DASHES[row], label=cell_label(cell))
-    axes.set_xlabel("time between two tokens (ms, logarithmic)")
-    axes.set_ylabel("gaps no longer than that (%)")
+        axes.plot(points, shares, color=COLOURS[row], linestyle=DASHES[row], label=_label(cell))
+    axes.set_xlabel("inter-token latency (ms, logarithmic)")
+    axes.set_ylabel("share of gaps up to this time (%)")
     axes.grid()
     _legend_above(axes, cells)
 
@@ -220,19 +193,22 @@ def _log_ticks(axes: Axes, low: float, high: float) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _ratios(found: Advantage) -> list[tuple[str, Ratio]]:
-    return [("pooled", found.pooled), *found.prompts[:MOST_PROMPTS]]
+def _ratios(shown: Advantage) -> list[tuple[str, Ratio]]:
+    return [("pooled", shown.pooled), *shown.prompts[:MOST_PROMPTS]]
 
 
-def _dots(axes: Axes, found: Advantage) -> None:
-    rows = _ratios(found)
+def _dots(axes: Axes, shown: Advantage) -> None:
+    rows = _ratios(shown)
+    furthest = 1.0
     for row, (_, ratio) in enumerate(rows):
         colour = COLOURS[0] if row == 0 else FAINT
-        if ratio.interval:
-            axes.hlines([row], [ratio.interval.low], [ratio.interval.high], colors=colour, lw=2)
+        text, furthest = f"{ratio.value:.2f}", max(furthest, ratio.value)
+        if bounds := ratio.interval:
+            axes.hlines([row], [bounds.low], [bounds.high], colors=colour, lw=2)
+            text, furthest = f"{text}  ({wording.interval(bounds)})", max(furthest, bounds.high)
         axes.plot([ratio.value], [row], "D" if row == 0 else "o", color=colour, markersize=6)
         axes.annotate(
-            _ratio_text(ratio),
+            text,
             (1.02, row),
             xycoords=axes.get_yaxis_transform(),
             va="center",
@@ -240,28 +216,18 @@ def _dots(axes: Axes, found: Advantage) -> None:
             annotation_clip=False,
         )
     axes.axvline(1, color=INK, linewidth=1, linestyle="--")
-    axes.set_xlim(0, 1.08 * max([1.0, *(_reach(ratio) for _, ratio in rows)]))
+    axes.set_xlim(0, 1.08 * furthest)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_yticks(range(len(rows)))
-    axes.set_yticklabels([drawn(name, 12) for name, _ in rows])
+    axes.set_yticks(range(len(rows)), [_drawn(name, 12) for name, _ in rows])
     axes.set_xlabel("MoE rate / dense rate (1: equally fast)")
     axes.grid(axis="x")
-    models = " / ".join(drawn(side[0].plan.cell.model, 18) for side in (found.moe, found.dense))
-    axes.set_title(f"{models} on {drawn(found.configuration, 18)}", loc="left")
-
-
-def _ratio_text(ratio: Ratio) -> str:
-    bounds = ratio.interval
-    return f"{ratio.value:.2f}" + (f"  ({bounds.low:.2f} to {bounds.high:.2f})" if bounds else "")
-
-
-def _reach(ratio: Ratio) -> float:
-    return ratio.interval.high if ratio.interval else ratio.value
+    models = " / ".join(_drawn(side[0].plan.cell.model, 18) for side in (shown.moe, shown.dense))
+    axes.set_title(f"{models} on {_drawn(shown.configuration, 18)}", loc="left")
 
 
 def _legend_above(axes: Axes, cells: Sequence[CellFigures]) -> None:
-    """Name the cells above a panel, side by side where the names are short enough."""
-    columns = 2 if max(len(cell_label(cell)) for cell in cells) <= LABEL_WIDTH else 1
+    """Add a legend above the panel, in two columns if the names are short enough."""
+    columns = 2 if max(len(_label(cell)) for cell in cells) <= LABEL_WIDTH else 1
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)
 
 
@@ -269,3 +235,20 @@ def _legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside upper right", ncols=2)
+
+
+def _drawn(text: str, width: int) -> str:
+    """Return at most `width` characters of `text`, those that the font lacks as `?`."""
+    return "".join(c if ord(c) in _glyphs() else "?" for c in shortened(text, width))
+
+
+def _label(cell: CellFigures) -> str:
+    name = f"{_drawn(cell.plan.cell.model, 20)} on {_drawn(cell.plan.cell.topology, 12)}{cell.tag}"
+    return f"{name} (partial)" if cell.is_partial else name
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """Return the characters that matplotlib's font has; it warns of every other one."""
+    path = PurePath(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return frozenset(FT2Font(str(path)).get_charmap())

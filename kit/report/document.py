@@ -1,11 +1,13 @@
-"""The figures as JSON for programs: nothing rounded, the unit in each key, absent is absent.
+"""The figures as JSON: not rounded, the unit in each key, absent figures left out.
 
-ASCII only: what a bundle says can then hide nothing, and reads back as it was.
+ASCII only, so that text from a bundle cannot hide characters and reads back unchanged.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from msgspec.structs import asdict
 
 from kit.figures.advantage import Advantage, Ratio
 from kit.figures.cell import CellFigures, Latency, PassFigures, PromptFigures
@@ -24,14 +26,15 @@ def render(summary: Summary) -> str:
     """Return the summary as an indented JSON object."""
     figures = {
         "figures_version": VERSION,
-        "cells": [_cell(cell) for cell in summary.cells],
+        "cells": [cell_figures(cell) for cell in summary.cells],
         "moe_advantages": [_advantage(advantage) for advantage in summary.advantages],
         "caveats": [*wording.caveats(summary), wording.closing(summary)],
     }
     return json.dumps(figures, indent=2, allow_nan=False) + "\n"
 
 
-def _cell(cell: CellFigures) -> Object:
+def cell_figures(cell: CellFigures) -> Object:
+    """Return the figures of one cell; absent ones have no key."""
     document, plan = cell.bundle.document, cell.plan
     identity = {
         "bundle_id": cell.bundle.id,
@@ -51,11 +54,11 @@ def _cell(cell: CellFigures) -> Object:
         "no_interval_because": cell.no_interval,
         "mean_of_columns_tokens_per_s": cell.mean_of_columns,
         "prompts": [_prompt(prompt) for prompt in cell.prompts],
-        "passes": [_pass(one) for one in cell.passes],
+        "passes": [_pass(pass_) for pass_ in cell.passes],
         "time_to_first_token": _latency(cell.time_to_first_token),
         "inter_token_latency": _latency(cell.inter_token),
         "roofline": _roofline(cell),
-        "deviations": [{"what": one.what, "why": one.why} for one in plan.deviations],
+        "deviations": [asdict(deviation) for deviation in plan.deviations],
     }
     return _present(identity | figures)
 
@@ -65,10 +68,14 @@ def _prompt(prompt: PromptFigures) -> Object:
     return {"prompt_id": prompt.prompt_id} | figures
 
 
-def _pass(one: PassFigures) -> Object:
-    times = {"start_s": one.start_s, "end_s": one.end_s}
-    name = {"phase": one.phase.value, "pass": one.number, "complete": one.complete}
-    return name | times | (_throughput(one.throughput, None) or {})
+def _pass(pass_: PassFigures) -> Object:
+    return {
+        "phase": pass_.phase.value,
+        "pass": pass_.number,
+        "complete": pass_.complete,
+        "start_s": pass_.start_s,
+        "end_s": pass_.end_s,
+    } | (_throughput(pass_.throughput, None) or {})
 
 
 def _throughput(throughput: Throughput | None, interval: Interval | None) -> Object | None:

@@ -1,6 +1,6 @@
-"""Pictures as PNG and SVG bytes: the same summary, the same bytes.
+"""The charts as PNG and SVG: the same summary gives the same bytes.
 
-Only the font that matplotlib ships is used, no setting of the user's, no date and no random id.
+No user setting, date or random id enters a file, and only matplotlib's own font is used.
 """
 
 import io
@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+from markupsafe import Markup
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kit.figures.summary import Summary
-from kit.report import charts, wording
+from kit.report import charts
 
-FONT = "DejaVu Sans"
 PNG_DPI = 200
+TWINS_CAPTION = "Measured with small twins with random weights: not the article's numbers."
+OWN_CAPTION = "Measured on this server: not the article's numbers."
 STYLE: dict[Any, Any] = {
-    "font.family": FONT,
+    "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.labelcolor": charts.INK,
@@ -46,20 +48,37 @@ _SHADES = {
     charts.COLOURS[0]: "blue",
     "#ffffff": "paper",
 }
-"""What the page shows in its own colours, so that the pictures are readable in dark mode too."""
+"""Colours that the page replaces by variables, so that charts are readable in dark mode too."""
 
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """One chart in both formats; `text` says in words what it shows."""
+    """One chart in both formats; `text` describes it in words."""
 
     name: str
     title: str
     text: str
     png: bytes
     svg: bytes
+
+    def inline(self) -> Markup:
+        """Return the SVG as an element of the page.
+
+        Its ids are unique there, it refers to no URL, and it takes the page's colours.
+        """
+        svg = self.svg.decode()
+        svg = svg[svg.index("<svg") + len("<svg") :]
+        svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg)
+        svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+        svg = re.sub(r'\bid="', f'id="{self.name}-', svg)
+        svg = re.sub(r'xlink:href="#', f'href="#{self.name}-', svg)
+        svg = svg.replace("url(#", f"url(#{self.name}-")
+        for shade, name in _SHADES.items():
+            svg = svg.replace(shade.lower(), f"var(--{name})")
+        opening = Markup('<svg role="img" aria-label="{}"').format(f"{self.title}. {self.text}")
+        return opening + Markup(svg)  # noqa: S704  # matplotlib's own; text is drawn as paths
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,37 +93,37 @@ _CHARTS = (
     _Chart(
         name="throughput",
         title="Throughput by prompt",
-        text="Bars show completion tokens a second for each prompt and pooled over all; the "
-        "vertical lines are 95 % intervals, missing below three passes.",
+        text="Completion tokens per second for each prompt and pooled over all. Vertical lines "
+        "are 95 % intervals, which need three passes.",
         draw=charts.throughput,
     ),
     _Chart(
         name="moe-against-dense",
         title="MoE against dense",
-        text="How many times as fast the MoE model is as the dense one, pooled and for each "
+        text="Rate of the MoE model divided by that of the dense model, pooled and for each "
         "prompt, with 95 % intervals.",
         draw=charts.advantage,
     ),
     _Chart(
         name="passes",
         title="Passes over time",
-        text="Each thick line is a pass, each dot a request; grey is the warm-up, which does not "
+        text="Each thick line is a pass, each dot a request; the warm-up, in grey, does not "
         "count. The thin line is the pooled rate, the band its 95 % interval. Each panel has its "
-        "own scale, which shows at least 6 % to either side.",
+        "own scale, at least 6 % to either side of the pooled rate.",
         draw=charts.passes,
     ),
     _Chart(
         name="inter-token-latency",
         title="Inter-token latency",
-        text="For each time on the lower axis, the share of gaps between two tokens that were no "
-        "longer, in the streaming pass. A steep line is an even flow.",
+        text="Cumulative distribution of the time between two tokens in the streaming pass, but "
+        "for the shortest 2 %. A steep line means evenly spaced tokens.",
         draw=charts.inter_token,
     ),
 )
 
 
 def draw(summary: Summary) -> tuple[Picture, ...]:
-    """Draw every chart for which there are figures."""
+    """Return every chart that the summary has figures for."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
@@ -112,11 +131,12 @@ def draw(summary: Summary) -> tuple[Picture, ...]:
 
 
 def _pictures(summary: Summary) -> Iterator[Picture]:
+    has_twins = any(cell.is_twin for cell in summary.cells)
     for chart in _CHARTS:
         figure = Figure(layout="constrained")
         FigureCanvasAgg(figure)
         if chart.draw(summary, figure):
-            _frame(figure, chart.title, _caption(summary))
+            _frame(figure, chart.title, TWINS_CAPTION if has_twins else OWN_CAPTION)
             yield Picture(
                 name=chart.name,
                 title=chart.title,
@@ -124,11 +144,6 @@ def _pictures(summary: Summary) -> Iterator[Picture]:
                 png=_bytes(figure, "png", {"Software": None}),
                 svg=_bytes(figure, "svg", _NO_METADATA),
             )
-
-
-def _caption(summary: Summary) -> str:
-    twins = any(cell.is_twin for cell in summary.cells)
-    return wording.TWINS_CAPTION if twins else wording.OWN_CAPTION
 
 
 def _frame(figure: Figure, title: str, caption: str) -> None:
@@ -140,20 +155,3 @@ def _bytes(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=form, dpi=PNG_DPI, metadata=metadata)
     return buffer.getvalue()
-
-
-def inline(picture: Picture) -> str:
-    """Return the SVG as an element of a page.
-
-    Its ids are unique there, it names no URL, and it takes the page's ink and paper.
-    """
-    svg = picture.svg.decode()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg)
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\bid="', f'id="{picture.name}-', svg)
-    svg = re.sub(r'xlink:href="#', f'href="#{picture.name}-', svg)
-    svg = svg.replace("url(#", f"url(#{picture.name}-")
-    for shade, name in _SHADES.items():
-        svg = svg.replace(shade.lower(), f"var(--{name})")
-    return svg

@@ -1,13 +1,11 @@
-"""A verdict as in-toto statements, so that others can carry it on, sign it, or hold it to a policy.
+"""A verdict as in-toto statements, for other tools to sign or to check against a policy.
 
 Statement v1 with the predicate Test Result v0.1 (https://in-toto.io/attestation/test-result/v0.1).
-Unsigned: who vouches for a verdict wraps it in an envelope of their own. What could not be checked
-is in none of the predicate's three lists, for it neither passed nor failed; an extension field,
-whose name is a URI as the framework asks, holds it.
+Unsigned: a signer wraps a statement in an envelope. The predicate has no list for tests that could
+not be checked; they are in an extension field, whose name is a URI as the framework requires.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -26,17 +24,17 @@ _CLAIM_AS_TEST = {
     ClaimOutcome.INCONCLUSIVE: Outcome.COULD_NOT_CHECK,
     ClaimOutcome.NOT_TESTABLE: Outcome.COULD_NOT_CHECK,
 }
-_GRAVEST = (Outcome.FAIL, Outcome.WARN, Outcome.COULD_NOT_CHECK, Outcome.PASS)
+_WORST_FIRST = (Outcome.FAIL, Outcome.WARN, Outcome.COULD_NOT_CHECK, Outcome.PASS)
 
 
-def render(document: VerdictDocument, held_against: Mapping[str, str]) -> str:
-    """Return a statement a line: one for each bundle, then one for each set of claims.
+def render(document: VerdictDocument, inputs: Mapping[str, str]) -> str:
+    """Return one statement per line: one for each bundle, then one for each set of claims.
 
-    `held_against` maps each file that bundles were held against to its SHA-256. A bundle without an
-    id has no subject that could be named, and so no statement.
+    `inputs` maps each file that the verifier compared bundles with to its SHA-256. A bundle without
+    an id gets no statement, because its subject has no name.
     """
     configuration = [
-        {"name": name, "digest": {"sha256": digest}} for name, digest in held_against.items()
+        {"name": name, "digest": {"sha256": digest}} for name, digest in inputs.items()
     ]
     lines = (*_of_bundles(document, configuration), *_of_claims(document, configuration))
     return "".join(json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n" for line in lines)
@@ -44,7 +42,7 @@ def render(document: VerdictDocument, held_against: Mapping[str, str]) -> str:
 
 def _of_bundles(document: VerdictDocument, configuration: list[Any]) -> Iterator[dict[str, Any]]:
     for bundle in document.bundles:
-        own = [one for one in document.findings if one.bundle == bundle.path]
+        own = [finding for finding in document.findings if finding.bundle == bundle.path]
         if bundle.id is not None:
             is_whole = ExitCode(bundle.exit_code) is not ExitCode.NOTHING_TO_JUDGE
             yield _statement([bundle], _by_code(own), configuration, is_whole=is_whole)
@@ -52,24 +50,27 @@ def _of_bundles(document: VerdictDocument, configuration: list[Any]) -> Iterator
 
 def _of_claims(document: VerdictDocument, configuration: list[Any]) -> Iterator[dict[str, Any]]:
     for judged in document.judged:
-        subjects = [one for one in document.bundles if one.path in judged.bundles and one.id]
+        subjects = [
+            bundle for bundle in document.bundles if bundle.path in judged.bundles and bundle.id
+        ]
         if subjects:
             yield _statement(subjects, _by_claim(judged), configuration, is_whole=True)
 
 
 def _by_code(findings: Iterable[BundleFinding]) -> dict[str, Outcome]:
-    """Return the gravest outcome of each code."""
-    found: defaultdict[str, set[Outcome]] = defaultdict(set)
-    for one in findings:
-        found[one.code].add(one.outcome)
-    return {
-        code: next(outcome for outcome in _GRAVEST if outcome in outcomes)
-        for code, outcomes in found.items()
-    }
+    """Return the worst outcome of each code."""
+    outcomes: dict[str, Outcome] = {}
+    for finding in findings:
+        known = outcomes.get(finding.code, Outcome.PASS)
+        outcomes[finding.code] = min(known, finding.outcome, key=_WORST_FIRST.index)
+    return outcomes
 
 
 def _by_claim(judged: JudgedSet) -> dict[str, Outcome]:
-    return {f"{judged.reference}/{one.claim}": _CLAIM_AS_TEST[one.outcome] for one in judged.claims}
+    return {
+        f"{judged.reference}/{claim.claim}": _CLAIM_AS_TEST[claim.outcome]
+        for claim in judged.claims
+    }
 
 
 def _statement(
@@ -80,11 +81,11 @@ def _statement(
     is_whole: bool,
 ) -> dict[str, Any]:
     def named(outcome: Outcome) -> list[str]:
-        return sorted(name for name, found in tests.items() if found is outcome)
+        return sorted(name for name, result in tests.items() if result is outcome)
 
     return {
         "_type": STATEMENT,
-        "subject": [_subject(digest) for digest in dict.fromkeys(one.id for one in subjects)],
+        "subject": [_subject(digest) for digest in dict.fromkeys(bundle.id for bundle in subjects)],
         "predicateType": PREDICATE,
         "predicate": {
             "result": _result(set(tests.values()), is_whole=is_whole),
@@ -98,12 +99,12 @@ def _statement(
 
 
 def _subject(bundle_id: str | None) -> dict[str, Any]:
-    """Return a bundle's manifest, whose digest is its id, under a name of its own."""
+    """Return the bundle's manifest as a subject: its SHA-256 is the bundle's id."""
     return {"name": f"bundle-{bundle_id}/{MANIFEST}", "digest": {"sha256": bundle_id}}
 
 
 def _result(outcomes: set[Outcome], *, is_whole: bool) -> str:
-    """Return `PASSED` only where everything was checked and nothing was found."""
+    """Return `PASSED` only if every test passed and the run was complete."""
     if Outcome.FAIL in outcomes:
         return "FAILED"
     return "PASSED" if outcomes == {Outcome.PASS} and is_whole else "WARNED"

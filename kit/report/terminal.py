@@ -1,8 +1,11 @@
 """The summary as plain text of at most 100 columns, printed after a run."""
 
-import textwrap
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+import io
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 
 from kit.figures.cell import CellFigures
 from kit.figures.summary import Summary
@@ -13,88 +16,65 @@ WIDTH = 100
 MODEL_WIDTH = 11
 TOPOLOGY_WIDTH = 13
 PROMPT_WIDTHS = (8, 6, 4)
-"""Many prompts, long names or rates above 1,000 would not fit otherwise; other formats show all."""
+"""Tried in this order: many prompts, long names or rates above 1,000 need narrower columns."""
 
-TITLE = "Completion tokens a second"
-
-Row = tuple[str, ...]
+TITLE = "Completion tokens per second"
 
 
 def render(summary: Summary) -> str:
-    """Return the summary as lines of text."""
-    if not summary.cells:
-        return "No bundle, so nothing to report.\n"
-    blocks = [*_tables(summary.cells), _details(summary.cells), _advantages(summary)]
-    caveats = [_wrapped(f"Note: {printable(caveat)}") for caveat in wording.caveats(summary)]
-    ending = "\n".join([*caveats, _wrapped(wording.closing(summary))])
-    return "\n\n".join([*blocks, ending]) + "\n"
+    """Return the summary as lines of text, without colours."""
+    text = io.StringIO()
+    console = Console(
+        file=text, width=WIDTH, color_system=None, markup=False, highlight=False, emoji=False
+    )
+    if summary.cells:
+        _print(summary, console)
+    else:
+        console.print(wording.NO_BUNDLE)
+    return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
 
 
-def _tables(cells: Sequence[CellFigures]) -> Iterator[str]:
-    """Yield one table for each run of cells with the same columns."""
-    for columns, group in groupby(cells, _columns):
-        yield "\n".join([TITLE, *_table(columns, tuple(group))])
+def _print(summary: Summary, console: Console) -> None:
+    for prompt_ids, cells in summary.by_prompts().items():
+        console.print(TITLE, _fitting(prompt_ids, cells, console), "", sep="\n")
+    for cell in summary.cells:
+        _print_details(cell, console)
+    console.print()
+    advantages = [wording.advantage(advantage) for advantage in summary.advantages]
+    for text in advantages or [wording.NO_ADVANTAGE]:
+        console.print(f"MoE advantage: {printable(text)}")
+    console.print()
+    for caveat in wording.caveats(summary):
+        console.print(f"Note: {printable(caveat)}")
+    console.print(wording.closing(summary))
 
 
-def _columns(cell: CellFigures) -> Row:
-    return tuple(prompt.prompt_id for prompt in cell.prompts)
-
-
-def _table(columns: Row, cells: Sequence[CellFigures]) -> Sequence[str]:
-    """Return the widest table that fits: names of prompts cut shorter, at last no prompts."""
+def _fitting(prompt_ids: Sequence[str], cells: Sequence[CellFigures], console: Console) -> Table:
+    """Return the widest table that fits; without prompts, if none does."""
+    unbounded = console.options.update(width=10 * WIDTH)
     for width in PROMPT_WIDTHS:
-        lines = _lines(tuple(shortened(name, width) for name in columns), cells)
-        if max(len(line) for line in lines) <= WIDTH:
-            return lines
-    return _lines((), cells)
+        table = _table([shortened(prompt_id, width) for prompt_id in prompt_ids], cells)
+        if Measurement.get(console, unbounded, table).maximum <= WIDTH:
+            return table
+    return _table([], cells)
 
 
-def _lines(columns: Row, cells: Sequence[CellFigures]) -> Sequence[str]:
-    over = (*[""] * (len(columns) + 4), "Mean of")
-    head = ("Model", "Configuration", *columns, "Pooled", "95 % interval", "columns")
-    return tuple(_aligned([over, head, *(_row(cell, len(columns)) for cell in cells)]))
+def _table(prompts: Sequence[str], cells: Sequence[CellFigures]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("Model", "Configuration"):
+        table.add_column(name, vertical="bottom", no_wrap=True)
+    for name in (*prompts, "Pooled", "95 % interval", "Mean of\ncolumns"):
+        table.add_column(name, justify="right", vertical="bottom", no_wrap=True)
+    for cell in cells:
+        topology = shortened(cell.plan.cell.topology, TOPOLOGY_WIDTH - len(cell.tag))
+        figures = wording.rates(cell)[-len(prompts) - 3 :]
+        table.add_row(shortened(cell.plan.cell.model, MODEL_WIDTH), topology + cell.tag, *figures)
+    return table
 
 
-def _row(cell: CellFigures, columns: int) -> Row:
-    rates = (wording.column(prompt.throughput) for prompt in cell.prompts[:columns])
-    return (
-        shortened(cell.plan.cell.model, MODEL_WIDTH),
-        shortened(cell.plan.cell.topology, TOPOLOGY_WIDTH - len(cell.tag)) + cell.tag,
-        *rates,
-        wording.pooled(cell.pooled),
-        wording.interval(cell.interval),
-        wording.mean_of_columns(cell.mean_of_columns),
-    )
-
-
-def _aligned(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield rows with columns as wide as their widest cell: names to the left, figures right."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        names = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
-        figures = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
-        yield "  ".join([*names, *figures])
-
-
-def _details(cells: Sequence[CellFigures]) -> str:
-    return "\n".join(line for cell in cells for line in _detail(cell))
-
-
-def _detail(cell: CellFigures) -> Row:
-    share = wording.roofline(cell)
-    return (
-        _wrapped(f"{printable(cell.name)}: {wording.amount(cell)}"),
-        *([f"  share of roofline    {printable(share)}"] if share else []),
-        f"  time to first token  {wording.first_token(cell.time_to_first_token)}",
-        f"  inter-token latency  {wording.inter_token(cell.inter_token)}",
-    )
-
-
-def _advantages(summary: Summary) -> str:
-    found = [wording.advantage(advantage) for advantage in summary.advantages]
-    texts = found or [wording.no_advantage()]
-    return "\n".join(_wrapped(f"MoE advantage: {printable(text)}") for text in texts)
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, WIDTH)
+def _print_details(cell: CellFigures, console: Console) -> None:
+    console.print(f"{printable(cell.name)}: {wording.amount(cell)}")
+    if (share := wording.roofline(cell)) is not None:
+        console.print(f"  share of roofline    {printable(share)}")
+    console.print(f"  time to first token  {wording.first_token(cell.time_to_first_token)}")
+    console.print(f"  inter-token latency  {wording.inter_token(cell.inter_token)}")

@@ -78,7 +78,7 @@ def figures(folder: Path) -> str:
     """Return the table of figures, of which a rehearsal has none."""
     command = [sys.executable, "-m", "kit", "report", str(folder), "--format", "csv"]
     done = subprocess.run(command, cwd=checkout.ROOT, capture_output=True, text=True, check=False)
-    assert "none of 1 path(s) holds a bundle to report on" in done.stderr
+    assert "no bundle to report on in 1 path(s)" in done.stderr
     return done.stdout
 
 

@@ -321,7 +321,7 @@ def test_a_report_on_nothing_readable_is_6(tmp_path: Path) -> None:
     done = kit("report", str(tmp_path))
 
     assert done.returncode == 6
-    assert "error: none of 1 path(s)" in done.stderr
+    assert "error: no bundle to report on in 1 path(s)" in done.stderr
 
 
 def test_a_reader_that_leaves_early_is_no_error(good_bundle: Path) -> None:

@@ -1,4 +1,4 @@
-"""The share of the roofline: in every format where it is known, and in none where it is not."""
+"""The share of the roofline is shown by every format if it is known, and by none otherwise."""
 
 import csv
 import dataclasses
@@ -50,18 +50,18 @@ def test_the_articles_cells_on_one_gpu(model: str, tokens_per_s: float, share: f
     assert cell.roofline.gpus == (RTX_3090,)
 
 
-def test_every_format_says_it() -> None:
+def test_every_format_shows_it() -> None:
     summary = summarise([on_gpus(MOE, "moe", RTX_3090, RTX_3090)], YARDSTICKS)
     texts = {name: render(summary) for name, render in RENDERERS.items()}
     (cell,) = summary.cells
     share = f"{cell.roofline_share:.0%}".replace("%", " %")
-    words = f"{share} of 430.2 tok/s, the most that 936 GB/s of 1 x {RTX_3090} allow"
+    words = f"{share} of 430.2 tok/s, the limit by 936 GB/s (1 x {RTX_3090})"
     assert f"share of roofline    {words}" in texts["terminal"]
     assert words in texts["markdown"].replace("\\", "")
     assert f">{share}<" in texts["html"]
-    told = json.loads(texts["json"])["cells"][0]["roofline"]
-    assert told["share"] == cell.roofline_share
-    assert told["gpus"] == [RTX_3090]
+    figures = json.loads(texts["json"])["cells"][0]["roofline"]
+    assert figures["share"] == cell.roofline_share
+    assert figures["gpus"] == [RTX_3090]
     row = next(csv.DictReader(io.StringIO(texts["csv"])))
     assert float(row["roofline_share"]) == pytest.approx(cell.roofline_share)
     assert float(row["roofline_tokens_per_s"]) == pytest.approx(430.2, abs=0.05)
@@ -78,7 +78,7 @@ def test_every_format_says_it() -> None:
     ],
 )
 @pytest.mark.parametrize("name", sorted(RENDERERS))
-def test_where_it_is_not_known_nothing_is_said(made: Bundle, name: str) -> None:
+def test_an_unknown_roofline_is_not_shown(made: Bundle, name: str) -> None:
     text = RENDERERS[name](summarise([made], YARDSTICKS))
     if name == "csv":
         assert {row["roofline_share"] for row in csv.DictReader(io.StringIO(text))} == {""}

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from kit.bundle.bag import Bundle
 from kit.figures.intervals import RESTART_FLOOR
 from kit.figures.summary import Summary, summarise
-from kit.report import document, frames, markdown, prose, terminal
+from kit.report import document, frames, markdown, page, terminal
 from tests.unit.report.factory import DENSE, MOE, Shape, make
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -45,7 +46,7 @@ def hostile(model: str, topology: str, prompt_id: str, sentence: str) -> Bundle:
 
 def test_the_table_has_the_articles_form() -> None:
     title, over, head, *_ = terminal.render(both()).splitlines()
-    assert title == "Completion tokens a second"
+    assert title == "Completion tokens per second"
     assert over.strip() == "Mean of"
     assert head.split() == [
         *("Model", "Configuration", "impl", "debug", "test", "refactor", "design"),
@@ -68,6 +69,19 @@ def test_no_line_is_wider_than_a_hundred_columns(shape: Shape) -> None:
     assert max(len(line) for line in terminal.render(summarise(bundles)).splitlines()) <= 100
 
 
+def test_a_terminal_that_claims_colours_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = terminal.render(both())
+    for name, value in {"FORCE_COLOR": "1", "COLUMNS": "40", "TERM": "xterm-256color"}.items():
+        monkeypatch.setenv(name, value)
+    assert terminal.render(both()) == plain
+
+
+def test_wide_characters_keep_the_columns_aligned() -> None:
+    names = [make(replace(MOE, model=model)) for model in ("日本語", "moe-mini")]
+    _, _, head, *rows, _ = terminal.render(summarise(names)).split("\n\n")[0].splitlines()
+    assert [cell_len(row) for row in rows] == [cell_len(head)] * len(rows)
+
+
 def test_many_prompts_leave_the_terminals_table_and_not_the_others() -> None:
     names = tuple(f"p{number}" for number in range(20))
     summary = summarise([make(replace(MOE, prompts=names))])
@@ -75,7 +89,7 @@ def test_many_prompts_leave_the_terminals_table_and_not_the_others() -> None:
     assert "`p19`" in markdown.render(summary)
 
 
-def test_whose_numbers_these_are_is_said() -> None:
+def test_the_source_of_the_numbers_is_named() -> None:
     for render in (terminal.render, markdown.render, document.render):
         assert "not the article's" in " ".join(render(both()).split())
     assert "both are twins" in " ".join(terminal.render(both()).split())
@@ -84,13 +98,13 @@ def test_whose_numbers_these_are_is_said() -> None:
     assert "not the article's" in terminal.render(own)
 
 
-def test_the_floor_is_said_as_it_is() -> None:
+def test_the_floor_of_intervals_is_stated() -> None:
     floor = f"{100 * RESTART_FLOOR:g} %"
     assert f"a floor of {floor}" in terminal.render(both())
-    assert floor in prose.FORMULAS["95 % interval"]
+    assert f"about {floor}, which" in " ".join(page.render(both(), (), ()).split())
 
 
-def test_a_partial_run_and_a_missing_interval_are_said() -> None:
+def test_a_partial_run_and_a_missing_interval_are_stated() -> None:
     text = " ".join(terminal.render(summarise([make(replace(MOE, kept=9))])).split())
     assert "stopped early (disconnected at measured-2)" in text
     assert "no interval, fewer than 3 complete passes" in text
@@ -144,12 +158,12 @@ def test_csv_holds_no_formula_and_json_reads_back(
 
 def test_json_is_unrounded() -> None:
     summary = both()
-    found = json.loads(document.render(summary))
+    figures = json.loads(document.render(summary))
     pooled = summary.cells[0].pooled
     assert pooled
-    assert found["cells"][0]["pooled"]["tokens_per_s"] == pooled.tokens_per_s
-    assert found["cells"][0]["pooled"]["seconds"] == pooled.seconds
-    assert found["moe_advantages"][0]["pooled"]["ratio"] == summary.advantages[0].pooled.value
+    assert figures["cells"][0]["pooled"]["tokens_per_s"] == pooled.tokens_per_s
+    assert figures["cells"][0]["pooled"]["seconds"] == pooled.seconds
+    assert figures["moe_advantages"][0]["pooled"]["ratio"] == summary.advantages[0].pooled.value
 
 
 def test_every_number_in_json_says_its_unit() -> None:
@@ -173,8 +187,8 @@ def numbers(value: object, key: str = "") -> Iterator[tuple[str, float]]:
 
 
 def test_absent_figures_are_absent_in_json() -> None:
-    found = json.loads(document.render(summarise([make(replace(MOE, kept=0))])))
-    (cell,) = found["cells"]
+    figures = json.loads(document.render(summarise([make(replace(MOE, kept=0))])))
+    (cell,) = figures["cells"]
     assert not {"pooled", "time_to_first_token", "inter_token_latency"} & cell.keys()
 
 

@@ -1,4 +1,4 @@
-"""The page and its pictures: well formed, self-contained, the same bytes each time."""
+"""The page and its charts are well formed, self-contained and reproducible to the byte."""
 
 import re
 import subprocess
@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.bundle.bag import Bundle
+from kit.bundle.record import SHORTEST_S
 from kit.check.finding import Finding, Outcome, Tier, Verdict
-from kit.figures.summary import LONGEST_S, MOST_TOKENS, SHORTEST_S, summarise
-from kit.report import page, pages, pictures
+from kit.figures.summary import summarise
+from kit.report import page, pictures
 from tests.unit.report.factory import DENSE, MOE, make
 
 ROOT = Path(__file__).resolve().parents[3]
-VOID = {"meta", "br"}
+VOID = {"meta"}
 NAMES = ("throughput", "passes", "inter-token-latency", "moe-against-dense")
 HOSTILE = "<script>alert(1)</script>\"'&$\\frac$ \u202e\x1b[31m\U0001f9ff日本" * 3
 
@@ -76,7 +77,7 @@ def verdict(bundles: list[Bundle]) -> Verdict:
 
 @pytest.fixture(scope="module")
 def files(bundles: list[Bundle], verdict: Verdict) -> dict[str, bytes]:
-    return dict(pages.render(bundles, [verdict]))
+    return dict(page.files(bundles, [verdict]))
 
 
 @pytest.fixture(scope="module")
@@ -103,19 +104,19 @@ def test_the_same_bundles_give_the_same_bytes(
 ) -> None:
     with mpl.rc_context({"lines.linewidth": 9, "font.family": "serif", "svg.fonttype": "none"}):
         before = dict(mpl.rcParams)
-        assert pages.render(bundles, [verdict]) == files
+        assert page.files(bundles, [verdict]) == files
         assert dict(mpl.rcParams) == before
 
 
 def test_another_process_gives_the_same_picture(files: dict[str, bytes]) -> None:
     program = (
-        "import sys; from kit.report import pages; "
+        "import sys; from kit.report import page; "
         "from tests.unit.report.factory import DENSE, MOE, make; "
-        "sys.stdout.buffer.write(pages.render([make(MOE), make(DENSE)], [])['throughput.svg'])"
+        "sys.stdout.buffer.write(page.files([make(MOE), make(DENSE)], [])['throughput.svg'])"
     )
     command = [sys.executable, "-c", program]
-    found = subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
-    assert found.stdout == files["throughput.svg"]
+    other = subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    assert other.stdout == files["throughput.svg"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -149,9 +150,9 @@ def test_ids_are_unique_and_references_resolve(files: dict[str, bytes], read: Re
 def test_pictures_have_words_and_tables_have_headers(read: Reader) -> None:
     drawings = [attributes for tag, attributes in read.tags if tag == "svg"]
     assert len(drawings) == 4
-    assert all(one["role"] == "img" and one["aria-label"] for one in drawings)
+    assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)
     headers = [attributes for tag, attributes in read.tags if tag == "th"]
-    assert all(one["scope"] in ("col", "row") for one in headers)
+    assert all(header["scope"] in ("col", "row") for header in headers)
 
 
 def test_the_page_holds_the_figures_and_the_evidence(
@@ -178,7 +179,7 @@ def test_no_word_of_a_bundle_becomes_markup(text: str) -> None:
 
 def test_hostile_names_are_drawn_as_text() -> None:
     shape = replace(MOE, model=HOSTILE, topology=HOSTILE, prompts=("$x_$", "日本", "=" * 300, "\n"))
-    rendered = pages.render([make(replace(shape, seed=seed)) for seed in (1, 2)], [])
+    rendered = page.files([make(replace(shape, seed=seed)) for seed in (1, 2)], [])
     assert Reader(rendered["index.html"].decode()).open == []
     ET.fromstring(rendered["passes.svg"])
 
@@ -196,24 +197,25 @@ def test_hostile_names_are_drawn_as_text() -> None:
     ],
 )
 def test_a_picture_needs_figures(shapes: list[object], names: set[str]) -> None:
-    rendered = pages.render([make(shape) for shape in shapes], [])
+    rendered = page.files([make(shape) for shape in shapes], [])
     assert {name.removesuffix(".png") for name in rendered if name.endswith(".png")} == names
     assert Reader(rendered["index.html"].decode()).open == []
 
 
-def test_the_widest_figures_that_are_let_in_are_drawn() -> None:
+def test_the_widest_figures_that_the_format_allows_are_drawn() -> None:
+    longest_s, most_tokens = 1e8, 2**31 - 1  # of kit.format.fields
     bundle = make(replace(MOE, passes=3))
     records = tuple(
         msgspec.structs.replace(
             record,
-            wall_s=SHORTEST_S if number % 2 else LONGEST_S,
-            completion_tokens=MOST_TOKENS if number % 2 else 1,
-            chunks=((0.0, 1), (LONGEST_S, 1)) if record.chunks else None,
+            wall_s=SHORTEST_S if number % 2 else longest_s,
+            completion_tokens=most_tokens if number % 2 else 1,
+            chunks=((0.0, 1), (longest_s, 1)) if record.chunks else None,
         )
         for number, record in enumerate(bundle.records)
     )
     extreme = Bundle(id="0" * 64, document=bundle.document, records=records)
-    rendered = pages.render([extreme, make(DENSE)], [])
+    rendered = page.files([extreme, make(DENSE)], [])
     assert len(rendered) == 1 + 2 * len(NAMES)
 
 

@@ -1,4 +1,4 @@
-"""A verdict in each format: the answer first, nothing lost, and a stranger's text is text."""
+"""A verdict in each format: the answer first, nothing lost, untrusted text stays text."""
 
 import json
 import re
@@ -13,21 +13,24 @@ from kit.check.finding import Finding, Outcome, Tier, Verdict
 from kit.claims import eligible, reference
 from kit.claims.judge import judge as judge_claims
 from kit.claims.verdict import ClaimOutcome, VerdictDocument, as_document
-from kit.report import statement, verdict_markdown, verdict_page
+from kit.report import statement, verdict_pages
 from tests.factory import Settings, draft, judge
 from tests.six_cells import references, six
 
-HELD = {"schemas/bundle.schema.json": "ab" * 32}
+INPUTS = {"schemas/bundle.schema.json": "ab" * 32}
 HOSTILE = "<script>alert(1)</script> | `x` [a](http://b) \x1b[2J \u202e @someone"
 
 
 def with_claims() -> VerdictDocument:
     """Return the verdict on six cells that follow the article, and on its claims."""
-    heard, catalog = six(), references()
+    bundles, catalog = six(), references()
     part = catalog["article-part-1"]
     noise = reference.noise_of(catalog.values(), part.author)
-    verdicts = [one.verdict if isinstance(one, eligible.EligibleBundle) else one for one in heard]
-    return as_document(verdicts, judge_claims(part, noise, {}, heard))
+    verdicts = [
+        bundle.verdict if isinstance(bundle, eligible.EligibleBundle) else bundle
+        for bundle in bundles
+    ]
+    return as_document(verdicts, judge_claims(part, noise, {}, bundles))
 
 
 def hostile() -> VerdictDocument:
@@ -65,7 +68,7 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
-@pytest.mark.parametrize("render", [verdict_markdown.render, verdict_page.render])
+@pytest.mark.parametrize("render", [verdict_pages.markdown, verdict_pages.html])
 def test_the_answer_comes_first_and_no_claim_is_lost(
     render: Callable[[VerdictDocument], str],
 ) -> None:
@@ -73,44 +76,44 @@ def test_the_answer_comes_first_and_no_claim_is_lost(
     text = " ".join(Page(shown).words) if shown.startswith("<!DOCTYPE") else shown
     answer = text.index("6 VALID; article-part-1 REPRODUCED")
     (judged,) = WITH_CLAIMS.judged
-    assert all(answer < text.index(one.claim) for one in judged.claims)
+    assert all(answer < text.index(claim.claim) for claim in judged.claims)
     for outcome in ClaimOutcome:
         assert f"{judged.count(outcome)} {outcome.value}" in text
 
 
-def test_a_page_loads_nothing_and_a_strangers_text_stays_text() -> None:
-    page = Page(verdict_page.render(hostile()))
+def test_a_page_loads_nothing_and_a_untrusted_text_stays_text() -> None:
+    page = Page(verdict_pages.html(hostile()))
     assert "script" not in page.tags
     assert any("<script>" in words for words in page.words)
     assert not any("\x1b" in words or "\u202e" in words for words in page.words)
 
 
-def test_markdown_keeps_a_strangers_text_in_code() -> None:
-    shown = verdict_markdown.render(hostile())
+def test_markdown_keeps_a_untrusted_text_in_code() -> None:
+    shown = verdict_pages.markdown(hostile())
     without_code = re.sub(r"`[^`]*`", "", shown)
     for mark in ("<script>", "](http", "@someone", "\x1b", "\u202e"):
         assert mark not in without_code
-    rows = [line for line in shown.splitlines() if line.startswith("|")]
-    assert {line.count(" | ") for line in rows} == {5}
+    tables = [block.splitlines() for block in shown.split("\n\n") if block.startswith("|")]
+    assert [{line.count(" | ") for line in rows} for rows in tables] == [{4}, {5}]
 
 
 def statements(document: VerdictDocument) -> list[dict[str, object]]:
-    return [json.loads(line) for line in statement.render(document, HELD).splitlines()]
+    return [json.loads(line) for line in statement.render(document, INPUTS).splitlines()]
 
 
 def test_a_statement_names_its_subject_and_every_test() -> None:
-    (one,) = statements(as_document([judge(draft().seal())]))
-    assert (one["_type"], one["predicateType"]) == (statement.STATEMENT, statement.PREDICATE)
+    (parsed,) = statements(as_document([judge(draft().seal())]))
+    assert (parsed["_type"], parsed["predicateType"]) == (statement.STATEMENT, statement.PREDICATE)
     verdict = judge(draft().seal())
     name = f"bundle-{verdict.id}/manifest-sha256.txt"
-    assert one["subject"] == [{"name": name, "digest": {"sha256": verdict.id}}]
-    predicate = one["predicate"]
+    assert parsed["subject"] == [{"name": name, "digest": {"sha256": verdict.id}}]
+    predicate = parsed["predicate"]
     assert isinstance(predicate, dict)
     assert predicate["configuration"] == [
         {"name": "schemas/bundle.schema.json", "digest": {"sha256": "ab" * 32}}
     ]
     lists = ("passedTests", "warnedTests", "failedTests", statement.NOT_CHECKED)
-    named = [name for each in lists for name in predicate[each]]
+    named = [name for key in lists for name in predicate[key]]
     assert sorted(named) == sorted({finding.code for finding in verdict.findings})
     assert predicate["result"] == "WARNED"  # claims were not judged: that is no pass
 
@@ -135,8 +138,8 @@ def test_only_what_was_checked_and_holds_has_passed(
         for number, outcome in enumerate(outcomes)
     )
     verdict = Verdict(path="x", id="0f" * 32, status=status, findings=findings)
-    (one,) = statements(as_document([verdict]))
-    predicate = one["predicate"]
+    (parsed,) = statements(as_document([verdict]))
+    predicate = parsed["predicate"]
     assert isinstance(predicate, dict)
     assert predicate["result"] == expected
 
@@ -152,7 +155,7 @@ def test_claims_are_tests_of_all_the_bundles_they_were_judged_from() -> None:
 
 
 def test_what_has_no_id_has_no_statement() -> None:
-    assert statement.render(as_document([judge({})]), HELD) == ""
+    assert statement.render(as_document([judge({})]), INPUTS) == ""
 
 
 def test_a_rehearsal_and_a_partial_run_are_named_for_what_they_are() -> None:
@@ -160,5 +163,5 @@ def test_a_rehearsal_and_a_partial_run_are_named_for_what_they_are() -> None:
     assert rehearsal.server_log is not None
     rehearsal.server_log = rehearsal.server_log.replace(b"=cuda", b"=cpu")
     both = [judge(rehearsal.seal()), judge(draft(Settings(stop_after=3)).seal())]
-    shown = verdict_markdown.render(as_document(both))
+    shown = verdict_pages.markdown(as_document(both))
     assert shown.startswith("**1 REHEARSAL, 1 PARTIAL**")
