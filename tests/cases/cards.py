@@ -35,12 +35,6 @@ def each_sample(made: Draft, change: Callable[[Sample], Sample]) -> None:
     made.telemetry = replace(told(made), samples=tuple(map(change, told(made).samples)))
 
 
-def _renamed(made: Draft, name: str) -> None:
-    """Sixty times as fast, on a card that only looks like one that is known."""
-    faster(made, 60)
-    each_card(made, name=name)
-
-
 def memory_that_runs_at_any_speed(made: Draft) -> None:
     each_card(made, memory_clock_max_mhz=9751)
     _one_reading(made, memory_clock_mhz=99_999)
@@ -52,18 +46,6 @@ def cards_that_are_not_linked_to_each_other(made: Draft) -> None:
     assert made.host_facts.topology_matrix is not None
     matrix = made.host_facts.topology_matrix.replace("NV4", "PHB")
     made.host_facts = replace(made.host_facts, topology_matrix=matrix)
-
-
-def a_name_with_a_zero_width_space(made: Draft) -> None:
-    _renamed(made, "NVIDIA GeForce RTX 3090\u200b")
-
-
-def a_name_with_a_cyrillic_letter(made: Draft) -> None:
-    _renamed(made, "NVIDIA GeF\u043erce RTX 3090")
-
-
-def a_name_with_a_space_that_does_not_break(made: Draft) -> None:
-    _renamed(made, "NVIDIA\u00a0GeForce RTX 3090")
 
 
 def an_idle_card_that_nobody_knows(made: Draft) -> None:
@@ -120,10 +102,6 @@ def reasons_left_out_of_half_the_samples(made: Draft) -> None:
             else one
         ),
     )
-
-
-def a_card_of_another_generation(made: Draft) -> None:
-    each_card(made, compute_capability="9.0")
 
 
 def a_sample_from_after_the_end(made: Draft) -> None:

@@ -16,9 +16,6 @@ from kit.roofline.gpus import Gpu
 LEAST_TOLD_RATIO = 0.9
 """Of a card's memory: with error correction on, an A10 tells 22.5 of 24 GiB."""
 
-LEAST_CLOCK_RATIO = 0.8
-"""Of the clock that a datasheet has for a card's memory: drivers round, others have less."""
-
 GAP_INTERVALS = 5
 GAP_S = 5.0
 """A sample may come late: the driver answers slowly while an engine loads."""
@@ -34,7 +31,6 @@ def problems(evidence: Evidence, engine: Engine, cards: Mapping[str, Gpu]) -> It
     if gpus < engine.tensor_parallel_size:
         yield fail(TELEMETRY, f"{gpus} GPUs", f"{engine.tensor_parallel_size}, one a rank")
     for gpu in told.header.inventory.gpus:
-        yield from _name(gpu)
         if gpu.name in cards:
             yield from _card(gpu, cards[gpu.name])
     yield from _indexes(told)
@@ -49,35 +45,13 @@ def no_telemetry(evidence: Evidence, expected: str) -> Problem:
     return unchecked(TELEMETRY, "no telemetry" if fault is None else "not readable", expected)
 
 
-def _name(gpu: GpuFacts) -> Iterator[Problem]:
-    """Names of NVIDIA's are plain ASCII: any other character only looks like one.
-
-    Of spaces less is known. A name with one too many is not in docker/gpus.toml, so that the
-    physics tier says that it does not know the card.
-    """
-    if not (gpu.name.isascii() and gpu.name.isprintable()):
-        yield fail(f"GPU {gpu.index}", clip(ascii(gpu.name)), "a driver's name, in printable ASCII")
-    elif gpu.name != " ".join(gpu.name.split()):
-        observed = f"the name {clip(ascii(gpu.name))}"
-        yield warn(f"GPU {gpu.index}", observed, "single spaces, between words")
-
-
 def _card(gpu: GpuFacts, card: Gpu) -> Iterator[Problem]:
     """Hold a card against its datasheet; a driver keeps a part of the memory, and tells no more."""
-    subject, capability = f"GPU {gpu.index}", gpu.compute_capability
-    if capability is not None and capability != card.compute_capability:
-        observed = f"compute capability {clip(capability)} of a {card.name}"
-        yield fail(subject, observed, card.compute_capability)
-    clock_mhz = gpu.memory_clock_max_mhz
-    if clock_mhz and clock_mhz < card.memory_clock_mhz * LEAST_CLOCK_RATIO:
-        observed = f"memory of {clock_mhz} MHz at most on a {card.name}"
-        yield fail(subject, observed, f"about {card.memory_clock_mhz:.0f} MHz, by its datasheet")
     gib = card.memory_gib if gpu.memory_bytes is None else gpu.memory_bytes / 2**30
     if not card.memory_gib * LEAST_TOLD_RATIO <= gib <= card.memory_gib:
         # Somebody may have soldered larger chips to it.
-        yield warn(
-            subject, f"{gib:.2f} GiB of a {card.name}", f"{card.memory_gib:g} GiB, or nearly"
-        )
+        observed = f"{gib:.2f} GiB of a {card.name}"
+        yield warn(f"GPU {gpu.index}", observed, f"{card.memory_gib:g} GiB, or nearly")
 
 
 def _indexes(told: Telemetry) -> Iterator[Problem]:

@@ -262,14 +262,6 @@ def test_a_card_that_tells_reasons_tells_them_each_time(each: int, expected: Out
     assert outcomes(made, "slowdown") == {expected}
 
 
-def test_a_card_has_the_memory_of_its_name() -> None:
-    """An A10 called a 3090: its driver tells the clock of its own memory."""
-    for clock_mhz, expected in ((9751, PASS), (9501, PASS), (6251, FAIL)):
-        made = draft(PCIE)
-        each_card(made, memory_clock_max_mhz=clock_mhz)
-        assert outcomes(made, "telemetry") == {expected}, clock_mhz
-
-
 def test_an_idle_card_may_have_no_clock() -> None:
     """As drivers tell it of cards that sleep."""
     made = draft(PCIE)
