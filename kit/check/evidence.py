@@ -270,12 +270,6 @@ def _sampled(evidence: Evidence, records: Sequence[Record]) -> list[Sample]:
     return [one for one in (told.samples if told else ()) if start_s <= one.t_s <= end_s]
 
 
-def block_tokens(evidence: Evidence) -> int | None:
-    """Return the tokens in a block of the server's prefix cache, where its metrics tell."""
-    told = (whole_number(config, "block_size") for config in evidence.observed.cache_configs)
-    return max(filter(None, told), default=None)
-
-
 def whole_number(labels: Labels, name: str) -> int | None:
     """Return the whole number that a label tells; None for another value, or none."""
     told = dict(labels).get(name, "")

@@ -37,19 +37,6 @@ def a_response_that_ended_by_itself(made: Draft) -> None:
     change_record(made, 4, finish_reason=FinishReason.STOP)
 
 
-def part_of_a_block_from_the_cache(made: Draft) -> None:
-    for position, record in enumerate(made.records):
-        if record.cached_tokens:
-            change_record(made, position, cached_tokens=record.cached_tokens - 1)
-    _count_hits(made)
-
-
-def a_first_prompt_from_the_cache(made: Draft) -> None:
-    """Of an engine that had read nothing before, by its own counters."""
-    change_record(made, 0, cached_tokens=16)
-    _count_hits(made)
-
-
 def metrics_of_another_model(made: Draft) -> None:
     _relabelled(made, b'model_name="moe"', b'model_name="moe-mini"')
 

@@ -940,8 +940,6 @@ CASES = (
     _forgery(Code.PROTOCOL_CACHE, cached_tokens_in_a_cold_run, COLD),
     _forgery(Code.PROTOCOL_CACHE, cache_hits_that_no_response_tells),
     _forgery(Code.ARITHMETIC_SERVER_COUNTER, e.a_response_that_ended_by_itself),
-    _forgery(Code.PROTOCOL_CACHE, e.part_of_a_block_from_the_cache),
-    _forgery(Code.PROTOCOL_CACHE, e.a_first_prompt_from_the_cache),
     _forgery(Code.TOPOLOGY_MODEL, e.metrics_of_another_model, NVLINK),
     _forgery(Code.TOPOLOGY_MODEL, e.metrics_of_another_cache, NVLINK),
     _forgery(Code.TOPOLOGY_ARGUMENTS, e.another_share_of_memory_by_the_metrics, GPU_ONE),

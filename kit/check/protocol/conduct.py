@@ -5,14 +5,7 @@ from collections.abc import Iterator, Sequence
 from kit.bundle.document import Document, Runtime, Status
 from kit.bundle.record import FinishReason, Moment, Record
 from kit.check.codes import Code
-from kit.check.evidence import (
-    Evidence,
-    MetricsKey,
-    Pass,
-    block_tokens,
-    counted_before,
-    subject_of,
-)
+from kit.check.evidence import Evidence, MetricsKey, Pass, counted_before, subject_of
 from kit.check.finding import Finding
 from kit.check.problem import BUNDLE, Problem, clip, fail, findings, shown, unchecked, warn
 from kit.parse import vllm_metrics
@@ -106,8 +99,6 @@ def _output_lengths(evidence: Evidence) -> Iterator[Problem]:
 
 def _cache(evidence: Evidence) -> Iterator[Problem]:
     yield from _whole_prompts(evidence)
-    if evidence.is_own_engine:
-        yield from _whole_blocks(evidence)
     if evidence.document.plan.cache is CachePolicy.COLD:
         yield from _cold(evidence)
     else:
@@ -126,23 +117,6 @@ def _whole_prompts(evidence: Evidence) -> Iterator[Problem]:
         if prompt is not None and cached > 0 and cached >= prompt:
             observed = f"{shown(cached)} of {shown(prompt)} prompt tokens cached"
             yield problem(subject_of(record), observed, "one less than all, or fewer")
-
-
-def _whole_blocks(evidence: Evidence) -> Iterator[Problem]:
-    """Hold that the cache keeps whole blocks, and nothing from before the engine's start."""
-    block = block_tokens(evidence)
-    if block is None:
-        yield unchecked(BUNDLE, "no metrics tell the cache's blocks", vllm_metrics.CACHE_CONFIG)
-    for record in evidence.answered:
-        if block is not None and (record.cached_tokens or 0) % block:
-            observed = f"{shown(record.cached_tokens or 0)} prompt tokens cached"
-            yield fail(subject_of(record), observed, f"whole blocks of {block}")
-    before = evidence.passes[0].before if evidence.passes else None
-    is_fresh = before is not None and before.get(vllm_metrics.PROMPT_TOKENS) == 0
-    for record in evidence.records[:1] if is_fresh else ():
-        if record.cached_tokens:
-            observed = f"{shown(record.cached_tokens)} prompt tokens cached"
-            yield fail(subject_of(record), observed, "none: the engine had read nothing before")
 
 
 def _cold(evidence: Evidence) -> Iterator[Problem]:
