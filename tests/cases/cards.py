@@ -92,18 +92,6 @@ def as_fast_with_memory_that_crawls(made: Draft) -> None:
     )
 
 
-def reasons_left_out_of_half_the_samples(made: Draft) -> None:
-    samples = told(made).samples
-    each_sample(
-        made,
-        lambda one: (
-            replace(one, gpus=tuple(replace(gpu, clock_reasons=None) for gpu in one.gpus))
-            if samples.index(one) % 2
-            else one
-        ),
-    )
-
-
 def a_sample_from_after_the_end(made: Draft) -> None:
     samples = told(made).samples
     late = replace(samples[-1], t_s=samples[-1].t_s + 60)

@@ -1104,7 +1104,6 @@ CASES = (
     _forgery(Code.TOPOLOGY_NVLINK, g.cards_that_are_not_linked_to_each_other, NVLINK),
     _forgery(Code.PHYSICS_POWER, g.a_slower_card_under_a_faster_ones_name, PCIE),
     _forgery(Code.PHYSICS_ROOFLINE, g.as_fast_with_memory_that_crawls, GPU_ONE),
-    _forgery(Code.TOPOLOGY_SLOWDOWN, g.reasons_left_out_of_half_the_samples, PCIE),
     _forgery(Code.TOPOLOGY_TELEMETRY, g.a_sample_from_after_the_end, PCIE),
     _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_of_one_gpu, PCIE),
     _forgery(Code.TOPOLOGY_TELEMETRY, t.telemetry_out_of_order, PCIE),

@@ -26,9 +26,6 @@ SLOWDOWNS = (
 LIMIT_TOLERANCE_W = 1.0
 """A limit that the driver rounds on its way is still the card's own."""
 
-FEW_SILENT, SELDOM_SILENT_RATIO = 2, 0.02
-"""Of readings without the reasons for their clocks, on cards that tell them otherwise."""
-
 UNDER_LOAD_RATIO = 0.1
 """A driver may clock the memory of a card that computes a little lower than it can."""
 
@@ -67,11 +64,8 @@ def _slowdowns(evidence: Evidence) -> Iterator[Problem]:
         observed = "no sample of the measured passes tells why clocks are not higher"
         yield unchecked(TELEMETRY, observed, expected)
     elif any(silent):
-        # Whoever is asked for them tells them each time; a call may fail, of thousands.
         observed = f"{silent.count(True)} of {len(silent)} readings do not tell, and others do"
-        allowed = FEW_SILENT + SELDOM_SILENT_RATIO * len(silent)
-        problem = fail if silent.count(True) > allowed else unchecked
-        yield problem(TELEMETRY, observed, expected)
+        yield unchecked(TELEMETRY, observed, expected)
     inside, anywhere = _reasons(measured), _reasons(told.samples)
     for (index, reason), count in sorted(anywhere.items(), key=str):
         problem = fail if inside[index, reason] else warn
