@@ -28,9 +28,6 @@ T = TypeVar("T")
 ROUNDING_S = 2e-6
 """The client rounds times to 1 microsecond; a sum of three of them can be off by 1.5."""
 
-DIGITS = 12
-"""Of a label's number: longer ones are no sizes."""
-
 _FROM_ZERO = (
     vllm_metrics.GENERATION_TOKENS,
     vllm_metrics.PROMPT_TOKENS,
@@ -331,19 +328,6 @@ def _sampled(evidence: Evidence, records: Sequence[Record]) -> list[GpuSample]:
     start_s, end_s = span_s(records)
     told = evidence.observed.telemetry
     return [sample for sample in (told.samples if told else ()) if start_s <= sample.t_s <= end_s]
-
-
-def block_tokens(evidence: Evidence) -> int | None:
-    """Return the tokens in a block of the server's prefix cache, if its metrics have it."""
-    sizes = (whole_number(config, "block_size") for config in evidence.observed.cache_configs)
-    return max(filter(None, sizes), default=None)
-
-
-def whole_number(labels: Labels, name: str) -> int | None:
-    """Return a label's whole number; None for another value, or no such label."""
-    value = dict(labels).get(name, "")
-    is_number = value.isascii() and value.isdecimal() and len(value) < DIGITS
-    return int(value) if is_number else None
 
 
 def subject_of(record: Record) -> str:

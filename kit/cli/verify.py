@@ -102,8 +102,7 @@ def _answers(options: VerifyOptions) -> Iterator[tuple[str, ExitCode]]:
 def _text(results: Sequence[Verdict], judged: Sequence[JudgedSet]) -> str:
     lines = [line for verdict in results for line in verdict_text.lines(verdict)]
     claims = [line for judgements in judged for line in verdict_text.claim_lines(judgements)]
-    return "
-".join([*lines, *claims])
+    return "\n".join([*lines, *claims])
 
 
 def _rendered(form: str, document: VerdictDocument) -> str | bytes:

@@ -4,8 +4,8 @@
 
 Exits with 0 if nothing was found. Otherwise it prints the traceback and writes the input to a file
 in the working directory. An input that takes more than ten seconds or 2 GiB is a finding too, and
-so is a parser that opens a file, starts a program or uses the network. What parsers import and compile
-when first used is imported and compiled before the first input.
+so is a parser that opens a file, starts a program or uses the network. What parsers import and
+compile when first used is imported and compiled before the first input.
 """
 
 import argparse

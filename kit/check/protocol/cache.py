@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from kit.bundle.document import Status
 from kit.check.check import BUNDLE, Check, ForFigures, Problem, fail, spelled, unchecked, warn
-from kit.check.evidence import Evidence, Pass, block_tokens, counted_before, subject_of
+from kit.check.evidence import Evidence, Pass, counted_before, subject_of
 from kit.parse import vllm_metrics
 from kit.plan.plan import CachePolicy
 from kit.plan.schedule import Phase
@@ -15,8 +15,6 @@ LARGEST_BLOCK_TOKENS = 128
 
 def _cache(evidence: Evidence) -> Iterator[Problem]:
     yield from _whole_prompts(evidence)
-    if evidence.is_own_engine:
-        yield from _whole_blocks(evidence)
     if evidence.document.plan.cache is CachePolicy.COLD:
         yield from _cold(evidence)
     else:
@@ -35,25 +33,6 @@ def _whole_prompts(evidence: Evidence) -> Iterator[Problem]:
         if prompt is not None and cached > 0 and cached >= prompt:
             observed = f"{spelled(cached)} of {spelled(prompt)} prompt tokens cached"
             yield problem(subject_of(record), observed, "one less than all, or fewer")
-
-
-def _whole_blocks(evidence: Evidence) -> Iterator[Problem]:
-    block = block_tokens(evidence)
-    if block is None:
-        yield unchecked(BUNDLE, "no block size in the metrics", vllm_metrics.CACHE_CONFIG)
-        return
-    for record in evidence.answered:
-        if (record.cached_tokens or 0) % block:
-            observed = f"{spelled(record.cached_tokens or 0)} prompt tokens cached"
-            yield fail(subject_of(record), observed, f"whole blocks of {block}")
-    first = evidence.records[0] if evidence.records else None
-    if first is not None and first.cached_tokens and _is_fresh(evidence):
-        observed = f"{spelled(first.cached_tokens)} prompt tokens cached"
-        yield fail(subject_of(first), observed, "none: nothing had been read before")
-
-
-def _is_fresh(evidence: Evidence) -> bool:
-    return counted_before(evidence).get(vllm_metrics.PROMPT_TOKENS) == 0
 
 
 def _cold(evidence: Evidence) -> Iterator[Problem]:

@@ -6,10 +6,11 @@ from pathlib import PurePosixPath
 
 from kit.bundle.bag import SERVER_LOG
 from kit.check.check import BUNDLE, Check, ForFigures, Problem, clip, fail, unchecked, warn
-from kit.check.evidence import Evidence, whole_number
+from kit.check.evidence import Evidence
 from kit.check.needs import READABLE_SERVER_LOG
 from kit.check.topology.options import planned_options
 from kit.parse import vllm_metrics
+from kit.parse.vllm_metrics import Labels
 from kit.plan.models import Model
 from kit.plan.plan import Engine
 from kit.plan.topology import Device
@@ -84,10 +85,16 @@ def _cache_blocks(evidence: Evidence) -> Iterator[Problem]:
     """Compare the blocks of the cache in the metrics with its tokens in the log."""
     logged = evidence.server_log.kv_cache_tokens
     for config in evidence.observed.cache_configs:
-        block, blocks = whole_number(config, "block_size"), whole_number(config, "num_gpu_blocks")
+        block, blocks = _whole_number(config, "block_size"), _whole_number(config, "num_gpu_blocks")
         if block is not None and blocks is not None and logged and block * blocks not in logged:
             observed = f"{blocks} blocks of {block} tokens"
             yield fail(vllm_metrics.CACHE_CONFIG, observed, f"{logged[0]} tokens, as in the log")
+
+
+def _whole_number(labels: Labels, name: str) -> int | None:
+    value = dict(labels).get(name, "")
+    is_number = value.isascii() and value.isdecimal() and len(value) < _DIGITS
+    return int(value) if is_number else None
 
 
 def _class(evidence: Evidence, model: Model) -> Iterator[Problem]:

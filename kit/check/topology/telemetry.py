@@ -31,31 +31,20 @@ def _telemetry(evidence: Evidence) -> Iterator[Problem]:
     if len(evidence.gpus) < ranks:
         yield fail(TELEMETRY, f"{len(evidence.gpus)} GPUs", f"{ranks}, one a rank")
     for gpu in evidence.gpus:
-        yield from _name(gpu)
         if gpu.name in evidence.catalog.gpus:
-            yield from _card(gpu, evidence.catalog.gpus[gpu.name])
+            yield from _memory(gpu, evidence.catalog.gpus[gpu.name])
     yield from _indexes(telemetry)
     yield from _of_this_run(telemetry, evidence.document.clock)
     yield from _covers(evidence, telemetry)
     yield from _gaps(telemetry)
 
 
-def _name(gpu: GpuFacts) -> Iterator[Problem]:
-    """NVIDIA's names are plain ASCII: another character only looks like one of a known card."""
-    if not (gpu.name.isascii() and gpu.name.isprintable()):
-        yield fail(f"GPU {gpu.index}", clip(ascii(gpu.name)), "a driver's name, in printable ASCII")
-
-
-def _card(gpu: GpuFacts, card: Gpu) -> Iterator[Problem]:
-    """Compare a card with its datasheet; a driver keeps a part of the memory to itself."""
-    subject, capability = f"GPU {gpu.index}", gpu.compute_capability
-    if capability is not None and capability != card.compute_capability:
-        observed = f"compute capability {clip(capability)} of a {card.name}"
-        yield fail(subject, observed, card.compute_capability)
+def _memory(gpu: GpuFacts, card: Gpu) -> Iterator[Problem]:
+    """Compare with the datasheet: a driver keeps a part of the memory, and cards are modified."""
     gib = card.memory_gib if gpu.memory_bytes is None else gpu.memory_bytes / 2**30
     if not card.memory_gib * LEAST_MEMORY_RATIO <= gib <= card.memory_gib:
-        expected = f"{card.memory_gib:g} GiB, or nearly"
-        yield warn(subject, f"{gib:.2f} GiB of a {card.name}", expected)
+        observed = f"{gib:.2f} GiB of a {card.name}"
+        yield warn(f"GPU {gpu.index}", observed, f"{card.memory_gib:g} GiB, or nearly")
 
 
 def _indexes(telemetry: Telemetry) -> Iterator[Problem]:

@@ -245,8 +245,8 @@ def test_a_memory_that_was_clocked_otherwise_is_said(
     assert outcomes(made, "limits") == {expected}
 
 
-@pytest.mark.parametrize(("each", "expected"), [(1, UNCHECKED), (2, FAIL), (1000, UNCHECKED)])
-def test_a_card_that_tells_reasons_tells_them_each_time(each: int, expected: Outcome) -> None:
+@pytest.mark.parametrize("each", [1, 2, 1000])
+def test_readings_without_reasons_leave_open_what_slowed_a_card_down(each: int) -> None:
     """One call in a thousand may fail; who tells none at all has a driver that does not."""
     made = draft(PCIE)
     count = 0
@@ -259,15 +259,8 @@ def test_a_card_that_tells_reasons_tells_them_each_time(each: int, expected: Out
         return replace(one, gpus=gpus) if is_silent else one
 
     each_sample(made, silent)
-    assert outcomes(made, "slowdown") == {expected}
-
-
-def test_a_card_has_the_memory_of_its_name() -> None:
-    """An A10 called a 3090: its driver tells the clock of its own memory."""
-    for clock_mhz, expected in ((9751, PASS), (9501, PASS), (6251, FAIL)):
-        made = draft(PCIE)
-        each_card(made, memory_clock_max_mhz=clock_mhz)
-        assert outcomes(made, "telemetry") == {expected}, clock_mhz
+    assert outcomes(made, "slowdown") == {UNCHECKED}
+    assert "topology-slowdown" in judge(made.seal()).not_shown
 
 
 def test_an_idle_card_may_have_no_clock() -> None:
