@@ -1,15 +1,11 @@
 """A simulated server: it answers requests and counts them in metrics as vLLM 0.17 does."""
 
-import math
 import random
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 from kit.bundle.record import FinishReason, Record
-from kit.parse import vllm_metrics
 from kit.plan.plan import CachePolicy, Dialect, Plan
 from kit.plan.schedule import Phase, Request
 from tests.catalog import TEXT_IDS, options_of
@@ -28,11 +24,6 @@ PACES = {
 }
 """Seconds of a token, about as published or measured, and of a prompt's token that is not cached:
 about 3 to 7 times what the arithmetic of a 3090 takes at least."""
-
-E2E_BUCKET = "vllm:e2e_request_latency_seconds_bucket"
-GAP_BUCKET = "vllm:inter_token_latency_seconds_bucket"
-GAP_BOUNDS_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, math.inf)
-"""As vLLM 0.17 has them, up to a second (vllm/v1/metrics/loggers.py)."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -60,8 +51,6 @@ class FakeServer:
     kv_tokens: int | None = None
     now_s: float = 0.5
     totals: Totals = field(default_factory=Totals)
-    latencies_s: list[float] = field(default_factory=list)
-    gap_counts: list[int] = field(default_factory=lambda: [0] * len(GAP_BOUNDS_S))
     finish_reasons: Counter[str] = field(default_factory=Counter)
     prompts_seen: set[str] = field(default_factory=set)
     started_s: float = field(init=False)
@@ -81,7 +70,6 @@ class FakeServer:
         wall_s = round(arrivals_s[-1] + OVERHEAD_S + self.noise.uniform(0, 2e-4), 6)
         sent_s = round(self.now_s, 6)
         self.count(tokens, len(prompt_ids), cached, (arrivals_s[0], arrivals_s[-1]), tokens)
-        self.count_gaps(arrivals_s)
         self.now_s = sent_s + wall_s + self.noise.uniform(0.001, 0.002)
         has_ids = self.settings.dialect is Dialect.VLLM
         chunks = tuple((round(arrival_s + 0.001, 6), 1) for arrival_s in arrivals_s)
@@ -124,14 +112,7 @@ class FakeServer:
         totals.gaps += tokens - 1
         totals.budgets += budget
         totals.http_s += last_s + OVERHEAD_S / 2
-        self.latencies_s.append(last_s)
         self.finish_reasons[finish_reason.value] += 1
-
-    def count_gaps(self, arrivals_s: Sequence[float]) -> None:
-        """Count the gaps between tokens, each in all buckets from its own on."""
-        gaps_s = sorted(later_s - earlier_s for earlier_s, later_s in pairwise(arrivals_s))
-        for place, bound_s in enumerate(GAP_BOUNDS_S):
-            self.gap_counts[place] += bisect_right(gaps_s, bound_s)
 
     def metrics(self) -> bytes:
         """Return the metrics of this moment; another client is counted after it, if one shares."""
@@ -155,17 +136,11 @@ class FakeServer:
                 f"{self.finish_reasons[reason]}.0"
                 for reason in ("stop", "length", "abort", "error")
             ),
-            "# TYPE a histogram",
-            *e2e_buckets(self.latencies_s),
             f"vllm:e2e_request_latency_seconds_count{{{model}}} {totals.requests}",
             f"vllm:e2e_request_latency_seconds_sum{{{model}}} {totals.e2e_s}",
             f"vllm:request_prompt_tokens_sum{{{model}}} {totals.prompt_tokens}",
             f"vllm:request_generation_tokens_sum{{{model}}} {totals.completion_tokens}",
             f"vllm:time_to_first_token_seconds_sum{{{model}}} {totals.first_token_s}",
-            *(
-                f'{GAP_BUCKET}{{engine="0",le="{_bound(bound_s)}"}} {count}.0'
-                for bound_s, count in zip(GAP_BOUNDS_S, self.gap_counts, strict=True)
-            ),
             f"vllm:inter_token_latency_seconds_count{{{model}}} {totals.gaps}",
             f"vllm:inter_token_latency_seconds_sum{{{model}}} {totals.decode_s}",
             f"vllm:request_decode_time_seconds_sum{{{model}}} {totals.decode_s}",
@@ -220,16 +195,3 @@ class FakeServer:
         pace_s = token_s * self.noise.uniform(0.995, 1.005)
         steps_s = [pace_s * self.noise.uniform(0.98, 1.02) for _ in range(tokens)]
         return list(accumulate(steps_s, initial=uncached_tokens * prompt_token_s))[1:]
-
-
-def e2e_buckets(latencies_s: Sequence[float]) -> list[str]:
-    """Return the lines of the histogram in which vLLM counts requests by their latency."""
-    return [
-        f'{E2E_BUCKET}{{engine="0",le="{_bound(bound_s)}",model_name="tiny"}} '
-        f"{sum(latency_s <= bound_s for latency_s in latencies_s)}.0"
-        for bound_s in vllm_metrics.E2E_BOUNDS_S
-    ]
-
-
-def _bound(bound_s: float) -> str:
-    return str(bound_s).replace("inf", "+Inf")

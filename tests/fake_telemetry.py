@@ -9,10 +9,10 @@ from kit.bundle.telemetry import (
     ClockReason,
     End,
     GpuFacts,
+    GpuSample,
     Header,
     Inventory,
     Reading,
-    Sample,
     Source,
     Telemetry,
 )
@@ -71,7 +71,7 @@ def telemetry_of(start_utc: str, end_s: float) -> Telemetry:
             inventory=Inventory(source=Source.NVML, driver_version="570.133.20", gpus=CARDS),
         ),
         samples=tuple(
-            Sample(t_s=round(INTERVAL_S * step, 6), gpus=READINGS)
+            GpuSample(t_s=round(INTERVAL_S * step, 6), gpus=READINGS)
             for step in range(int(end_s / INTERVAL_S) + 1)
         ),
         end=End(t_s=end_s, utc=f"{end:%Y-%m-%dT%H:%M:%S.%fZ}"),

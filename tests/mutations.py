@@ -21,7 +21,7 @@ ITEMS_MUTATED = 3
 
 
 def changed(whole: dict[str, Any], where: int, how: int) -> dict[str, Any]:
-    """Return a mutated copy; `where` and `how` choose the mutation, and may be any integers from 0."""
+    """Return a mutated copy; `where` and `how`, from 0, choose the mutation."""
     other = copy.deepcopy(whole)
     paths = list(_paths(other))
     if not paths:

@@ -168,17 +168,11 @@ class PublishedServer(FakeServer):
     def _count_tokens(
         self, request: Request, tokens: int, wall_s: float, cached: int, budget: int
     ) -> tuple[tuple[float, int], ...] | None:
-        """Count a request and its gaps, and return its chunks if it is streamed."""
+        """Count a request, and return its chunks if it is streamed."""
         first_s = 0.9 * TTFT_S[self.shape.name.model]
         last_s = wall_s - self.noise.uniform(0.0005, 0.001)
         self.count(tokens, PROMPT_TOKENS, cached, (first_s, last_s), budget, FinishReason.STOP)
-        if request.phase is Phase.STREAM:
-            chunks = self._chunks(tokens, wall_s)
-            self.count_gaps([at_s for at_s, _ in chunks])
-            return chunks
-        pace_s = (wall_s - first_s) / (tokens - 1)
-        self.count_gaps([number * pace_s for number in range(tokens)])
-        return None
+        return self._chunks(tokens, wall_s) if request.phase is Phase.STREAM else None
 
     def _chunks(self, tokens: int, wall_s: float) -> tuple[tuple[float, int], ...]:
         first_s = TTFT_S[self.shape.name.model] * self.noise.uniform(0.9, 1.1)
@@ -224,7 +218,7 @@ def eligible(shape: Shape) -> EligibleBundle | Verdict:
 def load_draft(path: str, made: Draft, known_here: Known = KNOWN) -> EligibleBundle | Verdict:
     """Seal and verify a draft, and load it as claims do."""
     files = made.seal()
-    return load(verify(path, files, (), known_here).verdict, files)
+    return load(verify(path, files, (), known_here))
 
 
 def six(seed: int = 1, **changes: object) -> Sequence[EligibleBundle | Verdict]:

@@ -100,7 +100,7 @@ class StandInHub:
     revision: str = REVISION
     licence: str = "apache-2.0"
     faults: list[Fault | None] = field(default_factory=list)
-    """One for each request for a file; the last one stays. Those of the API hold for every request."""
+    """One for each request for a file; the last one stays. The API's hold for every request."""
     seen: list[Seen] = field(default_factory=list)
     endpoint: str = ""
     storage: str = ""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, TypeVar
 
+from kit.check.finding import Outcome
 from tests.cases.runs import CPU, Run
 from tests.edits.files import Files
 from tests.factory import Draft, draft
@@ -17,11 +18,15 @@ EditFiles = Callable[[Files], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """One kind of tampering with a good bundle of each of `runs`, each named by all `codes`."""
+    """One kind of tampering with a good bundle of each of `runs`, each named by all `codes`.
+
+    Their outcome is a failure, or a warning where the form of the evidence was not seen yet.
+    """
 
     what: str
     codes: tuple[str, ...]
     runs: tuple[Run, ...]
+    outcome: Outcome = Outcome.FAIL
     before_sealing: tuple[EditDraft, ...] = ()
     after_sealing: tuple[EditFiles, ...] = ()
 
@@ -52,6 +57,12 @@ def group(title: str, *cases: Case) -> Group:
 def forged(what: str, codes: str, *edits: EditDraft, runs: tuple[Run, ...] = (CPU,)) -> Case:
     """Return a case that edits a draft and seals it: all hashes fit. Spaces part the codes."""
     return Case(what=what, codes=tuple(codes.split()), runs=runs, before_sealing=edits)
+
+
+def suspected(what: str, codes: str, *edits: EditDraft, runs: tuple[Run, ...]) -> Case:
+    """Return a case that edits a draft and leaves a bundle that is valid and reportable."""
+    named = tuple(codes.split())
+    return Case(what=what, codes=named, runs=runs, outcome=Outcome.WARN, before_sealing=edits)
 
 
 def damaged(what: str, codes: str, *edits: EditFiles) -> Case:

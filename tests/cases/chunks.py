@@ -7,9 +7,9 @@ from msgspec.structs import replace
 from kit.bundle.record import Record
 from kit.plan.schedule import Phase
 from tests.cases.case import edit, forged, group
-from tests.cases.runs import COLD_NVLINK, DENSE_TP1, ENDPOINT, NVLINK, OPENAI, TP1
+from tests.cases.runs import COLD_NVLINK, DENSE_TP1, ENDPOINT, OPENAI, TP1
 from tests.edits.document import step_utc_clock
-from tests.edits.records import Chunks, copy_fields, each_record, each_stream, edit_record
+from tests.edits.records import Chunks, each_record, each_stream, edit_record
 from tests.factory import Draft, change_record
 
 
@@ -75,8 +75,6 @@ CHUNKS = group(
            edit(step_utc_clock, 1.9), edit(each_stream, lambda chunks: scaled(chunks, 0.05, 1.0))),
     forged("All tokens arrive in the last tenth of the response", "arithmetic-stream-witness",
            edit(each_stream, held_back)),
-    forged("All tokens but the last arrive right after the first", "arithmetic-stream-witness",
-           edit(each_stream, bunched)),
     forged("Inter-token latency is divided by 10", "arithmetic-stream-witness",
            edit(each_stream, lambda chunks: scaled(chunks, 1.0, 0.1))),
     forged("Inter-token latency is a quarter less: last tokens arrive before they are generated",
@@ -85,10 +83,6 @@ CHUNKS = group(
     forged("Arrival times are in tenths of a millisecond", "arithmetic-resolution",
            edit(each_stream, lambda chunks: [(round(at_s, 4), n) for at_s, n in chunks]),
            runs=(ENDPOINT,)),
-    forged("All streamed responses have the chunks of the first", "arithmetic-repeats",
-           edit(copy_fields, ((12, 13), (12, 14)), "chunks")),
-    forged("Chunks arrive at equal intervals", "arithmetic-smoothness",
-           edit(each_stream, evenly_spaced), runs=(NVLINK,)),
     forged("The first token arrives after 2 ms, before a GPU can have read the prompt",
            "physics-prefill",
            edit(each_stream, lambda chunks: first_at(chunks, 0.002)), runs=(COLD_NVLINK,)),

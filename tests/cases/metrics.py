@@ -11,11 +11,9 @@ from tests.edits.metrics import (
     drop_metric,
     each_exposition,
     edit_metrics,
-    recount_latencies,
     with_value,
 )
 from tests.factory import Draft
-from tests.fake_server import E2E_BUCKET
 
 LATER_PASSES = b'vllm:generation_tokens_total{engine="1"} 5.0\n'
 
@@ -80,9 +78,6 @@ METRICS = group(
            edit(edit_generated_tokens, "measured-2-after")),
     forged("The count of prompt tokens is removed", "arithmetic-server-counter",
            edit(drop_metric, vllm_metrics.PROMPT_TOKENS)),
-    forged("The latency histogram counts one request more than other counters",
-           "arithmetic-server-counter",
-           edit(count_more, vllm_metrics.E2E_LATENCY_COUNT, 1)),
     forged("From the first measured pass on, one inter-token gap fewer is counted than tokens need",
            "arithmetic-server-counter",
            edit(count_more, vllm_metrics.BETWEEN_TOKENS_COUNT, -1,
@@ -92,11 +87,6 @@ METRICS = group(
            edit(divide_sums, 0.5, {vllm_metrics.BUDGETS_SUM})),
     forged("Five tokens are counted between two passes", "arithmetic-counter-gap",
            tokens_before_later_passes),
-    forged("The latency histogram counts every request as half a second slower",
-           "arithmetic-time-witness",
-           edit(recount_latencies, more_s=0.5)),
-    forged("The buckets of the latency histogram are removed", "arithmetic-time-witness",
-           edit(drop_metric, E2E_BUCKET)),
     forged("The server counts no HTTP requests", "arithmetic-time-witness", count_no_http_requests),
     forged("The sum of prefill times is doubled, to more than the sum of times to first token",
            "arithmetic-time-witness",

@@ -4,7 +4,6 @@ from kit.plan.topology import Transport
 from tests.cases.case import edit, forged, group
 from tests.cases.runs import CPU, NVLINK, PCIE, TP1
 from tests.edits.logs import append_nccl_log, edit_nccl_log
-from tests.edits.telemetry import each_card
 from tests.factory import Draft
 from tests.fake_logs import NCCL_LOGS
 
@@ -40,21 +39,4 @@ NCCL_LOG = group(
     forged("A planned NCCL variable has another value", "topology-nccl-environment",
            edit(edit_nccl_log, b"DISABLE set by environment to 1",
                 b"DISABLE set by environment to 0"), runs=(PCIE,)),
-    forged("The log is of other processes than the server's log", "topology-log",
-           edit(edit_nccl_log, b"node:41:41", b"node:57:57"),
-           edit(edit_nccl_log, b"node:42:42", b"node:58:58"), runs=(NVLINK,)),
-    forged("The lines of one rank are of another process than the server's log", "topology-log",
-           edit(edit_nccl_log, b"node:42:42", b"node:58:58"), runs=(PCIE,)),
-    forged("The log is of another release of NCCL", "topology-log",
-           edit(edit_nccl_log, b"NCCL version 2.27.5", b"NCCL version 2.21.5"), runs=(PCIE,)),
-    forged("NCCL's graph has five times the NVLink bandwidth of the cards' links",
-           "topology-nvlink",
-           edit(append_nccl_log, nvlink_graph("240.0")), runs=(NVLINK,)),
-    forged("NCCL's graph has NVLink, while the driver reports no active link", "topology-nvlink",
-           edit(each_card, nvlink_links_active=0, nvlink_link_gb_s=None),
-           edit(append_nccl_log, nvlink_graph("48.0")), runs=(PCIE,)),
-    forged("The driver reports links four times as fast as NCCL's graph has them",
-           "topology-nvlink",
-           edit(each_card, nvlink_link_gb_s=53.125), edit(append_nccl_log, nvlink_graph("24.0")),
-           runs=(NVLINK,)),
 )  # fmt: skip

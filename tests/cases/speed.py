@@ -10,7 +10,7 @@ from tests.cases.times import divide_wall_times
 from tests.edits.document import set_absent, step_utc_clock
 from tests.edits.metrics import SUMS, drop_metric
 from tests.edits.speed import faster, faster_client
-from tests.edits.telemetry import each_card, set_readings, telemetry_in, with_cards, with_samples
+from tests.edits.telemetry import set_readings, telemetry_in, with_cards, with_samples
 from tests.factory import Draft
 
 
@@ -65,10 +65,6 @@ SPEED = group(
     forged("All times divided by 3, except the server's sum of HTTP durations by handler",
            "arithmetic-time-witness",
            edit(faster_client, 3, SUMS - {vllm_metrics.HTTP_BY_HANDLER_SUM})),
-    forged("All times divided by 1.05, except the server's times to first token and prefill times",
-           "arithmetic-time-witness",
-           edit(faster_client, 1.05,
-                SUMS - {vllm_metrics.FIRST_TOKEN_SUM, vllm_metrics.PREFILL_SUM})),
     forged("Times of requests divided by 10, in a run declared interrupted and without metrics",
            "protocol-metrics-files",
            edit(divide_wall_times, 10), stop_early_without_metrics),
@@ -87,13 +83,4 @@ SPEED = group(
     forged("All times divided by 10, and a third, idle card of an unknown model added",
            "physics-roofline",
            edit(faster, 10), add_idle_unknown_card, runs=(NVLINK,)),
-    forged("All times divided by 60, on an RTX 3090 with a zero-width space in its name",
-           "topology-telemetry",
-           edit(faster, 60), edit(each_card, name="NVIDIA GeForce RTX 3090\u200b"), runs=(NVLINK,)),
-    forged("All times divided by 60, on an RTX 3090 with a Cyrillic letter in its name",
-           "topology-telemetry",
-           edit(faster, 60), edit(each_card, name="NVIDIA GeF\u043erce RTX 3090"), runs=(TP1,)),
-    forged("All times divided by 60, on an RTX 3090 with a no-break space in its name",
-           "topology-telemetry",
-           edit(faster, 60), edit(each_card, name="NVIDIA\u00a0GeForce RTX 3090"), runs=(PCIE,)),
 )  # fmt: skip

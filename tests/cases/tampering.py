@@ -16,6 +16,7 @@ from tests.cases.server_log import SERVER_LOG_SETTINGS, SERVER_LOG_TIMES
 from tests.cases.speed import SPEED
 from tests.cases.telemetry import READINGS, SAMPLES
 from tests.cases.times import TIMES
+from tests.cases.unseen import UNSEEN
 
 GROUPS = (
     REQUESTS,
@@ -35,6 +36,7 @@ GROUPS = (
     HOST_FACTS,
     BAG_FILES,
     JSON_TEXT,
+    UNSEEN,
 )
 CASES = tuple(case for group in GROUPS for case in group.cases)
 
@@ -48,9 +50,9 @@ def page() -> str:
     )
     return (
         f"# Tampering\n\n{len(CASES)} ways to tamper with a valid bundle, and the codes of the "
-        "checks that must fail for each. Most edit\na bundle before it is sealed, so that every "
-        "hash is right; the rest change sealed files. Each table is\na module of this folder; "
-        "`make pages` renders this page.\n\n"
+        "checks that must fail for each; in\nthe last table, warn. Most edit a bundle before it is "
+        "sealed, so that every hash is right; the rest\nchange sealed files. Each table is a "
+        "module of this folder; `make pages` renders this page.\n\n"
         f"{tables}"
     )
 

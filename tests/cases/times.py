@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from kit.bundle.record import Record
 from kit.plan.schedule import Phase
 from tests.cases.case import edit, forged, group
-from tests.cases.runs import CPU, CPU_TWO_RANKS, ENDPOINT, OPENAI
+from tests.cases.runs import CPU, ENDPOINT, OPENAI
 from tests.edits.document import set_document, set_end, set_plan, step_utc_clock
 from tests.edits.metrics import divide_sums
 from tests.edits.records import copy_fields, each_record, edit_record, set_records
@@ -113,9 +113,6 @@ TIMES = group(
     forged("All measured requests are 5 % faster, and the UTC clock was slewed by 1.9 s",
            "arithmetic-time-witness",
            edit(step_utc_clock, 1.9), edit(shorten_measured, MEASURED)),
-    forged("Every response time is halved, and so are the server's sums; send times stay",
-           "arithmetic-idle",
-           halve_where_they_stand, runs=(CPU, CPU_TWO_RANKS)),
     forged("Each measured pass begins 0.9 s later than the one before ended", "arithmetic-idle",
            edit(delay_each_measured_pass, 0.9)),
     forged("The streamed pass begins 20 s later than the measured passes ended", "arithmetic-idle",
@@ -139,15 +136,10 @@ TIMES = group(
            edit(copy_fields, FIRST_TO_THIRD_PASS, "wall_s")),
     forged("The second measured pass has the times of the first", "arithmetic-repeats",
            edit(copy_fields, FIRST_TO_SECOND_PASS, "wall_s"), runs=(OPENAI,)),
-    forged("All measured requests have the same time, give or take a few microseconds",
-           "arithmetic-smoothness",
-           use_mean_time),
     forged("The start of the run is in month 13", "arithmetic-clock",
            edit(set_document, "clock.start_utc", "2026-13-06T12:00:00.000000Z")),
     forged("The UTC clock steps by two hours during the run", "arithmetic-clock",
            edit(step_utc_clock, 7200)),
     forged("The UTC clock runs backwards", "arithmetic-clock",
            edit(set_document, "clock.end_utc", utc(-7200)), runs=(ENDPOINT,)),
-    forged("The run is dated a year after its engine was started", "arithmetic-engine-start",
-           edit(set_year, "2027")),
 )  # fmt: skip

@@ -9,7 +9,6 @@ from itertools import accumulate
 
 from kit.parse import vllm_metrics
 from tests.factory import Draft
-from tests.fake_server import E2E_BUCKET, OVERHEAD_S, e2e_buckets
 
 SUMS = frozenset(
     {
@@ -62,21 +61,6 @@ def _divided(text: bytes, factor: float, sums: Collection[str]) -> bytes:
         is_sum = name.partition("{")[0] in sums
         lines.append(f"{name} {float(value) / factor}" if is_sum else line)
     return ("\n".join(lines) + "\n").encode()
-
-
-def recount_latencies(draft: Draft, more_s: float = 0.0) -> None:
-    """Fill the histogram of request latencies from the records' times, plus some seconds."""
-    passes = [(record.phase.value, str(record.pass_number)) for record in draft.records]
-    for name, text in draft.metrics.items():
-        phase, number, moment = name.split("-")
-        key = (phase, number)
-        until = passes.index(key) if key in passes else len(passes)
-        until += passes.count(key) if moment == "after" else 0
-        latencies_s = [record.wall_s - OVERHEAD_S + more_s for record in draft.records[:until]]
-        lines = text.decode().splitlines()
-        places = [place for place, line in enumerate(lines) if line.startswith(E2E_BUCKET)]
-        lines[places[0] : places[-1] + 1] = e2e_buckets(latencies_s)
-        draft.metrics[name] = ("\n".join(lines) + "\n").encode()
 
 
 def recount_cache_hits(draft: Draft) -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from kit.bundle.record import Record
 from tests.edits.document import set_end
-from tests.edits.metrics import divide_sums, recount_latencies
+from tests.edits.metrics import divide_sums
 from tests.edits.records import each_record
 from tests.factory import Draft
 from tests.settings import utc
@@ -20,7 +20,6 @@ def faster(draft: Draft, factor: float) -> None:
     _divide_records(draft, factor)
     set_end(draft, round(draft.document.clock.end_s / factor, 6))
     divide_sums(draft, factor)
-    recount_latencies(draft)
     _divide_telemetry(draft, factor)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from kit.bundle.telemetry import GpuFacts, Reading, Sample, Telemetry
+from kit.bundle.telemetry import GpuFacts, GpuSample, Reading, Telemetry
 from tests.factory import Draft
 
 
@@ -31,13 +31,13 @@ def each_card(draft: Draft, **facts: object) -> None:
     with_cards(draft, *(replace(gpu, **facts) for gpu in gpus))
 
 
-def with_samples(draft: Draft, choose: Callable[[Sequence[Sample]], Sequence[Sample]]) -> None:
+def with_samples(draft: Draft, choose: Callable[[Sequence[GpuSample]], Sequence[GpuSample]]) -> None:
     """Replace the samples by others made from them."""
     telemetry = telemetry_in(draft)
     draft.telemetry = replace(telemetry, samples=tuple(choose(telemetry.samples)))
 
 
-def each_sample(draft: Draft, change: Callable[[Sample], Sample]) -> None:
+def each_sample(draft: Draft, change: Callable[[GpuSample], GpuSample]) -> None:
     """Change every sample."""
     with_samples(draft, lambda samples: [change(sample) for sample in samples])
 
