@@ -1,7 +1,7 @@
-"""Which bundles may be compared with each other, and what keeps others apart."""
+"""Which eligible bundles may be compared with each other, and why others may not."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 
 from kit.bundle.document import Document
@@ -12,97 +12,91 @@ from kit.claims.verdict import Excluded
 from kit.format import canonical
 
 
-def _workload(document: Document) -> object:
+def _workload(document: Document) -> str:
     plan = document.plan
     prompts = tuple((prompt.id, prompt.text) for prompt in plan.prompts)
     return canonical.digest((plan.cell.suite, plan.system, prompts, plan.sampling))
 
 
 def _memory(document: Document) -> str | None:
-    """Return the host's memory to a fifth: what a kernel leaves of it changes with the kernel."""
+    """Return the host's memory, rounded to steps of 41 %: kernels reserve different amounts."""
     size_bytes = document.host.memory_bytes
     if not size_bytes:
         return None
-    halvings = round(2 * math.log2(size_bytes / 2**30))
-    return f"about {2 ** (halvings / 2):.3g} GiB"
+    half_powers = round(2 * math.log2(size_bytes / 2**30))
+    return f"about {2 ** (half_powers / 2):.3g} GiB"
 
 
-def _power_limits(one: EligibleBundle) -> tuple[str, ...]:
-    """Return the power limits in force, each once.
-
-    In proportion to a card's own default where that is told: two makers' cards of one kind may
-    differ in it, and a topology may use one of them or both.
-    """
-    gpus = () if one.inventory is None else one.inventory.gpus
+def _power_limits(bundle: EligibleBundle) -> tuple[str, ...]:
+    gpus = () if bundle.inventory is None else bundle.inventory.gpus
     return tuple(sorted({_power_limit(gpu) for gpu in gpus}))
 
 
 def _power_limit(gpu: GpuFacts) -> str:
+    """Return a card's power limit, in proportion to the card's own default where that is known.
+
+    Defaults differ between makers of one kind of card, and a topology uses one of them or both.
+    """
     limit_w, default_w = gpu.power_limit_w, gpu.power_default_limit_w
     if limit_w is None:
-        return "not told"
+        return "not known"
     if default_w is None or default_w <= 0:
         return f"{limit_w:.0f} W"
     return f"{limit_w / default_w:.0%} of the default"
 
 
 COMPARABILITY: Mapping[str, Callable[[EligibleBundle], object]] = {
-    "host": lambda one: one.document.host_id,
-    "architecture": lambda one: one.document.host.machine,
-    "processor": lambda one: one.document.host.cpu_model,
-    "cores": lambda one: one.document.host.cpu_count,
-    "memory": lambda one: _memory(one.document),
-    "GPUs": lambda one: one.gpus,
+    "host": lambda bundle: bundle.document.host_id,
+    "architecture": lambda bundle: bundle.document.host.machine,
+    "processor": lambda bundle: bundle.document.host.cpu_model,
+    "cores": lambda bundle: bundle.document.host.cpu_count,
+    "memory": lambda bundle: _memory(bundle.document),
+    "GPUs": lambda bundle: bundle.gpus,
     "power limits": _power_limits,
-    "driver": lambda one: one.driver,
-    "engine release": lambda one: one.document.engine.version,
-    "runtime": lambda one: one.document.runtime,
-    "protocol": lambda one: one.document.plan.protocol,
-    "cache policy": lambda one: one.document.plan.cache,
-    "connection": lambda one: one.document.plan.connection,
-    "dialect": lambda one: one.document.plan.dialect,
-    "prompts and sampling": lambda one: _workload(one.document),
+    "driver": lambda bundle: bundle.driver,
+    "engine release": lambda bundle: bundle.document.engine.version,
+    "runtime": lambda bundle: bundle.document.runtime,
+    "protocol": lambda bundle: bundle.document.plan.protocol,
+    "cache policy": lambda bundle: bundle.document.plan.cache,
+    "connection": lambda bundle: bundle.document.plan.connection,
+    "dialect": lambda bundle: bundle.document.plan.dialect,
+    "prompts and sampling": lambda bundle: _workload(bundle.document),
 }
-"""What must agree before two bundles are compared with each other: the host above all.
+"""What must agree before two bundles are compared with each other.
 
-A host's id is asserted by whoever measured, so that its processor and memory must agree too.
+A host's id is asserted and not proven, so its processor and memory must agree too.
 """
 
 
-def comparable_sets(spoken: Iterable[EligibleBundle]) -> tuple[tuple[EligibleBundle, ...], ...]:
-    """Return the sets of bundles that can be compared; a run counts once, whatever its id."""
+def comparable_sets(bundles: Sequence[EligibleBundle]) -> tuple[tuple[EligibleBundle, ...], ...]:
+    """Group the bundles into sets that can be compared; of copies of a run the first counts."""
     sets: dict[object, list[EligibleBundle]] = {}
-    for one in _runs(spoken):
-        sets.setdefault(tuple(key(one) for key in COMPARABILITY.values()), []).append(one)
-    return tuple(tuple(members) for members in sets.values())
+    for bundle in _distinct_runs(bundles):
+        key = tuple(value(bundle) for value in COMPARABILITY.values())
+        sets.setdefault(key, []).append(bundle)
+    return tuple(map(tuple, sets.values()))
 
 
-def kept_apart(
+def same_host_others(
     members: Sequence[EligibleBundle], sets: Sequence[Sequence[EligibleBundle]]
 ) -> tuple[Excluded, ...]:
-    """Return the same host's bundles of other sets, each with what keeps it apart from this one."""
-    others = [
-        one
-        for others in sets
-        if others is not members and others[0].document.host_id == members[0].document.host_id
-        for one in others
-    ]
+    """Return the bundles of the same host that are in other sets, each with what differs."""
     return tuple(
-        Excluded(bundle=one.path, reason=f"of a set of its own: {_apart(one, members[0])}")
-        for one in others
+        Excluded(bundle=other.path, reason=f"in another set: {_differences(other, members[0])}")
+        for others in sets
+        if others is not members
+        for other in others
+        if other.document.host_id == members[0].document.host_id
     )
 
 
-def _runs(spoken: Iterable[EligibleBundle]) -> Iterator[EligibleBundle]:
-    """Yield one bundle a run, by what `kit.check.duplicates` takes for the same run."""
-    by_id: dict[str | None, EligibleBundle] = {}
-    for one in spoken:
-        by_id.setdefault(one.verdict.id, one)
-    yield from (by_id[verdict.id] for verdict in distinct(one.verdict for one in by_id.values()))
+def _distinct_runs(bundles: Sequence[EligibleBundle]) -> list[EligibleBundle]:
+    by_id = {bundle.verdict.id: bundle for bundle in reversed(bundles)}
+    return [by_id[verdict.id] for verdict in distinct(bundle.verdict for bundle in bundles)]
 
 
-def _apart(there: EligibleBundle, here: EligibleBundle) -> str:
-    values = {name: (key(there), key(here)) for name, key in COMPARABILITY.items()}
+def _differences(there: EligibleBundle, here: EligibleBundle) -> str:
+    values = {name: (value(there), value(here)) for name, value in COMPARABILITY.items()}
     return "; ".join(
         f"{name} ({_text(theirs)}, here {_text(ours)})"
         for name, (theirs, ours) in values.items()

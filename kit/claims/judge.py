@@ -1,127 +1,123 @@
-"""Claims against bundles: one judgement a claim, for each set of bundles that can be compared."""
+"""Judge a reference's claims from bundles, once for each set of comparable bundles.
+
+Top-down: `judge` makes the sets, `_judge_set` one `JudgedSet`, `_judge_claim` one `Judgement`:
+what a claim needs is there, its formula has an estimate, and the estimate's interval lies inside or
+outside of the accepted values.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kit.check import duplicates, tiers
-from kit.check.finding import Outcome, Verdict
-from kit.claims import eligible, formula
+from kit.check.finding import Outcome
+from kit.claims import eligible, formula, needed_runs
+from kit.claims import noise as published_noise
 from kit.claims.claim import Claim, Hardware, Measure, Relation
-from kit.claims.comparable import comparable_sets, kept_apart
+from kit.claims.comparable import comparable_sets, same_host_others
 from kit.claims.eligible import EligibleBundle
-from kit.claims.estimate import Estimate, around, half_width, interval, reach
+from kit.claims.estimate import Estimate, half_width, interval, sensitivity
 from kit.claims.formula import Undefined
-from kit.claims.needed_runs import what_would_decide
+from kit.claims.needed_runs import Bounds
+from kit.claims.noise import Noise
 from kit.claims.quantities import Cells, Missing, by_cell, resolve
-from kit.claims.reference import Noise, Reference, all_claims
-from kit.claims.verdict import MISSED_SHARE, ClaimOutcome, Excluded, JudgedSet, Judgement, Measured
+from kit.claims.reference import Reference, all_claims
+from kit.claims.verdict import ClaimOutcome, Excluded, JudgedSet, Judgement, Measured
 from kit.figures import intervals
 from kit.figures.intervals import Interval
 
-_CODES = frozenset(check.id for check in (*tiers.ALL, duplicates.COPY))
-
-Accepted = tuple[float | None, float | None]
-"""The lowest and the highest value that count as reproduced; None where there is no bound."""
+_CHECKS = frozenset(check.id for check in (*tiers.ALL, duplicates.COPY))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimContext:
-    """What the claims of one reference are judged by, for one set of bundles."""
+    """What the claims of a reference are judged with: one set of comparable bundles."""
 
     reference: Reference
     noise: Noise | None
     parameters: Mapping[str, float]
+    bundles: tuple[EligibleBundle, ...]
     cells: Cells
-    members: tuple[EligibleBundle, ...]
 
     @property
     def is_same_hardware(self) -> bool:
-        return all(eligible.is_same_hardware(one, self.reference) for one in self.members)
+        return all(eligible.is_same_hardware(bundle, self.reference) for bundle in self.bundles)
 
-    def bundles(self, claim: Claim) -> tuple[EligibleBundle, ...]:
-        """Return the bundles of the cells that a claim is over."""
-        wanted = () if claim.measure is None else formula.cells(claim.measure.tree)
-        return tuple(one for cell in wanted for one in self.cells.get(cell, ()))
+    def bundles_of(self, claim: Claim) -> tuple[EligibleBundle, ...]:
+        """Return the bundles of the cells in a claim's formula."""
+        cells = () if claim.measure is None else formula.cells(claim.measure.tree)
+        return tuple(bundle for cell in cells for bundle in self.cells.get(cell, ()))
 
 
 class _NotTestable(Exception):
-    """A claim that these bundles cannot speak for, and why."""
+    """A claim that cannot be judged from these bundles, and why."""
 
 
 def judge(
     reference: Reference,
     noise: Noise | None,
     parameters: Mapping[str, float],
-    everyone: Sequence[EligibleBundle | Verdict],
+    bundles: Sequence[EligibleBundle | Excluded],
 ) -> tuple[JudgedSet, ...]:
-    """Judge every claim of a reference, once for each set of bundles that can be compared.
+    """Judge every claim of a reference, once for each set of comparable bundles.
 
-    `everyone` holds the bundles that could be read, and the verdicts on those that could not.
-    `noise` is what the published figures scatter by (`kit.claims.reference.noise_of`); `parameters`
-    replace those of the reference. Without any bundle that testifies nothing is testable.
+    `noise` is that of the published figures; `parameters` replace those of the reference. Without
+    an eligible bundle there is one set, in which no claim is testable.
     """
-    silent = eligible.why_excluded(everyone)
-    spoken = [
-        one
-        for one in everyone
-        if isinstance(one, EligibleBundle) and eligible.excluded(one) is None
-    ]
+    excluded = tuple(bundle for bundle in bundles if isinstance(bundle, Excluded))
+    sets = comparable_sets([bundle for bundle in bundles if isinstance(bundle, EligibleBundle)])
     values = {name: float(value) for name, value in reference.parameters.items()} | dict(parameters)
-    sets = comparable_sets(spoken) or ((),)
     return tuple(
-        _judged(
+        _judge_set(
             ClaimContext(
                 reference=reference,
                 noise=noise,
                 parameters=values,
+                bundles=members,
                 cells=by_cell(members),
-                members=members,
             ),
-            (*silent, *kept_apart(members, sets)),
+            (*excluded, *same_host_others(members, sets)),
         )
-        for members in sets
+        for members in sets or ((),)
     )
 
 
-def _judged(context: ClaimContext, excluded: tuple[Excluded, ...]) -> JudgedSet:
-    claims = tuple(_judgement(claim, context) for claim in all_claims(context.reference))
-    first = context.members[0] if context.members else None
-    with_spread = sum(one.measured is not None and one.measured.has_spread for one in claims)
+def _judge_set(context: ClaimContext, excluded: tuple[Excluded, ...]) -> JudgedSet:
+    claims = tuple(_judge_claim(claim, context) for claim in all_claims(context.reference))
+    first = context.bundles[0] if context.bundles else None
+    with_spread = sum(claim.measured is not None and claim.measured.has_spread for claim in claims)
     return JudgedSet(
         reference=context.reference.id,
         host_id=first.document.host_id if first else None,
         gpus=first.gpus if first else (),
-        bundles=tuple(one.path for one in context.members),
+        bundles=tuple(bundle.path for bundle in context.bundles),
         excluded=excluded,
         differences=eligible.differences(first, context.reference) if first else (),
-        remarks=tuple(_remarks(context)),
-        missed_by_chance=round(MISSED_SHARE * with_spread, 2),
+        remarks=tuple(_remarks(context)) if first else (),
+        missed_by_chance=round((1 - intervals.CONFIDENCE) * with_spread, 2),
         claims=claims,
     )
 
 
 def _remarks(context: ClaimContext) -> Iterator[str]:
-    if not context.members:
-        return
+    half = published_noise.half_width(context.noise)
     if context.noise is None:
         yield (
-            "Nobody repeated a published figure: each is taken to be good for "
-            f"{intervals.RESTART_FLOOR:.1%}, as restarts elsewhere."
+            "The author repeated no cell: each published figure is assumed accurate to "
+            f"{half:.1%}, the effect of a restart on other engines."
         )
         return
-    repeated = ", ".join(map(str, context.noise.cells))
-    runs = context.noise.degrees + len(context.noise.cells)
+    repeated = list(map(str, context.noise.cells))
+    runs = context.noise.degrees + len(repeated)
     yield (
-        f"A published figure is good for {_published_noise(context.noise):.1%} at 95 %, by "
-        f"the author's own {runs} runs of {repeated}."
+        f"A published figure is accurate to {half:.1%} at 95 %, by the author's own {runs} runs of "
+        f"{', '.join(repeated)}."
     )
-    borrowing = [cell for cell in context.reference.cells if cell not in repeated.split(", ")]
-    if borrowing:
-        yield f"Nobody repeated {', '.join(borrowing)}: they borrow that."
+    if others := [cell for cell in context.reference.cells if cell not in repeated]:
+        yield f"The author did not repeat {', '.join(others)}: the same noise is assumed."
 
 
-def _judgement(claim: Claim, context: ClaimContext) -> Judgement:
+def _judge_claim(claim: Claim, context: ClaimContext) -> Judgement:
     try:
         measure = _require_testable(claim, context)
         estimate = formula.evaluate(
@@ -130,56 +126,55 @@ def _judgement(claim: Claim, context: ClaimContext) -> Judgement:
             lambda quantity: resolve(quantity, context.cells),
             context.parameters.__getitem__,
         )
-        return _decided(claim, measure, estimate, context)
+        return _compare(claim, measure, estimate, context)
     except (_NotTestable, Missing, Undefined) as why:
-        return _entry(claim, context, ClaimOutcome.NOT_TESTABLE, reason=str(why))
+        return _judgement(claim, context, ClaimOutcome.NOT_TESTABLE, reason=str(why))
 
 
 def _require_testable(claim: Claim, context: ClaimContext) -> Measure:
-    """Return the claim's measure; raise `_NotTestable` with what stands against judging it."""
-    unheard = [need for need in claim.needs if need not in _CODES]
-    if unheard or claim.measure is None:
-        raise _NotTestable(f"no bundle holds evidence of this kind: {', '.join(unheard)}")
+    """Return the claim's measure; raise `_NotTestable` with the reason if it cannot be judged."""
+    unknown = [need for need in claim.needs if need not in _CHECKS]
+    if unknown or claim.measure is None:
+        raise _NotTestable(f"bundles hold no evidence of this kind: {', '.join(unknown)}")
     for cell in formula.cells(claim.measure.tree):
         if cell not in context.cells:
             raise _NotTestable(f"no bundle of {cell} is in this set")
     if claim.hardware is Hardware.SAME and not context.is_same_hardware:
-        ours = ", ".join(context.members[0].gpus)
+        gpus = ", ".join(context.bundles[0].gpus)
         raise _NotTestable(
-            f"an absolute number of {context.reference.hardware.gpu}; these bundles are of {ours}"
+            f"an absolute number for {context.reference.hardware.gpu}, measured here on {gpus}"
         )
     for need in claim.needs:
-        for one in context.bundles(claim):
-            outcomes = one.outcomes(need)
-            if not outcomes or set(outcomes) != {Outcome.PASS}:
-                raise _NotTestable(f"{need} did not pass in {one.path}")
+        for bundle in context.bundles_of(claim):
+            if set(bundle.outcomes(need)) != {Outcome.PASS}:
+                raise _NotTestable(f"{need} did not pass in {bundle.path}")
     return claim.measure
 
 
-def _decided(
+def _compare(
     claim: Claim, measure: Measure, estimate: Estimate, context: ClaimContext
 ) -> Judgement:
-    accepted = accepted_by(measure)
+    """Compare the estimate, widened by the noise of the published figure, with what is accepted."""
+    accepted, own = accepted_by(measure), interval(estimate)
     published = 0.0
     if measure.relation is Relation.EQUALS and not estimate.is_exact:
-        published = _published_noise(context.noise) * reach(estimate)
-    own = interval(estimate)
+        published = published_noise.half_width(context.noise) * sensitivity(estimate)
+    outcome = _outcome(_widened(estimate, published), accepted)
+    advice = ""
+    if outcome is ClaimOutcome.INCONCLUSIVE:
+        deviation = context.noise.deviation if context.noise else intervals.RESTART_FLOOR
+        advice = needed_runs.advice(estimate, accepted, published, deviation)
     measured = Measured(
         value=estimate.value,
         low=own.low if own else None,
         high=own.high if own else None,
         published_half_width=published,
     )
-    outcome = _outcome(_with_published_noise(estimate, published), accepted)
-    advice = ""
-    if outcome is ClaimOutcome.INCONCLUSIVE:
-        deviation = context.noise.deviation if context.noise else intervals.RESTART_FLOOR
-        advice = what_would_decide(estimate, accepted, published, deviation)
-    return _entry(claim, context, outcome, measured=measured, advice=advice)
+    return _judgement(claim, context, outcome, measured=measured, advice=advice)
 
 
-def accepted_by(measure: Measure) -> Accepted:
-    """Return what counts as reproduced: the printed figure's range, widened by the tolerance."""
+def accepted_by(measure: Measure) -> Bounds:
+    """Return which values count as reproduced: the printed figure's range plus the tolerance."""
     low = measure.figure.low * (1 - measure.tolerance)
     high = measure.figure.high * (1 + measure.tolerance)
     match measure.relation:
@@ -191,41 +186,34 @@ def accepted_by(measure: Measure) -> Accepted:
             return low, None
 
 
-def _published_noise(noise: Noise | None) -> float:
-    """Return the half-width at 95 % of one published figure, in proportion."""
-    if noise is None:
-        return intervals.RESTART_FLOOR
-    return intervals.student_t_quantile(noise.degrees) * noise.deviation
-
-
-def _with_published_noise(estimate: Estimate, published: float) -> Interval | None:
+def _widened(estimate: Estimate, published: float) -> Interval | None:
     """Return the interval of measured over published: independent half-widths add in quadrature."""
     if estimate.is_exact:
         return interval(estimate)
     own = half_width(estimate)
-    return None if own is None else around(estimate.value, math.hypot(own, published))
+    return None if own is None else intervals.around(estimate.value, math.hypot(own, published))
 
 
-def _outcome(found: Interval | None, accepted: Accepted) -> ClaimOutcome:
+def _outcome(interval: Interval | None, accepted: Bounds) -> ClaimOutcome:
     low = -math.inf if accepted[0] is None else accepted[0]
     high = math.inf if accepted[1] is None else accepted[1]
-    if found is None:
+    if interval is None:
         return ClaimOutcome.INCONCLUSIVE
-    if low <= found.low and found.high <= high:
+    if low <= interval.low and interval.high <= high:
         return ClaimOutcome.REPRODUCED
-    if found.high < low or high < found.low:
+    if interval.high < low or high < interval.low:
         return ClaimOutcome.NOT_REPRODUCED
     return ClaimOutcome.INCONCLUSIVE
 
 
 _REASONS = {
-    ClaimOutcome.REPRODUCED: "the interval lies within what is accepted",
-    ClaimOutcome.NOT_REPRODUCED: "the interval lies outside of what is accepted",
-    ClaimOutcome.INCONCLUSIVE: "the interval is too wide for a yes or a no",
+    ClaimOutcome.REPRODUCED: "the interval lies inside the accepted values",
+    ClaimOutcome.NOT_REPRODUCED: "the interval lies outside the accepted values",
+    ClaimOutcome.INCONCLUSIVE: "the interval is too wide to decide",
 }
 
 
-def _entry(
+def _judgement(
     claim: Claim,
     context: ClaimContext,
     outcome: ClaimOutcome,
@@ -236,6 +224,7 @@ def _entry(
 ) -> Judgement:
     measure = claim.measure
     low, high = (None, None) if measure is None else accepted_by(measure)
+    bundles = () if measured is None else context.bundles_of(claim)
     return Judgement(
         claim=claim.id,
         statement=claim.statement,
@@ -249,5 +238,5 @@ def _entry(
         on_other_hardware=measured is not None and not context.is_same_hardware,
         reason=reason or _REASONS[outcome],
         advice=advice,
-        bundles=() if measured is None else tuple(one.path for one in context.bundles(claim)),
+        bundles=tuple(bundle.path for bundle in bundles),
     )

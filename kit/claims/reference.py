@@ -1,17 +1,14 @@
-"""References: what was published, its claims and its statements, as data that can be held against.
+"""References: a publication's figures, claims and statements, as data.
 
-Pure: bytes of a file of `results/published/` in, frozen values or `SpecError` out. Figures keep the
-digits that were printed (`kit.claims.rounding`). A cell is named by model, topology and requests
-in flight, as `kit.claims.formula` spells it; the topology is the one that the publication *names*,
-which need not be what its ranks talked over.
+A file of `results/published/` is read into frozen values, or `SpecError` is raised. Figures keep
+the digits that were printed (`kit.claims.rounding`). A cell is named by model, topology and
+requests in flight, as in `kit.claims.formula`; the topology is the one that the publication
+*names*, which need not be the transport that its ranks used.
 """
 
-import math
-import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
-from statistics import variance
 from typing import Annotated, Any
 
 import msgspec
@@ -28,24 +25,16 @@ SCHEMA_VERSION = 1
 
 LIMIT_BYTES = 2**20
 
-KEY_PARTS_LIMIT = 16
-"""Parts of a key of TOML, such as the two of `cells.rate`; no reference nests so deep.
-
-`tomllib` takes time in proportion to their square, and a file of one key would take hours.
-"""
-
-_PART = rb"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
-_LONG_KEY = re.compile(
-    rb"(?<![A-Za-z0-9_\\-])%s(?:[ \t]*+\.[ \t]*+%s){%d}" % (_PART, _PART, KEY_PARTS_LIMIT)
-)
-"""What would be a key of too many parts, wherever it stands. Takes linear time on any text."""
+DOTS_LIMIT = 200
+"""Dots in a line of TOML. `tomllib` takes time quadratic in the parts of a dotted key: hours for a
+file that is one key."""
 
 CellKey = Annotated[str, msgspec.Meta(min_length=5, max_length=100)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 
 
 class HardwareText(Part, frozen=True, kw_only=True):
-    """The machine; `gpu` is the name that the driver gives to the GPUs."""
+    """The machine; `gpu` is the name that the driver reports."""
 
     gpu: Text
     gpu_count: Positive
@@ -60,7 +49,7 @@ class HardwareText(Part, frozen=True, kw_only=True):
 
 
 class SoftwareText(Part, frozen=True, kw_only=True):
-    """The engine, its release, and what it ran on."""
+    """The engine, its release, and the software below it."""
 
     engine: Text
     release: Text | None = None
@@ -70,7 +59,7 @@ class SoftwareText(Part, frozen=True, kw_only=True):
 
 
 class ProtocolText(Part, frozen=True, kw_only=True):
-    """How it was measured, as far as that was published."""
+    """The measurement protocol, as far as it was published."""
 
     prompts: Positive | None = None
     warmup_passes: Count | None = None
@@ -84,17 +73,18 @@ class ProtocolText(Part, frozen=True, kw_only=True):
 
 
 class ModelText(Part, frozen=True, kw_only=True):
-    """A model by the name that was published, and its repository on the hub where known."""
+    """A model's published name, and its repository on the hub where known."""
 
     name: Text
     repository: Text | None = None
 
 
-class CellFigures(Part, frozen=True, kw_only=True):
-    """What was published of one cell.
+class PublishedFigures(Part, frozen=True, kw_only=True):
+    """The published figures of one cell.
 
-    `rate` and `prompts` are in tok/s, `seconds` are wall-clock seconds, `gpu_memory_mib` is in use
-    on each GPU. `max_context` is the text of the table, `max_model_len` the server's flag.
+    `rate`, `request_rate` and `prompts` are in tok/s; `seconds` is wall-clock time;
+    `gpu_memory_mib` is the memory in use on each GPU. `max_context` is the text of the table,
+    `max_model_len` the server's flag.
     """
 
     rate: PrintedPositive | None = None
@@ -109,7 +99,7 @@ class CellFigures(Part, frozen=True, kw_only=True):
 
 
 class Tables(Part, frozen=True, kw_only=True):
-    """With which tolerance every figure of the tables is a claim of its own, and why."""
+    """The tolerance of the claims that the figures of the tables make, and its reason."""
 
     where: Text
     tolerance: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
@@ -117,17 +107,17 @@ class Tables(Part, frozen=True, kw_only=True):
 
 
 class Repeat(Part, frozen=True, kw_only=True):
-    """Another run of the same cell by the same author: the only measure of noise there is."""
+    """Another run of the same cell by the same author, from which its noise is estimated."""
 
     rate: PrintedPositive
     where: Text
 
 
 class RawFiles(Part, frozen=True, kw_only=True):
-    """Which cells the author's data files are about, by the files' own names.
+    """The cells of the author's data files, by file name.
 
     `swarms`: CSV files of requests, each of one model and topology. `tables`: JSON files of
-    results, whose keys are given cell by cell.
+    results, each with the cell of every key.
     """
 
     swarms: dict[str, CellKey] = msgspec.field(default_factory=dict)
@@ -135,7 +125,7 @@ class RawFiles(Part, frozen=True, kw_only=True):
 
 
 class Reference(Part, frozen=True, kw_only=True):
-    """One publication. `measured` is the day as published; `source` where the data are."""
+    """One publication. `measured` is the published date; `source` is where its data are."""
 
     schema_version: int
     id: Id
@@ -150,7 +140,7 @@ class Reference(Part, frozen=True, kw_only=True):
     models: dict[Id, ModelText]
     parameters: dict[Id, Printed] = msgspec.field(default_factory=dict)
     tables: Tables
-    cells: dict[CellKey, CellFigures]
+    cells: dict[CellKey, PublishedFigures]
     repeats: dict[CellKey, tuple[Repeat, ...]] = msgspec.field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
     statements: tuple[Statement, ...] = ()
@@ -162,32 +152,21 @@ class Reference(Part, frozen=True, kw_only=True):
         tables = (table.values() for table in self.raw.tables.values())
         for key in chain(self.cells, self.repeats, self.raw.swarms.values(), *tables):
             formula.parse_cell(key)
-        ids = [one.id for one in (*all_claims(self), *self.statements)]
+        ids = [item.id for item in (*all_claims(self), *self.statements)]
         if len(set(ids)) < len(ids):
             raise ValueError("two claims or statements have one id")
         for claim in self.claims:
-            wanted = set(formula.parameters(claim.measure.tree)) if claim.measure else set()
-            if unknown := wanted - set(self.parameters):
+            used = set(formula.parameters(claim.measure.tree)) if claim.measure else set()
+            if unknown := used - set(self.parameters):
                 raise ValueError(f"claim {claim.id}: no parameter {', '.join(sorted(unknown))}")
 
-    def figures(self, cell: CellName) -> CellFigures | None:
-        """Return what was published of a cell."""
+    def figures(self, cell: CellName) -> PublishedFigures | None:
+        """Return the published figures of a cell."""
         return self.cells.get(str(cell))
 
 
-class Noise(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one pass of one start may be off: standard deviation in proportion, and its degrees.
-
-    `cells` are those that were repeated; others borrow from them.
-    """
-
-    deviation: float
-    degrees: int
-    cells: tuple[CellName, ...]
-
-
 def parse(data: bytes, name: str) -> Reference:
-    """Read a reference, as TOML or, by its name, as JSON; raise `SpecError`."""
+    """Read a reference from TOML, or from JSON if `name` ends so; raise `SpecError`."""
     try:
         if len(data) > LIMIT_BYTES:
             raise ValueError(f"more than {LIMIT_BYTES} bytes")
@@ -196,63 +175,50 @@ def parse(data: bytes, name: str) -> Reference:
     except (ValueError, RecursionError) as error:
         raise SpecError(
             f"cannot use {name}: {' '.join(str(error).split())[:300]}",
-            "it is not a reference as schemas/reference.schema.json describes it",
+            "expected a reference as schemas/reference.schema.json describes it",
             f"git diff -- {name}",
         ) from error
 
 
 def _toml(data: bytes) -> dict[str, Any]:
-    if _LONG_KEY.search(data):
-        raise ValueError(f"a key of more than {KEY_PARTS_LIMIT} parts")
+    if any(line.count(b".") > DOTS_LIMIT for line in data.splitlines()):
+        raise ValueError(f"more than {DOTS_LIMIT} dots in a line")
     return tomllib.loads(data.decode())
 
 
 def all_claims(reference: Reference) -> tuple[Claim, ...]:
-    """Return every figure of the tables as a claim, then those that are written out."""
+    """Return one claim for each figure of the tables, then those that are written out."""
     return (*_of_tables(reference), *reference.claims)
-
-
-def noise_of(references: Iterable[Reference], author: str) -> Noise | None:
-    """Pool an author's repeats: variance of the logarithms within cells, over all references."""
-    rates: dict[CellName, list[float]] = {}
-    for reference in references:
-        for key, repeats in reference.repeats.items() if reference.author == author else ():
-            logs = [math.log(float(one.rate)) for one in repeats]
-            rates.setdefault(formula.parse_cell(key), []).extend(logs)
-    repeated = {cell: logs for cell, logs in rates.items() if len(logs) > 1}
-    degrees = sum(len(logs) - 1 for logs in repeated.values())
-    if degrees == 0:
-        return None
-    squares = sum(variance(logs) * (len(logs) - 1) for logs in repeated.values())
-    return Noise(
-        deviation=math.sqrt(squares / degrees), degrees=degrees, cells=tuple(sorted(repeated))
-    )
 
 
 def _of_tables(reference: Reference) -> Iterator[Claim]:
     for key, figures in reference.cells.items():
         cell = formula.parse_cell(key)
-        model = reference.models[cell.model].name if cell.model in reference.models else cell.model
-        load = f", {cell.agents} requests in flight" if cell.agents > 1 else ""
         slug = f"{cell.model}-{cell.topology}" + (f"-x{cell.agents}" if cell.agents > 1 else "")
-        said = f"{model} on {cell.topology}{load}"
+        label = _label(reference, cell)
         if figures.rate is not None:
-            yield _row(reference, f"rate-{slug}", said, f"rate({cell})", figures.rate)
+            yield _row(reference, f"rate-{slug}", label, f"rate({cell})", figures.rate)
         if figures.request_rate is not None:
-            name, text = f"request-rate-{slug}", f"{said}: each request"
-            yield _row(reference, name, text, f"request-rate({cell})", figures.request_rate)
+            id, text = f"request-rate-{slug}", f"{label}: each request"
+            yield _row(reference, id, text, f"request-rate({cell})", figures.request_rate)
         for prompt, rate in figures.prompts.items():
-            name, text = f"rate-{slug}-{prompt}", f"{said}: task {prompt}"
-            yield _row(reference, name, text, f"rate({cell}, {prompt})", rate)
+            id, text = f"rate-{slug}-{prompt}", f"{label}: task {prompt}"
+            yield _row(reference, id, text, f"rate({cell}, {prompt})", rate)
 
 
-def _row(reference: Reference, id: str, said: str, text: str, published: str) -> Claim:
+def _label(reference: Reference, cell: CellName) -> str:
+    model = reference.models[cell.model].name if cell.model in reference.models else cell.model
+    load = f", {cell.agents} requests in flight" if cell.agents > 1 else ""
+    return f"{model} on {cell.topology}{load}"
+
+
+def _row(reference: Reference, id: str, label: str, formula_text: str, published: str) -> Claim:
     return Claim(
         id=id,
-        statement=f"{said}: {published} tok/s",
+        statement=f"{label}: {published} tok/s",
         where=reference.tables.where,
         measure=Measure(
-            formula=text,
+            formula=formula_text,
             relation=Relation.EQUALS,
             published=published,
             unit="tok/s",
@@ -265,4 +231,4 @@ def _row(reference: Reference, id: str, said: str, text: str, published: str) ->
 
 def by_id(references: Sequence[Reference]) -> dict[str, Reference]:
     """Return references by their ids."""
-    return {one.id: one for one in references}
+    return {reference.id: reference for reference in references}

@@ -1,9 +1,10 @@
-"""Published figures: a number as it was printed stands for all that round to it.
+"""Published figures as ranges: a printed number stands for every number that rounds to it.
 
-`169.7` is anything from 169.65 to 169.75. Arithmetic over such ranges gives the range of all
-results, so that two rounded figures are not accused of a difference that is only rounding.
+`169.7` is anything from 169.65 to 169.75. Arithmetic over ranges gives the range of all possible
+results, so rounding alone never makes two figures disagree.
 """
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Self
@@ -13,12 +14,12 @@ import msgspec
 from kit.claims.formula import Undefined, finite
 
 Printed = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?\Z")]
-"""A figure in the very digits that were printed, without unit or separator."""
+"""A figure in the digits that were printed, without unit or separator."""
 
 PrintedPositive = Annotated[
     str, msgspec.Meta(pattern=r"^(?=[0-9.]*[1-9])[0-9]{1,9}(\.[0-9]{1,6})?\Z")
 ]
-"""One that is not 0: all that round to it are above 0, so that it can be divided by."""
+"""A printed figure other than 0: every number that rounds to it is positive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,17 @@ class Range:
 
     def overlaps(self, other: "Range") -> bool:
         return self.low <= other.high and other.low <= self.high
+
+    def log_distance(self, other: "Range") -> float:
+        """Return the distance on the logarithm: 0 if they overlap, infinite from 0."""
+        if self.overlaps(other):
+            return 0.0
+        lower, higher = sorted((self, other), key=lambda range_: range_.low)
+        return math.inf if lower.high <= 0 else math.log(higher.low) - math.log(lower.high)
+
+    def __str__(self) -> str:
+        low, high = f"{self.low:.4g}", f"{self.high:.4g}"
+        return low if low == high else f"{low} to {high}"
 
     def __add__(self, other: Self) -> Self:
         return self._of((self.low + other.low, self.high + other.high))
@@ -71,6 +83,6 @@ def printed(text: str) -> Range:
     """Return the range of a printed figure: half a last digit to either side."""
     value = Decimal(text)
     exponent = value.as_tuple().exponent
-    assert isinstance(exponent, int), "digits only, by the pattern of `Printed`"
+    assert isinstance(exponent, int), "`Printed` allows digits only"
     half = Decimal(5).scaleb(exponent - 1)
     return Range(float(value - half), float(value + half))

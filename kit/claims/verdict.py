@@ -1,4 +1,8 @@
-"""What the claims tier says: a judgement on each claim, for a set of comparable bundles."""
+"""The verdict: judgements on a reference's claims, its JSON form with the bundles, the exit code.
+
+`kit verify --json` prints a `VerdictDocument`. Types come first, then the functions that make the
+document and the exit code.
+"""
 
 from collections.abc import Iterable, Sequence
 from enum import Enum
@@ -9,12 +13,12 @@ from kit.bundle.document import Status
 from kit.check.finding import Finding, Verdict
 from kit.errors import ExitCode
 
-MISSED_SHARE = 0.05
-"""Of intervals at 95 %, the share that misses what it is about."""
+VERDICT_SCHEMA_VERSION = 1
+"""Format history. 1: first version."""
 
 
 class ClaimOutcome(Enum):
-    """What became of a claim; `inconclusive`: the interval is too wide for a yes or a no."""
+    """`inconclusive`: the interval is too wide. `not-testable`: the bundles cannot say."""
 
     REPRODUCED = "reproduced"
     NOT_REPRODUCED = "not-reproduced"
@@ -36,14 +40,14 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_spread(self) -> bool:
-        """Whether it was sampled, with an interval that can miss."""
+        """Whether it was sampled, so that its interval can miss the true value."""
         return self.low is not None and self.low != self.high
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """One claim, judged. `accepted_low` and `accepted_high` bound what counts as reproduced.
+    """One claim, judged. Values from `accepted_low` to `accepted_high` count as reproduced.
 
-    Absent values: `measured` where nothing could be computed, a bound that a claim has not.
+    `measured` is absent where nothing could be computed, a bound where the claim has none.
     """
 
     claim: str
@@ -62,18 +66,18 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Excluded(msgspec.Struct, frozen=True, kw_only=True):
-    """A bundle that may not speak for claims, and why."""
+    """A bundle that no claim of a set is judged from, and why."""
 
     bundle: str
     reason: str
 
 
 class JudgedSet(msgspec.Struct, frozen=True, kw_only=True):
-    """A reference, judged from the bundles of one host that can be compared with each other.
+    """A reference, judged from comparable bundles of one host.
 
-    `differences` say where this machine or run departs from the published one; `remarks` what holds
-    for all judgements. `missed_by_chance` is how many of the intervals miss the true value by
-    chance, if they are independent.
+    `differences`: where machine, engine or protocol differ from the published ones. `remarks` apply
+    to all judgements. `missed_by_chance`: how many of the intervals miss the true value by chance,
+    if they are independent.
     """
 
     reference: str
@@ -88,20 +92,7 @@ class JudgedSet(msgspec.Struct, frozen=True, kw_only=True):
 
     def count(self, outcome: ClaimOutcome) -> int:
         """Return how many claims have this outcome."""
-        return sum(one.outcome is outcome for one in self.claims)
-
-
-def exit_code(judged: Iterable[JudgedSet]) -> ExitCode:
-    """1 where a claim was not reproduced; 0 where one was and none was not; else 7.
-
-    What is inconclusive everywhere is as good as not compared.
-    """
-    outcomes = {one.outcome for each in judged for one in each.claims}
-    if ClaimOutcome.NOT_REPRODUCED in outcomes:
-        return ExitCode.DIFFERS
-    if ClaimOutcome.REPRODUCED in outcomes:
-        return ExitCode.DONE
-    return ExitCode.NOTHING_TO_JUDGE
+        return sum(judgement.outcome is outcome for judgement in self.claims)
 
 
 class JudgedBundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +108,7 @@ class JudgedBundle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BundleFinding(Finding, frozen=True, kw_only=True):
-    """One finding in the JSON form, with the path of the bundle that it is about."""
+    """One finding in the JSON form, with the path of its bundle."""
 
     bundle: str
 
@@ -135,30 +126,36 @@ class VerdictDocument(msgspec.Struct, frozen=True, kw_only=True):
     judged: tuple[JudgedSet, ...]
 
 
-VERDICT_SCHEMA_VERSION = 1
-"""Format history. 1: first version."""
-
-
 _PRECEDENCE = (ExitCode.BUNDLE_INVALID, ExitCode.DIFFERS, ExitCode.NOTHING_TO_JUDGE, ExitCode.DONE)
 
 
-def overall(verdicts: Iterable[Verdict], judged: Sequence[JudgedSet] | None = None) -> ExitCode:
-    """Return the exit code of many verdicts: 6 over 1 over 7 over 0; none at all is 7.
+def exit_code(judged: Iterable[JudgedSet]) -> ExitCode:
+    """Return 1 if a claim was not reproduced, else 0 if one was reproduced, else 7."""
+    outcomes = {judgement.outcome for set_ in judged for judgement in set_.claims}
+    if ClaimOutcome.NOT_REPRODUCED in outcomes:
+        return ExitCode.DIFFERS
+    if ClaimOutcome.REPRODUCED in outcomes:
+        return ExitCode.DONE
+    return ExitCode.NOTHING_TO_JUDGE
 
-    `judged` are the claims of a reference, None where none was given.
+
+def overall(verdicts: Iterable[Verdict], judged: Sequence[JudgedSet] | None = None) -> ExitCode:
+    """Return the exit code of bundles and claims together; 7 for no bundle.
+
+    `judged` is None where no reference was given.
     """
     codes = [verdict.exit_code for verdict in verdicts] or [ExitCode.NOTHING_TO_JUDGE]
     return gravest([*codes, *([] if judged is None else [exit_code(judged)])])
 
 
 def gravest(codes: Iterable[ExitCode]) -> ExitCode:
-    """Return the exit code that stands for several, by the order of `overall`."""
-    found = set(codes) or {ExitCode.NOTHING_TO_JUDGE}
-    return next(code for code in _PRECEDENCE if code in found)
+    """Return one exit code for several: 6 over 1 over 7 over 0; 7 for none."""
+    present = set(codes) or {ExitCode.NOTHING_TO_JUDGE}
+    return next(code for code in _PRECEDENCE if code in present)
 
 
 def judged_bundle(verdict: Verdict) -> JudgedBundle:
-    """Return a verdict without its findings, as the JSON form has it."""
+    """Return the JSON form of a verdict on a bundle, without its findings."""
     return JudgedBundle(
         path=verdict.path,
         id=verdict.id,
@@ -173,7 +170,7 @@ def judged_bundle(verdict: Verdict) -> JudgedBundle:
 def as_document(
     verdicts: Sequence[Verdict], judged: Sequence[JudgedSet] | None = None
 ) -> VerdictDocument:
-    """Return the JSON form of some verdicts, and of the claims that were judged from them."""
+    """Return the JSON form of verdicts on bundles, and of the claims judged from them."""
     return VerdictDocument(
         schema_version=VERDICT_SCHEMA_VERSION,
         exit_code=int(overall(verdicts, judged)),

@@ -1,6 +1,6 @@
-"""95 % confidence intervals: Student-t on the logarithms of per-pass rates, Welch's for ratios.
+"""Confidence intervals at 95 %: Student's t on logarithms of rates, Welch's method for ratios.
 
-Logarithms, because the spread of rates is proportional to them.
+Logarithms, because rates vary in proportion. Every half-width here is on the logarithm.
 """
 
 import math
@@ -10,56 +10,84 @@ from functools import lru_cache
 from statistics import fmean, variance
 
 RESTART_FLOOR = 0.013
-"""Smallest half-width of an interval, as a ratio, with fewer than three engine starts.
+"""The smallest half-width of an interval with fewer than three engine starts.
 
-The article's author measured 164 to 173 tok/s in repeats of one cell (MoE at tp2-nvlink and tp1):
-about 1.3 % from start to start, which passes of one start cannot show.
+The author's own repeats of one cell differ by about 1.3 % from start to start (164-173 tok/s for
+MoE at tp2-nvlink and tp1), which the passes of one start cannot show.
 """
 
 STARTS_WITHOUT_FLOOR = 3
+
 FEWEST_PASSES = 3
+
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
-    """Bounds at 95 % confidence, in the unit of the figure."""
+    """Bounds at 95 % confidence, in the unit of the figure that they belong to."""
 
     low: float
     high: float
 
 
-def rate_interval(rates: Sequence[float], centre: float, starts: int = 1) -> Interval | None:
-    """Return the interval around a pooled rate, from its passes' rates in tok/s.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spread:
+    """The variance of a mean of logarithms, and its degrees of freedom."""
 
-    None with fewer than three passes, or if a pass has rate 0.
+    variance: float
+    degrees: int
+
+
+def spread(values: Sequence[float]) -> Spread | None:
+    """Return the spread of the mean of the values' logarithms.
+
+    None for fewer than three values, and where one is 0: its logarithm does not exist.
     """
-    if not _enough(rates):
+    if len(values) < FEWEST_PASSES or min(values) <= 0:
         return None
-    spread = math.sqrt(variance([math.log(rate) for rate in rates]) / len(rates))
-    half = max(student_t_quantile(len(rates) - 1) * spread, _floor(starts))
-    return _around(centre, half)
+    logs = [math.log(value) for value in values]
+    return Spread(variance=variance(logs) / len(logs), degrees=len(logs) - 1)
+
+
+def welch_half_width(spreads: Sequence[Spread]) -> float:
+    """Return the half-width of a sum or difference of independent means of logarithms.
+
+    Degrees of freedom by Welch and Satterthwaite; for a single mean they are its own, which gives
+    Student's t. Welch, "The generalization of 'Student's' problem", Biometrika 34 (1947).
+    """
+    total = sum(mean.variance for mean in spreads)
+    if total == 0:
+        return 0.0
+    degrees = 1 / sum((mean.variance / total) ** 2 / mean.degrees for mean in spreads)
+    return student_t_quantile(degrees) * math.sqrt(total)
+
+
+def around(centre: float, half_width: float) -> Interval:
+    """Return the interval around a positive value; `half_width` is on its logarithm."""
+    return Interval(low=centre * math.exp(-half_width), high=centre * math.exp(half_width))
+
+
+def rate_interval(rates: Sequence[float], centre: float, starts: int = 1) -> Interval | None:
+    """Return the interval of a pooled rate from its passes' rates in tok/s.
+
+    None for fewer than three passes, and where a pass yielded no token.
+    """
+    passes = spread(rates)
+    if passes is None:
+        return None
+    return around(centre, max(welch_half_width([passes]), _floor(starts)))
 
 
 def ratio_interval(
     numerator: Sequence[float], denominator: Sequence[float], centre: float, starts: int = 1
 ) -> Interval | None:
-    """Return the interval of a ratio of two cells' rates, by Welch's method on the logarithms.
-
-    Welch, "The generalization of 'Student's' problem", Biometrika 34 (1947). None as above.
-    """
-    if not (_enough(numerator) and _enough(denominator)):
+    """Return the interval of a ratio of two cells' rates; None as for `rate_interval`."""
+    above, below = spread(numerator), spread(denominator)
+    if above is None or below is None:
         return None
-    terms = [
-        (variance([math.log(rate) for rate in rates]) / len(rates), len(rates) - 1)
-        for rates in (numerator, denominator)
-    ]
-    total = sum(term for term, _ in terms)
     floor = math.sqrt(2) * _floor(starts)
-    if total == 0:
-        return _around(centre, floor)
-    degrees = total**2 / sum(term**2 / degrees for term, degrees in terms)
-    return _around(centre, max(student_t_quantile(degrees) * math.sqrt(total), floor))
+    return around(centre, max(welch_half_width([above, below]), floor))
 
 
 @lru_cache(maxsize=4096)
@@ -98,19 +126,11 @@ def _incomplete_beta(x: float, a: float, b: float) -> float:
 
 
 def coefficient_of_variation(values: Sequence[float]) -> float:
-    """Return sample standard deviation over mean, for two or more values; 0 if the mean is 0."""
+    """Return the sample's standard deviation over its mean, of two values or more; 0 if all are."""
     mean = fmean(values)
     deviation = math.dist(values, [mean] * len(values)) / math.sqrt(len(values) - 1)
     return deviation / mean if mean else 0.0
 
 
-def _enough(rates: Sequence[float]) -> bool:
-    return len(rates) >= FEWEST_PASSES and min(rates) > 0
-
-
 def _floor(starts: int) -> float:
     return RESTART_FLOOR if starts < STARTS_WITHOUT_FLOOR else 0.0
-
-
-def _around(centre: float, half_width: float) -> Interval:
-    return Interval(low=centre * math.exp(-half_width), high=centre * math.exp(half_width))

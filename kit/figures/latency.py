@@ -44,6 +44,11 @@ def latency_summary(seconds: Sequence[float]) -> LatencySummary | None:
     )
 
 
+def geometric_mean(seconds: Sequence[float]) -> float:
+    """Return the geometric mean of positive latencies, in seconds."""
+    return math.exp(fmean(map(math.log, seconds)))
+
+
 def _token_arrivals(records: Iterable[Record]) -> Iterator[Sequence[Chunk]]:
     for record in records:
         if record.phase is Phase.STREAM and record.error is None:

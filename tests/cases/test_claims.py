@@ -1,27 +1,25 @@
-"""The article's claims, judged from bundles at the published rates, at others, and not eligible."""
+"""The article's claims, judged from bundles that follow it, that do not, and that are excluded."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from msgspec.structs import replace
 
 from kit.bundle.document import Runtime, Status
-from kit.check.finding import Verdict
 from kit.check.verify import known
 from kit.claims.claim import Relation
 from kit.claims.comparable import COMPARABILITY
 from kit.claims.eligible import EligibleBundle, load
 from kit.claims.judge import judge
-from kit.claims.reference import all_claims, noise_of
-from kit.claims.verdict import ClaimOutcome, JudgedSet, Judgement, exit_code
+from kit.claims.noise import noise_of
+from kit.claims.reference import all_claims
+from kit.claims.verdict import ClaimOutcome, Excluded, JudgedSet, Judgement, exit_code
 from kit.errors import ExitCode
 from kit.plan.plan import ProtocolName
 from tests import factory, six_cells
-from tests.edits.logs import edit_server_log
-from tests.factory import change_record, draft
-from tests.settings import Settings
-from tests.six_cells import CELLS, TASKS, Shape, cell_draft, eligible, load_draft, six
+from tests.factory import Draft, Settings, draft
+from tests.six_cells import CELLS, TASKS, Shape, cell_draft, eligible, load_draft, six, verify_draft
 
 REPRODUCED = ClaimOutcome.REPRODUCED
 NOT_REPRODUCED = ClaimOutcome.NOT_REPRODUCED
@@ -32,66 +30,64 @@ REFERENCES = six_cells.references()
 PART_1 = REFERENCES["article-part-1"]
 NOISE = noise_of(REFERENCES.values(), PART_1.author)
 
-TOO_CLOSE_TO_THEIR_BOUND = {
+ON_THEIR_OWN_BOUND = {
     "nvlink-adds-little-moe",
     "nvlink-adds-little-dense",
     "pcie-near-nvlink-dense",
 }
-"""3.79 % and 2.67 % against "less than 4 %" and "within 2.7 %"; two starts differ by 1.8 %."""
+"""3.79 % and 2.67 % against "less than 4 %" and "within 2.7 %", where two starts see 1.8 %."""
 
-WITHOUT_CELLS = {
+FOR_WANT_OF_CELLS = {
     "fp8-slower",
     "four-agents-on-one-gpu",
     "advantage-grows-under-load",
     "advantage-grows-under-load-tp2-nvlink",
     "nvlink-grows-under-load",
 }
-WITHOUT_EVIDENCE = {
+FOR_WANT_OF_EVIDENCE = {
     "identical-kernels",
     "one-response-at-the-cap",
     "native-tool-calling",
     "quality-loss-negligible",
 }
 
-Bundles = Sequence[EligibleBundle | Verdict]
+Everyone = Sequence[EligibleBundle | Excluded]
 
 
-def judged(bundles: Bundles, name: str = "article-part-1", **parameters: float) -> JudgedSet:
-    (judged_set,) = judge(REFERENCES[name], NOISE, parameters, bundles)
-    return judged_set
+def judged(everyone: Everyone, name: str = "article-part-1", **parameters: float) -> JudgedSet:
+    (found,) = judge(REFERENCES[name], NOISE, parameters, everyone)
+    return found
 
 
-def outcomes(judged_set: JudgedSet) -> Mapping[str, ClaimOutcome]:
-    return {judgement.claim: judgement.outcome for judgement in judged_set.claims}
+def outcomes(found: JudgedSet) -> Mapping[str, ClaimOutcome]:
+    return {one.claim: one.outcome for one in found.claims}
 
 
-def claim(bundles: Bundles, id_: str, name: str = "article-part-1") -> Judgement:
-    claims = judged(bundles, name).claims
-    return next(judgement for judgement in claims if judgement.claim == id_)
+def claim(everyone: Everyone, id_: str, name: str = "article-part-1") -> Judgement:
+    return next(one for one in judged(everyone, name).claims if one.claim == id_)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_six_cells_at_the_published_rates_reproduce_every_claim_that_they_can_test(
-    seed: int,
-) -> None:
-    judged_set = judged(six(seed))
-    assert judged_set.excluded == ()
-    assert len({claim.id for claim in all_claims(PART_1)}) == len(judged_set.claims)
-    for judgement in judged_set.claims:
-        if judgement.claim in TOO_CLOSE_TO_THEIR_BOUND:
-            assert judgement.outcome is INCONCLUSIVE, judgement
-            assert "starts of the engine" in judgement.advice
-        elif judgement.claim in WITHOUT_CELLS | WITHOUT_EVIDENCE:
-            assert judgement.outcome is NOT_TESTABLE, judgement
+def test_six_cells_that_follow_the_article_reproduce_all_that_can_be(seed: int) -> None:
+    found = judged(six(seed))
+    assert found.excluded == ()
+    by_id = {one.id: one for one in all_claims(PART_1)}
+    assert len(by_id) == len(found.claims)
+    for one in found.claims:
+        if one.claim in ON_THEIR_OWN_BOUND:
+            assert one.outcome is INCONCLUSIVE, one
+            assert "starts of the engine" in one.advice
+        elif one.claim in FOR_WANT_OF_CELLS | FOR_WANT_OF_EVIDENCE:
+            assert one.outcome is NOT_TESTABLE, one
         else:
-            assert judgement.outcome is REPRODUCED, judgement
-    assert exit_code([judged_set]) is ExitCode.DONE
+            assert one.outcome is REPRODUCED, one
+    assert exit_code([found]) is ExitCode.DONE
 
 
-def test_a_claim_that_is_not_testable_names_what_is_missing() -> None:
-    reasons = {judgement.claim: judgement.reason for judgement in judged(six()).claims}
-    assert all("no bundle of" in reasons[name] for name in WITHOUT_CELLS)
-    assert all("evidence of this kind" in reasons[name] for name in WITHOUT_EVIDENCE)
+def test_what_is_not_testable_says_what_is_missing() -> None:
+    reasons = {one.claim: one.reason for one in judged(six()).claims}
+    assert all("no bundle of" in reasons[name] for name in FOR_WANT_OF_CELLS)
+    assert all("evidence of this kind" in reasons[name] for name in FOR_WANT_OF_EVIDENCE)
 
 
 def rates_of(cell: str) -> Mapping[str, ClaimOutcome]:
@@ -136,129 +132,121 @@ A_TENTH_SLOWER = {
         "pcie-near-nvlink-dense": NOT_REPRODUCED,
     },
 }
-"""Outcomes that change, beside those of the cell's own rates, when one cell is a tenth slower.
+"""What changes, beside the cell's own rates, when one cell is a tenth slower than published.
 
-A ratio of two published single passes has an uncertainty of 4.2 % itself, so that a tenth leaves it
-inconclusive. "6 s" and "0.21 tok/s per USD" are rounded more coarsely than that.
+A ratio of two published single passes is good for 4.2 % itself, so that a tenth leaves it open.
+"6 s" and "0.21 tok/s per USD" are printed more coarsely than that.
 """
 
 
 @pytest.mark.parametrize("seed", [2, 3])
 @pytest.mark.parametrize("slow", CELLS)
-def test_one_cell_a_tenth_slower_changes_these_outcomes(slow: str, seed: int) -> None:
+def test_a_tenth_less_in_one_cell_changes_what_the_table_says(slow: str, seed: int) -> None:
     before = outcomes(judged(six(seed)))
     shapes = [Shape(cell=cell, seed=seed, slower=0.1 * (cell == slow)) for cell in CELLS]
     after = judged([eligible(shape) for shape in shapes])
-    changed = {
-        name: outcome for name, outcome in outcomes(after).items() if outcome is not before[name]
-    }
+    changed = {name: now for name, now in outcomes(after).items() if now is not before[name]}
     assert changed == A_TENTH_SLOWER[slow] | rates_of(slow)
     assert exit_code([after]) is ExitCode.DIFFERS
 
 
-def test_one_cell_a_quarter_slower_contradicts_the_ratios() -> None:
+def test_a_quarter_less_in_one_cell_contradicts_the_ratios() -> None:
     shapes = [Shape(cell=cell, slower=0.25 * (cell == "moe@tp1")) for cell in CELLS]
-    by_claim = outcomes(judged([eligible(shape) for shape in shapes]))
+    found = outcomes(judged([eligible(shape) for shape in shapes]))
     for name in ("moe-advantage-tp1", "moe-spread-over-topologies", "second-gpu-moe"):
-        assert by_claim[name] is NOT_REPRODUCED
+        assert found[name] is NOT_REPRODUCED
 
 
 def test_a_seventh_cell_makes_the_fp8_claim_testable() -> None:
-    bundles = [*six(), eligible(Shape(cell="moe-fp8@tp2-nvlink"))]
-    assert claim(bundles, "fp8-slower").outcome is REPRODUCED
+    everyone = [*six(), eligible(Shape(cell="moe-fp8@tp2-nvlink"))]
+    assert claim(everyone, "fp8-slower").outcome is REPRODUCED
 
 
-def test_a_published_single_pass_has_noise_which_dense_takes_from_moe() -> None:
-    judged_set = judged(six())
-    (noise, borrowed) = judged_set.remarks
+def test_one_published_pass_has_noise_which_is_assumed_for_dense_too() -> None:
+    found = judged(six())
+    (noise, assumed) = found.remarks
     assert "3.0%" in noise
     assert "14 runs of moe@tp1, moe@tp2-nvlink" in noise
-    assert "dense@tp1" in borrowed
-    assert "moe@tp1" not in borrowed
-    by_claim = {judgement.claim: judgement.measured for judgement in judged_set.claims}
-    for name, half_width in (("rate-dense-tp1", 0.0295), ("moe-advantage-tp1", 0.0418)):
-        measured = by_claim[name]
-        assert measured is not None
-        assert measured.published_half_width == pytest.approx(half_width, abs=1e-4)
+    assert "dense@tp1" in assumed
+    assert "moe@tp1" not in assumed
+    measured = {one.claim: one.measured for one in found.claims}
+    for name, half in (("rate-dense-tp1", 0.0295), ("moe-advantage-tp1", 0.0418)):
+        one = measured[name]
+        assert one is not None
+        assert one.published_half_width == pytest.approx(half, abs=1e-4)
 
 
-def test_a_published_bound_has_no_noise() -> None:
-    measures = {claim.id: claim.measure for claim in all_claims(PART_1)}
-    for judgement in judged(six()).claims:
-        measured, measure = judgement.measured, measures[judgement.claim]
-        if measured is not None and measure is not None:
-            is_noisy = measure.relation is Relation.EQUALS and measured.has_spread
-            assert (measured.published_half_width > 0) is is_noisy
+def test_a_bound_has_no_noise_of_its_own() -> None:
+    for one in judged(six()).claims:
+        measure = next(each for each in all_claims(PART_1) if each.id == one.claim).measure
+        if one.measured is not None and measure is not None:
+            is_noisy = measure.relation is Relation.EQUALS and one.measured.has_spread
+            assert (one.measured.published_half_width > 0) is is_noisy
 
 
-def test_one_interval_in_twenty_is_expected_to_miss_by_chance() -> None:
-    judged_set = judged(six())
-    with_spread = [
-        judgement
-        for judgement in judged_set.claims
-        if judgement.measured and judgement.measured.has_spread
-    ]
-    assert len(with_spread) > 40
-    assert judged_set.missed_by_chance == round(len(with_spread) / 20, 2)
+def test_how_many_would_fail_by_chance_is_one_in_twenty_intervals() -> None:
+    found = judged(six())
+    spread = [one for one in found.claims if one.measured and one.measured.has_spread]
+    assert len(spread) > 40
+    assert found.missed_by_chance == round(len(spread) / 20, 2)
 
 
 def test_three_starts_of_each_cell_have_no_floor() -> None:
-    starts = [bundle for seed in (1, 2, 3) for bundle in six(seed, start_deviation=0.001)]
-    of_three_starts = claim(starts, "nvlink-adds-little-moe")
-    of_one_start = claim(six(1, start_deviation=0.001), "nvlink-adds-little-moe")
-    assert _width(of_three_starts) < _width(of_one_start) / 2
-    assert len(of_three_starts.bundles) == 6
+    several = [one for seed in (1, 2, 3) for one in six(seed, start_deviation=0.001)]
+    one = claim(several, "nvlink-adds-little-moe")
+    alone = claim(six(1, start_deviation=0.001), "nvlink-adds-little-moe")
+    assert one.measured is not None
+    assert alone.measured is not None
+    assert _width(one) < _width(alone) / 2
+    assert len(one.bundles) == 6
 
 
-def _width(judgement: Judgement) -> float:
-    """Return the width of the measured interval."""
-    measured = judgement.measured
-    assert measured is not None
-    assert measured.low is not None
-    assert measured.high is not None
-    return measured.high - measured.low
+def _width(one: Judgement) -> float:
+    assert one.measured is not None
+    assert one.measured.low is not None
+    assert one.measured.high is not None
+    return one.measured.high - one.measured.low
 
 
-def test_one_pass_is_inconclusive_and_the_advice_is_to_measure_more() -> None:
-    bundles = six(protocol=ProtocolName.ARTICLE, passes=None)
-    judgement = claim(bundles, "moe-advantage-tp1")
-    assert judgement.outcome is INCONCLUSIVE
-    assert judgement.advice.startswith("measure 3 passes")
-    assert judgement.measured is not None
-    assert (judgement.measured.low, judgement.measured.high) == (None, None)
-    assert claim(bundles, "first-token-within-a-second").outcome is NOT_TESTABLE
+def test_one_pass_is_inconclusive_and_says_what_would_decide() -> None:
+    everyone = six(protocol=ProtocolName.ARTICLE, passes=None)
+    one = claim(everyone, "moe-advantage-tp1")
+    assert one.outcome is INCONCLUSIVE
+    assert one.advice.startswith("measure 3 passes")
+    assert one.measured is not None
+    assert (one.measured.low, one.measured.high) == (None, None)
+    assert claim(everyone, "first-token-within-a-second").outcome is NOT_TESTABLE
 
 
 def test_on_other_hardware_ratios_are_judged_and_absolute_numbers_are_not() -> None:
-    judged_set = judged(six(gpu="NVIDIA GeForce RTX 4090"))
-    scopes = {claim.id: claim.hardware.value for claim in all_claims(PART_1)}
-    for judgement in judged_set.claims:
-        if judgement.claim in WITHOUT_CELLS | WITHOUT_EVIDENCE:
+    found = judged(six(gpu="NVIDIA GeForce RTX 4090"))
+    scopes = {one.id: one.hardware.value for one in all_claims(PART_1)}
+    for one in found.claims:
+        if one.claim in FOR_WANT_OF_CELLS | FOR_WANT_OF_EVIDENCE:
             continue
-        if scopes[judgement.claim] == "same":
-            assert judgement.outcome is NOT_TESTABLE
-            assert "RTX 4090" in judgement.reason
+        if scopes[one.claim] == "same":
+            assert one.outcome is NOT_TESTABLE
+            assert "RTX 4090" in one.reason
         else:
-            assert judgement.on_other_hardware
-            assert judgement.outcome in (REPRODUCED, INCONCLUSIVE)
-    assert any("published NVIDIA GeForce RTX 3090" in text for text in judged_set.differences)
+            assert one.on_other_hardware
+            assert one.outcome in (REPRODUCED, INCONCLUSIVE)
+    assert any("published NVIDIA GeForce RTX 3090" in text for text in found.differences)
 
 
 def test_claims_are_judged_host_by_host() -> None:
     here = [eligible(Shape(cell=cell)) for cell in CELLS if "pcie" not in cell]
     there = [eligible(Shape(cell=cell, host=2)) for cell in CELLS if "pcie" in cell]
     sets = judge(PART_1, NOISE, {}, [*here, *there])
-    assert {judged_set.host_id for judged_set in sets} == {f"{1:032x}", f"{2:032x}"}
-    reproduced = set()
-    for judged_set in sets:
-        by_claim = outcomes(judged_set)
-        assert by_claim["nvlink-adds-little-moe"] is NOT_TESTABLE
-        assert by_claim["pcie-near-nvlink-dense"] is NOT_TESTABLE
-        reproduced |= {name for name, outcome in by_claim.items() if outcome is REPRODUCED}
-    assert {"moe-advantage-tp1", "moe-advantage-tp2-pcie", "second-gpu-moe"} <= reproduced
+    assert {one.host_id for one in sets} == {f"{1:032x}", f"{2:032x}"}
+    for one in sets:
+        found = outcomes(one)
+        assert found["nvlink-adds-little-moe"] is NOT_TESTABLE
+        assert found["pcie-near-nvlink-dense"] is NOT_TESTABLE
+    tested = {name for one in sets for name, end in outcomes(one).items() if end is REPRODUCED}
+    assert {"moe-advantage-tp1", "moe-advantage-tp2-pcie", "second-gpu-moe"} <= tested
 
 
-def test_every_key_of_comparability_separates_bundles() -> None:
+def test_every_key_of_comparability_parts_bundles() -> None:
     def apart(**changes: object) -> int:
         shapes = [Shape(cell="moe@tp1"), dataclasses.replace(Shape(cell="dense@tp1"), **changes)]
         return len(judge(PART_1, NOISE, {}, [eligible(shape) for shape in shapes]))
@@ -274,102 +262,101 @@ def test_every_key_of_comparability_separates_bundles() -> None:
 
 
 def test_a_copy_of_a_run_counts_once() -> None:
-    bundle = eligible(Shape(cell="moe@tp1"))
-    assert len(judged([bundle, bundle]).bundles) == 1
+    one = eligible(Shape(cell="moe@tp1"))
+    again = eligible(Shape(cell="moe@tp1"))
+    assert len(judged([one, again]).bundles) == 1
 
 
 def test_a_price_can_be_set() -> None:
-    published = claim(six(), "tokens-per-dollar").measured
-    at_half_the_price = next(
-        judgement
-        for judgement in judged(six(), **{"gpu-price-usd": 400.0}).claims
-        if judgement.claim == "tokens-per-dollar"
-    )
-    assert published is not None
-    assert at_half_the_price.measured is not None
-    assert at_half_the_price.measured.value == pytest.approx(2 * published.value)
-    assert at_half_the_price.outcome is NOT_REPRODUCED
+    cheaper = judge(PART_1, NOISE, {"gpu-price-usd": 400.0}, six())[0]
+    dear = next(one for one in judged(six()).claims if one.claim == "tokens-per-dollar").measured
+    found = next(one for one in cheaper.claims if one.claim == "tokens-per-dollar")
+    assert dear is not None
+    assert found.measured is not None
+    assert found.measured.value == pytest.approx(2 * dear.value)
+    assert found.outcome is NOT_REPRODUCED
 
 
-def test_a_claim_needs_its_checks_to_have_passed() -> None:
-    made = cell_draft(Shape(cell="moe@tp1"))
-    edit_server_log(made, b"Using Marlin", b"Loading Marlin")
-    edit_server_log(made, b"Using CompressedTensors", b"Loading CompressedTensors")
+def the_log_without_kernels(one: Draft) -> None:
+    assert one.server_log is not None
+    one.server_log = one.server_log.replace(b"Using ", b"Loading ")
+    one.server_log = one.server_log.replace(b"convertible to", b"made of")
+
+
+def test_evidence_that_a_claim_needs_must_have_passed() -> None:
+    bare = cell_draft(Shape(cell="moe@tp1"))
+    the_log_without_kernels(bare)
     others = [eligible(Shape(cell=cell)) for cell in CELLS if cell != "moe@tp1"]
-    judgement = claim([load_draft("without-kernels", made), *others], "both-on-marlin")
-    assert judgement.outcome is NOT_TESTABLE
-    assert judgement.reason == "topology-kernels did not pass in without-kernels"
+    one = claim([load_draft("bare", bare), *others], "both-on-marlin")
+    assert one.outcome is NOT_TESTABLE
+    assert one.reason == "topology-kernels did not pass in bare"
 
 
-def an_endpoint() -> EligibleBundle | Verdict:
+def of_an_endpoint() -> EligibleBundle | Excluded:
     return load_draft("x", draft(Settings(runtime=Runtime.ENDPOINT)))
 
 
-def a_twin() -> EligibleBundle | Verdict:
-    files = draft(Settings(topology="tp1", model="moe")).seal()
-    return load(factory.judge(files), files)
+def of_a_twin() -> EligibleBundle | Excluded:
+    return load_draft("x", draft(Settings(topology="tp1", model="moe")), factory.KNOWN)
 
 
-def a_rehearsal() -> EligibleBundle | Verdict:
-    bundle = eligible(Shape(cell="moe@tp1"))
-    assert isinstance(bundle, EligibleBundle)
-    return dataclasses.replace(bundle, verdict=replace(bundle.verdict, is_rehearsal=True))
+def of_a_rehearsal() -> EligibleBundle | Excluded:
+    verified = verify_draft("x", cell_draft(Shape(cell="moe@tp1")))
+    return load(verified._replace(verdict=replace(verified.verdict, is_rehearsal=True)))
 
 
-def a_run_that_stopped_early() -> EligibleBundle | Verdict:
-    bundle = eligible(Shape(cell="moe@tp1"))
-    assert isinstance(bundle, EligibleBundle)
-    document = replace(bundle.document, status=Status.PARTIAL)
-    return dataclasses.replace(bundle, bundle=dataclasses.replace(bundle.bundle, document=document))
+def of_a_run_that_stopped_short() -> EligibleBundle | Excluded:
+    verified = verify_draft("x", cell_draft(Shape(cell="moe@tp1")))
+    return load(verified._replace(verdict=replace(verified.verdict, status=Status.PARTIAL)))
 
 
-def an_invalid_bundle() -> EligibleBundle | Verdict:
-    made = cell_draft(Shape(cell="moe@tp1"))
-    change_record(made, 9, completion_tokens=4000)
-    return load_draft("x", made)
+def of_an_invalid_bundle() -> EligibleBundle | Excluded:
+    one = cell_draft(Shape(cell="moe@tp1"))
+    one.records[9] = replace(one.records[9], completion_tokens=4000)
+    return load_draft("x", one)
 
 
-def an_unpinned_model() -> EligibleBundle | Verdict:
+def of_a_model_that_nobody_pinned() -> EligibleBundle | Excluded:
     models = {"moe": dataclasses.replace(six_cells.MODELS["moe"], revision=None, files=())}
     catalog = dataclasses.replace(six_cells.CATALOG, models=models)
     return load_draft("x", cell_draft(Shape(cell="moe@tp1")), known(factory.schemas(), catalog))
 
 
 @pytest.mark.parametrize(
-    ("bundle", "reason"),
+    ("who", "reason"),
     [
-        (an_endpoint, "nothing is known of the server"),
-        (a_twin, "is a twin, and never testifies for moe"),
-        (a_rehearsal, "a rehearsal is never a result"),
-        (a_run_that_stopped_early, "the run stopped short"),
-        (an_invalid_bundle, "it is invalid: arithmetic-completion-tokens"),
-        (an_unpinned_model, "not shown to be what it says: protocol-model-files"),
+        (of_an_endpoint, "it measured an endpoint"),
+        (of_a_twin, "is a twin of moe"),
+        (of_a_rehearsal, "it is a rehearsal"),
+        (of_a_run_that_stopped_short, "the run stopped early"),
+        (of_an_invalid_bundle, "it is invalid: arithmetic-completion-tokens"),
+        (of_a_model_that_nobody_pinned, "it is not reportable: protocol-model-files"),
     ],
 )
-def test_a_bundle_that_is_not_eligible_is_excluded_with_the_reason(
-    bundle: Callable[[], EligibleBundle | Verdict], reason: str
-) -> None:
-    judged_set = judged([bundle()])
-    assert {judgement.outcome for judgement in judged_set.claims} == {NOT_TESTABLE}
-    assert reason in judged_set.excluded[0].reason
-    assert exit_code([judged_set]) is ExitCode.NOTHING_TO_JUDGE
+def test_what_is_not_eligible_is_excluded_with_the_reason(who: object, reason: str) -> None:
+    assert callable(who)
+    found = judged([who()])
+    assert [one.outcome for one in found.claims] == [NOT_TESTABLE] * len(found.claims)
+    assert reason in found.excluded[0].reason
+    assert exit_code([found]) is ExitCode.NOTHING_TO_JUDGE
 
 
-def test_a_bundle_that_is_not_eligible_changes_no_outcome() -> None:
-    with_others = judged([*six(), a_twin(), an_invalid_bundle()])
-    assert outcomes(with_others) == outcomes(judged(six()))
+def test_what_is_not_eligible_changes_nothing_for_the_others() -> None:
+    alone = judged(six())
+    with_others = judged([*six(), of_a_twin(), of_an_invalid_bundle()])
+    assert outcomes(with_others) == outcomes(alone)
     assert len(with_others.excluded) == 2
 
 
 @pytest.mark.parametrize("name", REFERENCES)
 def test_any_reference_can_be_judged(name: str) -> None:
-    judged_set = judged(six(), name)
-    assert len(judged_set.claims) == len(all_claims(REFERENCES[name]))
-    assert judged_set.count(NOT_TESTABLE) < len(judged_set.claims)
+    found = judged(six(), name)
+    assert len(found.claims) == len(all_claims(REFERENCES[name]))
+    assert found.count(NOT_TESTABLE) < len(found.claims)
 
 
-def test_rates_of_part_2_are_reproduced_for_moe_and_not_for_dense() -> None:
-    by_claim = outcomes(judged(six(), "article-part-2"))
-    assert by_claim["rate-moe-tp1"] is REPRODUCED
-    assert by_claim["rate-dense-tp2-nvlink"] is NOT_REPRODUCED
-    assert by_claim["rate-moe-tp1-x4"] is NOT_TESTABLE
+def test_part_2_was_right_about_moe_and_is_not_reproduced_for_dense() -> None:
+    found = outcomes(judged(six(), "article-part-2"))
+    assert found["rate-moe-tp1"] is REPRODUCED
+    assert found["rate-dense-tp2-nvlink"] is NOT_REPRODUCED
+    assert found["rate-moe-tp1-x4"] is NOT_TESTABLE

@@ -1,6 +1,6 @@
 """`kit audit`: what of a publication follows from its own figures, other runs and public facts.
 
-Nothing is measured here, and no rule knows a publication: `tables` holds tables and claims against
-themselves and each other, `statements` holds what was said against public facts (`facts`), and
-`data` holds an author's data files, as `raw` reads them, against what was published of them.
+Nothing is measured, and no rule is written for one publication. `tables` compares figures and
+claims with each other, `statements` compares what was said with public facts (`facts`), and
+`raw_files` compares an author's data files, as `raw_format` reads them, with what was published.
 """

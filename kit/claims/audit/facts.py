@@ -1,6 +1,6 @@
-"""Public facts about models and GPUs, each with its source: `results/facts.toml` as values.
+"""Public facts about models and GPUs, each with its source, from `results/facts.toml`.
 
-What follows from a model's own configuration is not repeated there.
+What follows from a model's own configuration is computed from it and not in that file.
 """
 
 import tomllib
@@ -9,21 +9,13 @@ from typing import Annotated, Any
 
 import msgspec
 
-from kit.claims.claim import Id, Positive, Text
+from kit.claims.claim import Id, Part, Positive, Text
 from kit.claims.rounding import PrintedPositive
 from kit.errors import SpecError
 from kit.roofline import model as roofline
 
-KIB = 1024
 
-
-class _FactsPart(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """A piece of the facts."""
-
-
-class ModelFacts(_FactsPart, frozen=True, kw_only=True):
+class ModelFacts(Part, frozen=True, kw_only=True):
     """What a checkpoint's own files and its model card say.
 
     `has_thinking_mode` is absent where the model card does not say; `format` is the method of
@@ -42,7 +34,7 @@ class ModelFacts(_FactsPart, frozen=True, kw_only=True):
     thinking_source: Text | None = None
 
 
-class NvlinkFacts(_FactsPart, frozen=True, kw_only=True):
+class NvlinkFacts(Part, frozen=True, kw_only=True):
     """NVLink of a card: its links, and GB/s of one link in one direction."""
 
     nvlink_links: Positive
@@ -50,33 +42,42 @@ class NvlinkFacts(_FactsPart, frozen=True, kw_only=True):
     source: Text
 
 
-class Facts(_FactsPart, frozen=True, kw_only=True):
-    """Models by the ids of the references, GPUs by the names that their driver gives them."""
+class NoFact(LookupError):
+    """A fact that is not in the file; the message names what it would be about."""
+
+
+class Facts(Part, frozen=True, kw_only=True):
+    """Models by the ids of the references, GPUs by the names that their driver reports."""
 
     models: dict[Id, ModelFacts]
     gpus: dict[Annotated[str, msgspec.Meta(min_length=1)], NvlinkFacts]
 
+    def model(self, id: str) -> ModelFacts:
+        """Return the facts about a model; raise `NoFact`."""
+        if id not in self.models:
+            raise NoFact(id)
+        return self.models[id]
+
 
 def parse(data: bytes, name: str, configs: Mapping[str, Mapping[str, Any]]) -> Facts:
-    """Read the facts, with what follows from the models' configurations; raise `SpecError`."""
+    """Read the facts, and add what follows from the models' configurations; raise `SpecError`."""
     try:
         table = tomllib.loads(data.decode())
-        for model, told in table["models"].items():
-            told.update(_of_config(model, configs))
+        for id, model in table["models"].items():
+            model.update(_from_config(id, configs[id]))
         return msgspec.convert(table, Facts)
     except (KeyError, AttributeError, ValueError, RecursionError) as error:
         raise SpecError(
             f"cannot use {name}: {error}",
-            "the file was edited, or belongs to another version of the kit",
+            "the file was edited, or is of another version of the kit",
             f"git diff -- {name} docker/models.toml",
         ) from error
 
 
-def _of_config(model: str, configs: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    config = configs[model]
+def _from_config(id: str, config: Mapping[str, Any]) -> dict[str, int]:
     shape = roofline.shape_of(config)
     if shape is None:
-        raise ValueError(f"nothing is known of the shape of {model}")
+        raise ValueError(f"the configuration of {id} has no known shape")
     return {
         "kv_bytes_per_token": shape.kv_bytes_per_token,
         "native_context_tokens": config["max_position_embeddings"],

@@ -1,4 +1,4 @@
-"""What an audit says: one rule's outcome on one subject, with its evidence."""
+"""The rules of an audit and what they find: one rule's outcome on one subject."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -14,7 +14,7 @@ TEXT_LIMIT = 1000
 
 
 class Rule(Enum):
-    """One member a rule: its id, and what holds where it does. An id keeps its meaning for good."""
+    """The rules: the id of each, which never changes its meaning, and what is true if it holds."""
 
     def __init__(self, id: str, holds: str) -> None:
         self.id = id
@@ -23,27 +23,27 @@ class Rule(Enum):
     POOLED = ("audit-pooled", "an average is total tokens over total seconds")
     MEAN_OF_ROW = ("audit-mean-of-row", "an average is the mean of its row")
     CLAIM = ("audit-claim", "a claim follows from the published figures that it is about")
-    DIRECTION = ("audit-direction", "a percentage is of the ratio that it is said of")
+    DIRECTION = ("audit-direction", "a percentage is relative to the figure that it names")
     NOISE = ("audit-noise", "a bound is further away than the noise of the figures it is about")
-    REPEATS = ("audit-repeats", "figures are of repeated measurements")
+    REPEATS = ("audit-repeats", "figures are from repeated measurements")
     OTHER_RUN = ("audit-other-run", "other publications have the same figure for the same cell")
-    KV_CACHE = ("audit-kv-cache", "a context takes the memory that its KV cache is said to take")
-    NVLINK = ("audit-nvlink", "the links of NVLink add up to the bandwidth")
-    THINKING = ("audit-thinking-mode", "the model has the modes that it is said to have")
-    NATIVE_CONTEXT = ("audit-native-context", "a context length is the model's own")
-    CONTEXT_REASON = ("audit-context-reason", "a context was limited for the reason that is given")
-    DISK_SIZE = ("audit-disk-size", "a checkpoint has the size that it is said to have")
-    SAME_FORMAT = ("audit-same-format", "checkpoints are quantised in the way that is said")
-    RAW_FORMAT = ("audit-raw-format", "a data file is one that a reference knows, in its format")
-    RAW_TABLE = ("audit-raw-table", "a data file holds the published figures")
+    KV_CACHE = ("audit-kv-cache", "the KV cache of a context takes the stated memory")
+    NVLINK = ("audit-nvlink", "the NVLink links add up to the stated bandwidth")
+    THINKING = ("audit-thinking-mode", "the model has the stated modes")
+    NATIVE_CONTEXT = ("audit-native-context", "a stated native context is the model's own limit")
+    CONTEXT_REASON = ("audit-context-reason", "a context was limited for the stated reason")
+    DISK_SIZE = ("audit-disk-size", "a checkpoint has the stated size")
+    SAME_FORMAT = ("audit-same-format", "checkpoints are quantised in the stated way")
+    RAW_FORMAT = ("audit-raw-format", "a data file is named in a reference and has its format")
+    RAW_TABLE = ("audit-raw-table", "a data file has the published figures")
     RAW_RATE = ("audit-raw-rate", "published throughput follows from the data file's requests")
     RAW_OTHER_RUN = ("audit-raw-other-run", "requests of a data file agree with the published cell")
-    IN_FLIGHT = ("audit-in-flight", "so many requests are in flight as a level is named after")
-    CONTEXT_LIMIT = ("audit-context-limit", "no response is as long as the context limit")
+    IN_FLIGHT = ("audit-in-flight", "a level has as many requests in flight as its name says")
+    CONTEXT_LIMIT = ("audit-context-limit", "every response is shorter than the context limit")
 
 
 class AuditOutcome(Enum):
-    """`cannot-tell`: what was published does not say, or says it too coarsely."""
+    """`cannot-tell`: what was published is absent, or not precise enough."""
 
     HOLDS = "holds"
     CONTRADICTED = "contradicted"
@@ -51,7 +51,7 @@ class AuditOutcome(Enum):
 
 
 class AuditFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule on one subject: what was said, what is found, and where that comes from."""
+    """One rule on one subject: what was published, what is found, and the source of that."""
 
     rule: str
     outcome: AuditOutcome
@@ -73,7 +73,7 @@ class AuditDocument(msgspec.Struct, frozen=True, kw_only=True):
 def finding(
     rule: Rule, outcome: AuditOutcome, subject: str, *, said: str, found: str, evidence: str
 ) -> AuditFinding:
-    """Return a finding; texts of data files are cut short."""
+    """Return a finding; long texts of data files are cut."""
     return AuditFinding(
         rule=rule.id,
         outcome=outcome,
@@ -84,8 +84,8 @@ def finding(
     )
 
 
-def told(holds: bool | None) -> AuditOutcome:
-    """Return the outcome of a yes, a no, or a neither."""
+def outcome_of(holds: bool | None) -> AuditOutcome:
+    """Return the outcome for true, false, or None for unknown."""
     if holds is None:
         return AuditOutcome.CANNOT_TELL
     return AuditOutcome.HOLDS if holds else AuditOutcome.CONTRADICTED
@@ -98,8 +98,8 @@ def page() -> str:
 
 
 def exit_code(findings: Sequence[AuditFinding]) -> ExitCode:
-    """1 where anything is contradicted; 0 where something holds; 7 where nothing can be told."""
-    outcomes = {one.outcome for one in findings}
+    """Return 1 if anything is contradicted, else 0 if something holds, else 7."""
+    outcomes = {finding.outcome for finding in findings}
     if AuditOutcome.CONTRADICTED in outcomes:
         return ExitCode.DIFFERS
     return ExitCode.DONE if AuditOutcome.HOLDS in outcomes else ExitCode.NOTHING_TO_JUDGE

@@ -1,13 +1,12 @@
-"""Published statements against public facts: one rule a kind of statement."""
+"""Published statements against public facts: one rule for each kind of statement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import assert_never
 
-from kit.claims.audit.facts import KIB, Facts, ModelFacts
-from kit.claims.audit.finding import AuditFinding, AuditOutcome, Rule, finding, told
-from kit.claims.audit.tables import shown
+from kit.claims.audit.facts import Facts, ModelFacts, NoFact
+from kit.claims.audit.finding import AuditFinding, AuditOutcome, Rule, finding, outcome_of
 from kit.claims.reference import Reference
-from kit.claims.rounding import Range, exactly, printed
+from kit.claims.rounding import exactly, printed
 from kit.claims.statement import (
     DiskSize,
     KvCache,
@@ -18,83 +17,87 @@ from kit.claims.statement import (
     Thinking,
 )
 
+KIB = 1024
 GB_PER_GIB = 1024**3 / 1000**3
 
 ROUGHLY = 1.25
-"""What "about" may mean: a quarter more or less."""
+"""How far "about" may be off, as a factor."""
+
+_RULES: Mapping[type[Statement], Rule] = {
+    KvCache: Rule.KV_CACHE,
+    Nvlink: Rule.NVLINK,
+    Thinking: Rule.THINKING,
+    NativeContext: Rule.NATIVE_CONTEXT,
+    DiskSize: Rule.DISK_SIZE,
+    SameFormat: Rule.SAME_FORMAT,
+}
 
 
-def check(reference: Reference, facts: Facts) -> Iterator[AuditFinding]:
-    """Yield the findings on what was said and needs no measurement."""
+def findings(reference: Reference, facts: Facts) -> Iterator[AuditFinding]:
+    """Yield the findings on a reference's statements."""
     for statement in reference.statements:
-        yield from _held_against(statement, reference, facts)
+        try:
+            yield from _compare(statement, reference.hardware.gpu, facts)
+        except NoFact as missing:
+            yield finding(
+                _RULES[type(statement)],
+                AuditOutcome.CANNOT_TELL,
+                statement.id,
+                said=statement.statement,
+                found=f"no public fact about {missing} is known here",
+                evidence="results/facts.toml",
+            )
 
 
-def _held_against(
-    statement: Statement, reference: Reference, facts: Facts
-) -> Iterator[AuditFinding]:
+def _compare(statement: Statement, gpu: str, facts: Facts) -> Iterator[AuditFinding]:
     match statement:
         case KvCache():
-            yield from _kv_cache(statement, facts)
+            yield _kv_cache(statement, facts.model(statement.model))
         case Nvlink():
-            yield from _nvlink(statement, reference.hardware.gpu, facts)
+            yield _nvlink(statement, gpu, facts)
         case Thinking():
-            yield from _thinking(statement, facts)
+            yield _thinking(statement, facts.model(statement.model))
         case NativeContext():
-            yield from _native_context(statement, facts)
+            model = facts.model(statement.model)
+            yield _native_context(statement, model)
+            if statement.configured_kib_tokens is not None:
+                yield _context_reason(statement, statement.configured_kib_tokens, model)
         case DiskSize():
-            yield from _disk_size(statement, facts)
+            yield _disk_size(statement, facts.model(statement.model))
         case SameFormat():
-            yield from _same_format(statement, facts)
+            yield _same_format(statement, facts)
         case _:
             assert_never(statement)
 
 
-def _unknown(rule: Rule, statement: Statement, what: str) -> AuditFinding:
-    return finding(
-        rule,
-        AuditOutcome.CANNOT_TELL,
-        statement.id,
-        said=statement.statement,
-        found=f"no public fact about {what} is at hand",
-        evidence="results/facts.toml",
-    )
-
-
-def _kv_cache(statement: KvCache, facts: Facts) -> Iterator[AuditFinding]:
-    """A token's keys and values have a size; so a context takes that many bytes and no more."""
-    model = facts.models.get(statement.model)
-    if model is None:
-        yield _unknown(Rule.KV_CACHE, statement, statement.model)
-        return
+def _kv_cache(statement: KvCache, model: ModelFacts) -> AuditFinding:
     per_token = model.kv_bytes_per_token
     needed_gb = statement.context_tokens * per_token / 1e9
     stated = printed(statement.gb)
     fits = stated.low / ROUGHLY <= needed_gb <= stated.high * GB_PER_GIB * ROUGHLY
-    room = stated.middle * 1e9 / per_token
-    yield finding(
+    capacity = stated.middle * 1e9 / per_token
+    return finding(
         Rule.KV_CACHE,
-        told(fits),
+        outcome_of(fits),
         statement.id,
         said=f"about {statement.gb} GB for {statement.context_tokens} tokens",
         found=f"{per_token} bytes a token, {needed_gb / GB_PER_GIB:.1f} GiB for "
-        f"{statement.context_tokens} tokens; {statement.gb} GB hold {room:.0f}",
+        f"{statement.context_tokens} tokens; {statement.gb} GB hold {capacity:.0f}",
         evidence=model.source,
     )
 
 
-def _nvlink(statement: Nvlink, name: str, facts: Facts) -> Iterator[AuditFinding]:
+def _nvlink(statement: Nvlink, name: str, facts: Facts) -> AuditFinding:
     gpu = facts.gpus.get(name)
     if gpu is None:
-        yield _unknown(Rule.NVLINK, statement, name)
-        return
+        raise NoFact(name)
     both_ways = 2 * float(gpu.nvlink_link_gb_s)
     stated = printed(statement.gb_s)
     total = statement.links * both_ways
     fitting = round(stated.middle / both_ways)
-    yield finding(
+    return finding(
         Rule.NVLINK,
-        told(stated.low <= total <= stated.high),
+        outcome_of(stated.low <= total <= stated.high),
         statement.id,
         said=f"{statement.links} links, {statement.gb_s} GB/s both ways together",
         found=f"{statement.links} links of {both_ways:g} GB/s are {total:.1f} GB/s; "
@@ -103,14 +106,12 @@ def _nvlink(statement: Nvlink, name: str, facts: Facts) -> Iterator[AuditFinding
     )
 
 
-def _thinking(statement: Thinking, facts: Facts) -> Iterator[AuditFinding]:
-    model = facts.models.get(statement.model)
-    if model is None or model.has_thinking_mode is None:
-        yield _unknown(Rule.THINKING, statement, f"a thinking mode of {statement.model}")
-        return
-    yield finding(
+def _thinking(statement: Thinking, model: ModelFacts) -> AuditFinding:
+    if model.has_thinking_mode is None:
+        raise NoFact(f"a thinking mode of {statement.model}")
+    return finding(
         Rule.THINKING,
-        told(model.has_thinking_mode is statement.has_mode),
+        outcome_of(model.has_thinking_mode is statement.has_mode),
         statement.id,
         said=statement.statement,
         found="it has a thinking mode" if model.has_thinking_mode else "it has no thinking mode",
@@ -118,54 +119,44 @@ def _thinking(statement: Thinking, facts: Facts) -> Iterator[AuditFinding]:
     )
 
 
-def _native_context(statement: NativeContext, facts: Facts) -> Iterator[AuditFinding]:
-    model = facts.models.get(statement.model)
-    if model is None:
-        yield _unknown(Rule.NATIVE_CONTEXT, statement, statement.model)
-        return
-    native = Range(model.native_context_tokens / KIB, model.native_context_tokens / KIB)
-    yield finding(
+def _native_context(statement: NativeContext, model: ModelFacts) -> AuditFinding:
+    native = exactly(model.native_context_tokens / KIB)
+    return finding(
         Rule.NATIVE_CONTEXT,
-        told(native.overlaps(printed(statement.kib_tokens))),
+        outcome_of(native.overlaps(printed(statement.kib_tokens))),
         statement.id,
         said=f"{statement.kib_tokens}K tokens",
-        found=f"the checkpoint's own limit is {shown(native)}K tokens",
+        found=f"the checkpoint's own limit is {native}K tokens",
         evidence=model.source,
     )
-    if statement.configured_kib_tokens is not None:
-        yield _context_reason(statement, model, native)
 
 
-def _context_reason(statement: NativeContext, model: ModelFacts, native: Range) -> AuditFinding:
+def _context_reason(statement: NativeContext, configured: str, model: ModelFacts) -> AuditFinding:
     """A context that is the model's own limit needs no other reason."""
-    configured = printed(statement.configured_kib_tokens or "0")
-    is_own_limit = configured.overlaps(native)
+    native = exactly(model.native_context_tokens / KIB)
+    is_own_limit = printed(configured).overlaps(native)
     return finding(
         Rule.CONTEXT_REASON,
         AuditOutcome.CONTRADICTED if is_own_limit else AuditOutcome.CANNOT_TELL,
         statement.id,
-        said=f"configured at {statement.configured_kib_tokens}K for "
+        said=f"configured at {configured}K for "
         f"{statement.configured_because or 'a reason not given'}",
-        found=f"{shown(native)}K is the checkpoint's own limit, on any hardware"
+        found=f"{native}K is the checkpoint's own limit, on any hardware"
         if is_own_limit
-        else f"the checkpoint's own limit is {shown(native)}K",
+        else f"the checkpoint's own limit is {native}K",
         evidence=model.source,
     )
 
 
-def _disk_size(statement: DiskSize, facts: Facts) -> Iterator[AuditFinding]:
-    model = facts.models.get(statement.model)
-    if model is None:
-        yield _unknown(Rule.DISK_SIZE, statement, statement.model)
-        return
+def _disk_size(statement: DiskSize, model: ModelFacts) -> AuditFinding:
     actual, stated = printed(model.checkpoint_gb), printed(statement.gb)
     in_gib = actual / exactly(GB_PER_GIB)
     found = f"{model.checkpoint_gb} GB, which is {in_gib.middle:.2f} GiB"
     if not actual.overlaps(stated) and in_gib.overlaps(stated):
         found += ": the figure is in GiB"
-    yield finding(
+    return finding(
         Rule.DISK_SIZE,
-        told(actual.overlaps(stated)),
+        outcome_of(actual.overlaps(stated)),
         statement.id,
         said=f"{statement.gb} GB",
         found=found,
@@ -173,17 +164,15 @@ def _disk_size(statement: DiskSize, facts: Facts) -> Iterator[AuditFinding]:
     )
 
 
-def _same_format(statement: SameFormat, facts: Facts) -> Iterator[AuditFinding]:
-    known = [facts.models[name] for name in statement.models if name in facts.models]
-    if len(known) < len(statement.models):
-        yield _unknown(Rule.SAME_FORMAT, statement, " and ".join(statement.models))
-        return
-    details = zip(statement.models, known, strict=True)
-    yield finding(
+def _same_format(statement: SameFormat, facts: Facts) -> AuditFinding:
+    if any(name not in facts.models for name in statement.models):
+        raise NoFact(" and ".join(statement.models))
+    models = {name: facts.models[name] for name in statement.models}
+    return finding(
         Rule.SAME_FORMAT,
-        told(all(model.format == statement.format for model in known)),
+        outcome_of(all(model.format == statement.format for model in models.values())),
         statement.id,
         said=statement.statement,
-        found="; ".join(f"{name}: {model.format_detail}" for name, model in details),
-        evidence="; ".join(model.source for model in known),
+        found="; ".join(f"{name}: {model.format_detail}" for name, model in models.items()),
+        evidence="; ".join(model.source for model in models.values()),
     )

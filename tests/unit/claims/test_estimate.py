@@ -3,13 +3,12 @@
 import math
 import random
 from collections.abc import Sequence
-from statistics import variance
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.claims.estimate import Estimate, Sample, half_width, interval, reach, sampled
+from kit.claims.estimate import Estimate, Repetitions, half_width, interval, sampled, sensitivity
 from kit.claims.formula import CellName, Undefined
 from kit.figures import intervals
 from kit.figures.intervals import RESTART_FLOOR, Interval
@@ -22,14 +21,8 @@ def estimate(
     rates: Sequence[float], cell: CellName = MOE, name: str = "", starts: int = 1
 ) -> Estimate:
     logs = [math.log(rate) for rate in rates]
-    sample = Sample(
-        cell=cell,
-        name=name,
-        variance=variance(logs) / len(logs) if len(logs) > 2 else None,
-        degrees=len(logs) - 1,
-        starts=starts,
-    )
-    return sampled(sample, math.exp(sum(logs) / len(logs)))
+    repetitions = Repetitions(cell=cell, name=name, spread=intervals.spread(rates), starts=starts)
+    return sampled(repetitions, math.exp(sum(logs) / len(logs)))
 
 
 def agree(found: Interval | None, expected: Interval | None) -> bool:
@@ -67,7 +60,6 @@ def test_what_was_not_sampled_is_exact() -> None:
 
 def test_too_few_passes_have_no_interval() -> None:
     one = estimate([1.0, 1.1]) / estimate([1.0, 1.1, 1.2], DENSE)
-    assert one.lacks_passes
     assert interval(one) is None
 
 
@@ -77,7 +69,7 @@ def test_a_start_cancels_between_figures_of_one_cell_but_not_between_cells() -> 
     between = estimate(rates, name="a") / estimate(rates, DENSE, name="a")
     assert half_width(within) == 0.0
     assert half_width(between) == pytest.approx(math.sqrt(2) * RESTART_FLOOR)
-    assert reach(within) == 0.0
+    assert sensitivity(within) == 0.0
 
 
 def test_a_cell_that_divides_itself_is_certain() -> None:

@@ -9,30 +9,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.claims.estimate import Estimate, Sample, half_width, sampled
+from kit.claims.estimate import Estimate, Repetitions, half_width, sampled
 from kit.claims.formula import CellName
-from kit.claims.needed_runs import what_would_decide
+from kit.claims.needed_runs import advice
+from kit.figures.intervals import Spread
 
 CELL = CellName("moe", "tp1")
 
 
 def cell(deviation: float, passes: int = 5, starts: int = 1, value: float = 100.0) -> Estimate:
     """Return an estimate of a cell whose rates have this standard deviation, in proportion."""
-    sample = Sample(
-        cell=CELL, name="", variance=deviation**2 / passes, degrees=passes - 1, starts=starts
-    )
-    return sampled(sample, value)
+    spread = Spread(variance=deviation**2 / passes, degrees=passes - 1)
+    return sampled(Repetitions(cell=CELL, name="", spread=spread, starts=starts), value)
 
 
 def test_too_few_passes_come_first() -> None:
-    lacking = Sample(cell=CELL, name="", variance=None, degrees=0, starts=1)
-    told = what_would_decide(sampled(lacking, 100.0), (90.0, 110.0), 0.0, 0.013)
-    assert told.startswith("measure 3 passes or more")
+    lacking = Repetitions(cell=CELL, name="", spread=None, starts=1)
+    text = advice(sampled(lacking, 100.0), (90.0, 110.0), 0.0, 0.013)
+    assert text.startswith("measure 3 passes or more")
 
 
 def test_scattering_passes_ask_for_more_passes() -> None:
-    told = what_would_decide(cell(0.05), (97.0, 103.0), 0.0, 0.013)
-    found = re.match(r"(\d+) passes of each cell, in place of 5$", told)
+    text = advice(cell(0.05), (97.0, 103.0), 0.0, 0.013)
+    found = re.match(r"(\d+) passes of each cell, in place of 5$", text)
     assert found is not None
     enough = int(found[1])
     assert (half_width(cell(0.05, enough)) or 1) <= math.log(100 / 97)
@@ -40,35 +39,35 @@ def test_scattering_passes_ask_for_more_passes() -> None:
 
 
 def test_what_passes_cannot_see_asks_for_starts() -> None:
-    told = what_would_decide(cell(0.002), (99.0, 101.0), 0.0, 0.013)
-    found = re.match(r"about (\d+) starts of the engine", told)
+    text = advice(cell(0.002), (99.0, 101.0), 0.0, 0.013)
+    found = re.match(r"about (\d+) starts of the engine", text)
     assert found is not None
     assert 5 <= int(found[1]) <= 12
 
 
 def test_a_published_figure_that_is_too_noisy_is_said_to_be() -> None:
-    told = what_would_decide(cell(0.002), (98.0, 102.0), 0.03, 0.013)
-    assert told.startswith("nothing that can be measured here")
-    assert "3.0%" in told
+    text = advice(cell(0.002), (98.0, 102.0), 0.03, 0.013)
+    assert text.startswith("no measurement can decide it")
+    assert "3.0%" in text
 
 
 def test_a_value_on_its_bound_is_never_decided() -> None:
-    assert what_would_decide(cell(0.01), (None, 100.0), 0.0, 0.013).startswith("nothing")
-    far = what_would_decide(cell(0.01), (None, 100.02), 0.0, 0.013)
+    assert advice(cell(0.01), (None, 100.0), 0.0, 0.013).startswith("no measurement")
+    far = advice(cell(0.01), (None, 100.02), 0.0, 0.013)
     assert far == "more than 200 starts of the engine for each cell"
 
 
 @given(bound=st.floats(100.5, 130.0), deviation=st.floats(0.001, 0.2))
 def test_there_is_always_an_answer(bound: float, deviation: float) -> None:
-    told = what_would_decide(cell(deviation), (None, bound), 0.0, 0.013)
-    assert re.search(r"passes|starts|nothing", told)
+    text = advice(cell(deviation), (None, bound), 0.0, 0.013)
+    assert re.search(r"passes|starts|no measurement", text)
 
 
 def test_so_many_starts_do_decide() -> None:
     """Draw as many starts as were asked for: their interval is narrow enough about every time."""
     noise, bound = random.Random(1), 101.0
-    told = what_would_decide(cell(0.002), (None, bound), 0.0, 0.02)
-    found = re.match(r"about (\d+) starts", told)
+    text = advice(cell(0.002), (None, bound), 0.0, 0.02)
+    found = re.match(r"about (\d+) starts", text)
     assert found is not None
     starts, narrow = int(found[1]), 0
     assert 15 <= starts <= 20

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from kit.bundle.telemetry import ClockReason
+from kit.check.finding import Outcome
 from kit.claims import formula
 from kit.claims.claim import VOCABULARY
 from kit.claims.eligible import EligibleBundle
@@ -23,21 +24,21 @@ def moe(**changes: object) -> EligibleBundle:
     return one
 
 
-def value(text: str, *witnesses: EligibleBundle) -> Estimate:
+def value(text: str, *bundles: EligibleBundle) -> Estimate:
     tree = formula.parse(text)
     assert isinstance(tree, Quantity)
-    return resolve(tree, by_cell(witnesses or (moe(),)))
+    return resolve(tree, by_cell(bundles or (moe(),)))
 
 
-def lacking(text: str, *witnesses: EligibleBundle) -> str:
+def lacking(text: str, *bundles: EligibleBundle) -> str:
     with pytest.raises(Missing) as caught:
-        value(text, *witnesses)
+        value(text, *bundles)
     return str(caught.value)
 
 
 def without(one: EligibleBundle, **changes: object) -> EligibleBundle:
-    records = tuple(replace(record, **changes) for record in one.bundle.records)
-    return dataclasses.replace(one, bundle=dataclasses.replace(one.bundle, records=records))
+    records = tuple(replace(record, **changes) for record in one.records)
+    return dataclasses.replace(one, records=records)
 
 
 def test_every_word_of_the_vocabulary_has_a_value() -> None:
@@ -50,20 +51,25 @@ def test_every_word_of_the_vocabulary_has_a_value() -> None:
 
 def test_a_rate_is_pooled_over_all_measured_passes() -> None:
     one = moe()
-    records = [record for record in one.bundle.records if record.phase is Phase.MEASURED]
+    records = [record for record in one.records if record.phase is Phase.MEASURED]
     tokens = sum(record.completion_tokens or 0 for record in records)
     seconds = sum(record.wall_s for record in records)
     found = value("rate(moe@tp1)", one)
     assert found.value == pytest.approx(tokens / seconds)
-    (sample,) = found.slopes
-    assert (sample.degrees, sample.starts) == (4, 1)
+    assert repeated(found) == (4, 1)
+
+
+def repeated(found: Estimate) -> tuple[int, int]:
+    """Return the degrees of freedom and the starts of an estimate of one figure."""
+    (repetitions,) = found.slopes
+    assert repetitions.spread is not None
+    return repetitions.spread.degrees, repetitions.starts
 
 
 def test_the_unit_of_repetition_is_the_start_where_there_are_three() -> None:
     starts = [moe(seed=seed) for seed in (1, 2, 3)]
     for several, degrees in ((starts[:2], 9), (starts, 2)):
-        (sample,) = value("rate(moe@tp1)", *several).slopes
-        assert (sample.degrees, sample.starts) == (degrees, len(several))
+        assert repeated(value("rate(moe@tp1)", *several)) == (degrees, len(several))
 
 
 def test_what_the_log_tells_is_exact() -> None:
@@ -85,20 +91,21 @@ def no_log() -> EligibleBundle:
     return dataclasses.replace(moe(), server_log=None)
 
 
-def no_list_of_processes() -> EligibleBundle:
-    """Of a host that did not tell what was on its GPUs."""
-    draft = cell_draft(Shape(cell="moe@tp1"))
-    assert draft.host_facts is not None
-    draft.host_facts = replace(draft.host_facts, gpu_processes=None)
-    one = load_draft("moe@tp1", draft)
-    assert isinstance(one, EligibleBundle)
-    return one
+def kernels_not_checked() -> EligibleBundle:
+    one = moe()
+    findings = tuple(
+        replace(finding, outcome=Outcome.COULD_NOT_CHECK)
+        if finding.code == "topology-kernels"
+        else finding
+        for finding in one.verdict.findings
+    )
+    return dataclasses.replace(one, verdict=replace(one.verdict, findings=findings))
 
 
 def no_files() -> EligibleBundle:
     one = moe()
     document = replace(one.document, engine=replace(one.document.engine, model_files=()))
-    return dataclasses.replace(one, bundle=dataclasses.replace(one.bundle, document=document))
+    return dataclasses.replace(one, document=document)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +116,10 @@ def no_files() -> EligibleBundle:
         ("rate(moe@tp1, nothing)", moe(), "nothing was measured"),
         ("rate(moe@tp1)", without(moe(), completion_tokens=0), "nothing was measured"),
         ("ttft(moe@tp1)", without(moe(), chunks=None), "no request was streamed"),
-        ("kv-tokens(moe@tp1)", no_log(), "the server's log does not tell it"),
-        ("weights-gb(moe@tp1)", no_log(), "the server's log does not tell it"),
+        ("kv-tokens(moe@tp1)", no_log(), "the server's log does not have it"),
+        ("weights-gb(moe@tp1)", no_log(), "the server's log does not have it"),
         ("checkpoint-gb(moe@tp1)", no_files(), "no weight files"),
-        ("not-passed(moe@tp1, topology-processes)", no_list_of_processes(), "could not be checked"),
+        ("not-passed(moe@tp1, topology-kernels)", kernels_not_checked(), "could not be checked"),
         ("not-passed(moe@tp1, no-such-code)", moe(), "could not be checked"),
     ],
 )

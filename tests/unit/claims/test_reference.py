@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from kit.claims import formula, reference
 from kit.claims.claim import Claim, Measure, Relation
 from kit.claims.formula import CellName
+from kit.claims.noise import noise_of
 from kit.claims.reference import Reference
 from kit.errors import SpecError
 from tests.factory import ROOT, schemas
@@ -140,12 +141,12 @@ def test_cells_of_claims_are_of_references_that_are_there(found: Reference) -> N
 
 
 def test_the_noise_of_an_author_is_pooled_within_cells() -> None:
-    noise = reference.noise_of(REFERENCES.values(), PART_1.author)
+    noise = noise_of(REFERENCES.values(), PART_1.author)
     assert noise is not None
     assert noise.cells == (CellName("moe", "tp1"), CellName("moe", "tp2-nvlink"))
     assert noise.degrees == 8 + 6 - 2
     assert noise.deviation == pytest.approx(0.0136, abs=5e-5)
-    assert reference.noise_of(REFERENCES.values(), "somebody else") is None
+    assert noise_of(REFERENCES.values(), "somebody else") is None
 
 
 def test_noise_does_not_see_how_cells_differ() -> None:
@@ -155,7 +156,7 @@ def test_noise_does_not_see_how_cells_differ() -> None:
     other = [{"rate": "500", "where": "a"}, {"rate": "505", "where": "b"}]
     table["repeats"] = {"moe@tp1": pair, "dense@tp1": other, "moe@tp2-pcie": pair[:1]}
     found = reference.parse(msgspec.json.encode(table), "a.json")
-    noise = reference.noise_of([found], found.author)
+    noise = noise_of([found], found.author)
     assert noise is not None
     assert noise.degrees == 2
     assert noise.deviation == pytest.approx(math.log(1.01) / math.sqrt(2))
@@ -255,22 +256,22 @@ def test_what_is_too_large_or_too_deep_is_refused() -> None:
     "text",
     [
         ".".join(["a"] * 200_000) + " = 1",
-        "[" + " . ".join(["a-1"] * 17) + "]",
-        "x = {" + "\t.".join(['"\\"."'] * 17) + " = 1}",
-        "[[" + ".".join(["'a b'"] * 17) + "]]",
-        "x = 1\n" + ".".join(["''", "b", '"c"'] * 6) + " = 1",
+        "[" + " . ".join(["a-1"] * 202) + "]",
+        "x = {" + "\t.".join(['"\\"."'] * 202) + " = 1}",
+        "[[" + ".".join(["'a b'"] * 202) + "]]",
+        "x = 1\n" + ".".join(["''", "b", '"c"'] * 68) + " = 1",
     ],
     ids=["bare", "table", "inline", "array", "mixed"],
 )
 def test_a_key_of_many_parts_is_refused_before_it_is_parsed(text: str) -> None:
-    with pytest.raises(SpecError, match="a key of more than 16 parts"):
+    with pytest.raises(SpecError, match="more than 200 dots in a line"):
         reference.parse(text.encode(), "a.toml")
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "[" + ".".join(["a"] * 16) + "]",
+        "[" + ".".join(["a"] * 201) + "]",
         'title = "' + "One sentence. " * 60 + '"',
         'title = "to be continued' + "." * 60 + '"',
         "flags = [" + ", ".join(['"1.5"'] * 60) + "]",
@@ -278,10 +279,10 @@ def test_a_key_of_many_parts_is_refused_before_it_is_parsed(text: str) -> None:
     ],
     ids=["fewer", "sentences", "dots", "texts", "numbers"],
 )
-def test_dots_that_are_not_of_one_key_are_not_counted(text: str) -> None:
+def test_fewer_dots_in_a_line_are_accepted(text: str) -> None:
     with pytest.raises(SpecError) as caught:
         reference.parse(text.encode(), "a.toml")
-    assert "parts" not in caught.value.what
+    assert "dots" not in caught.value.what
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`kit verify --reference` and `kit audit` as processes."""
+"""`kit verify --reference` and `kit audit` as a user meets them."""
 
 import json
 import subprocess
@@ -11,17 +11,18 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from kit.check.finding import Verdict
-from kit.claims.eligible import EligibleBundle
+from kit.check.verify import Verified
+from kit.claims.eligible import EligibleBundle, load
 from kit.claims.judge import judge
-from kit.claims.reference import noise_of
-from kit.claims.verdict import ClaimOutcome, JudgedSet, as_document
+from kit.claims.noise import noise_of
+from kit.claims.verdict import ClaimOutcome, Excluded, JudgedSet, as_document
 from kit.edge.files import disk
 from kit.format import canonical
-from kit.report import verdict_text
+from kit.report import claims
 from tests import six_cells
 from tests.factory import ROOT, Settings, draft, schemas
 from tests.six_cells import Shape, eligible
-from tests.unit.claims.audit.test_data import swarm
+from tests.unit.claims.audit.test_raw_files import swarm
 from tests.unit.cli.test_cli import ENDPOINT, kit
 
 REFERENCES = six_cells.references()
@@ -33,7 +34,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return disk.write_folder(tmp_path_factory.mktemp("good") / "bundle", draft(ENDPOINT).seal())
 
 
-def judged(*everyone: EligibleBundle | Verdict) -> JudgedSet:
+def judged(*everyone: EligibleBundle | Excluded) -> JudgedSet:
     return judge(REFERENCES["article-part-1"], NOISE, {}, everyone)[0]
 
 
@@ -50,7 +51,7 @@ def test_a_bundle_that_says_nothing_of_the_claims_is_7(bundle: Path) -> None:
     assert done.returncode == 7
     assert "NOT JUDGED  article-part-1: 0 reproduced, 0 not-reproduced" in done.stdout
     assert "left out" in done.stdout
-    assert "nothing is known of the server" in done.stdout
+    assert "it measured an endpoint" in done.stdout
 
 
 def test_the_verdict_as_json_passes_its_schema(bundle: Path) -> None:
@@ -70,13 +71,13 @@ def test_a_verdict_with_every_outcome_passes_its_schema() -> None:
     assert told["exit_code"] == 1
 
 
-def one_slow_cell() -> Sequence[EligibleBundle | Verdict]:
+def one_slow_cell() -> Sequence[EligibleBundle | Excluded]:
     shapes = [Shape(cell=cell, slower=0.1 * (cell == "moe@tp1")) for cell in six_cells.CELLS]
     return [eligible(shape) for shape in shapes]
 
 
-def of_nothing() -> Verdict:
-    return Verdict(path="\x1b[2Jx", id=None, status=None, findings=())
+def of_nothing() -> EligibleBundle | Excluded:
+    return load(Verified(Verdict(path="\x1b[2Jx", id=None, status=None, findings=()), None))
 
 
 def test_an_invalid_bundle_is_6_whatever_the_claims_say(bundle: Path, tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_an_invalid_bundle_is_6_whatever_the_claims_say(bundle: Path, tmp_path: 
 
 
 def test_terminal_lines_begin_with_the_answer_and_escape_what_bundles_say() -> None:
-    first, *rest = verdict_text.claim_lines(judged(*one_slow_cell(), of_nothing()))
+    first, *rest = claims.lines(judged(*one_slow_cell(), of_nothing()))
     text = "\n".join(rest)
     assert first.startswith("DIFFERS  article-part-1: ")
     assert "not-reproduced  rate-moe-tp1  (Results, tables MoE and Dense)" in text
@@ -102,7 +103,7 @@ def test_terminal_lines_begin_with_the_answer_and_escape_what_bundles_say() -> N
         (("--reference", "no/such.toml"), 2, "cannot read"),
         (("--reference", "article-part-1", "--set", "price=1"), 2, "names: gpu-price-usd"),
         (("--reference", "article-part-1", "--set", "gpu-price-usd=x"), 2, "NAME=NUMBER"),
-        (("--set", "gpu-price-usd=1"), 2, "--set goes with --reference"),
+        (("--set", "gpu-price-usd=1"), 2, "--set needs --reference"),
     ],
 )
 def test_wrong_usage_says_what_is_valid(
@@ -169,7 +170,7 @@ def test_audit_of_no_folder_and_of_links_says_so(tmp_path: Path) -> None:
         assert "error: " in done.stderr
 
 
-def test_a_twin_does_not_testify_on_the_command_line(tmp_path: Path) -> None:
+def test_a_twin_is_excluded_on_the_command_line(tmp_path: Path) -> None:
     path = disk.write_folder(tmp_path / "twin", draft(Settings()).seal())
     done = kit("verify", str(path), "--reference", "article-part-1", "--json")
     assert document(done)["judged"][0]["bundles"] == []

@@ -3,7 +3,7 @@
 import re
 
 from kit.claims.audit import finding
-from kit.claims.audit.finding import AuditOutcome, Rule, exit_code, told
+from kit.claims.audit.finding import AuditOutcome, Rule, exit_code, outcome_of
 from kit.errors import ExitCode
 from tests.factory import ROOT
 
@@ -30,14 +30,13 @@ def test_the_page_of_results_lists_every_rule() -> None:
 
 
 def test_one_contradiction_is_enough_and_nothing_to_tell_is_7() -> None:
-    yes, no, neither = told(True), told(False), told(None)
+    yes, no, neither = outcome_of(True), outcome_of(False), outcome_of(None)
     assert of(yes, no, neither) is ExitCode.DIFFERS
     assert of(yes, neither) is ExitCode.DONE
     assert of(neither) is of() is ExitCode.NOTHING_TO_JUDGE
 
 
 def test_long_texts_are_cut() -> None:
-    one = finding.finding(
-        Rule.CLAIM, told(True), "a" * 2000, said="b" * 2000, found="c" * 2000, evidence="d" * 2000
-    )
+    a, b, c, d = (letter * 2000 for letter in "abcd")
+    one = finding.finding(Rule.CLAIM, outcome_of(True), a, said=b, found=c, evidence=d)
     assert {len(text) for text in (one.subject, one.said, one.found, one.evidence)} == {1000}

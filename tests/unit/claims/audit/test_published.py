@@ -6,7 +6,7 @@ from kit.claims.audit.audit import audit
 from kit.claims.audit.finding import AuditOutcome
 from kit.edge.files import checkout
 from tests import six_cells
-from tests.unit.claims.audit.test_data import swarm
+from tests.unit.claims.audit.test_raw_files import swarm
 
 REFERENCES = six_cells.references()
 FACTS = checkout.facts()

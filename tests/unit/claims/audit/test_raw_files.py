@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.claims.audit import raw
+from kit.claims.audit import raw_format
 from kit.claims.audit.finding import AuditOutcome, Rule
-from kit.claims.audit.raw import COLUMNS, NotThisFormat
+from kit.claims.audit.raw_format import COLUMNS, NotThisFormat
 from tests.unit.claims.audit.factory import (
     CANNOT_TELL,
     CONTRADICTED,
@@ -60,7 +60,7 @@ def test_no_more_are_in_flight_than_there_are(
 
 
 def test_the_mean_in_flight_is_seconds_of_requests_over_seconds_of_the_run() -> None:
-    (run,) = raw.read_swarms(swarm((3, 1, 100, 10.0, 20.0), (3, 1, 300, 20.0, 20.0)))
+    (run,) = raw_format.read_swarms(swarm((3, 1, 100, 10.0, 20.0), (3, 1, 300, 20.0, 20.0)))
     assert (run.mean_in_flight, run.tokens_per_s, run.agents) == (1.5, 20.0, 3)
 
 
@@ -196,7 +196,7 @@ def test_a_cell_that_is_not_in_the_file_is_told() -> None:
         ("a.csv", swarm((1, 1, 1, -1.0, 1.0))),
         ("a.csv", swarm((1, 1, -1, 1.0, 1.0))),
         ("a.csv", swarm((1, 1, 10**400, 1.0, 1.0))),
-        ("a.csv", b" " * (raw.LIMIT_BYTES + 1)),
+        ("a.csv", b" " * (raw_format.LIMIT_BYTES + 1)),
         ("r.json", b"{"),
         ("r.json", b'{"results": {"a": {"avg_tps": "fast"}}}'),
         ("r.json", b'{"results": {"a": {"avg_tps": 1e999}}}'),
@@ -223,7 +223,7 @@ def test_what_is_not_in_the_format_is_told_and_does_not_stop_the_rest(
     lambda text: ",".join(COLUMNS).encode() + b"\n" + text.encode()
 ))  # fmt: skip
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    for read in (raw.read_swarms, raw.read_table):
+    for read in (raw_format.read_swarms, raw_format.read_table):
         try:
             read(data)
         except NotThisFormat:
@@ -246,9 +246,9 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 def test_every_request_of_a_file_is_in_one_run(
     requests: list[tuple[int, int, int, float, float]],
 ) -> None:
-    runs = raw.read_swarms(swarm(*requests))
+    runs = raw_format.read_swarms(swarm(*requests))
     assert sum(len(run.requests) for run in runs) == len(requests)
-    assert len({(run.agents, run.run) for run in runs}) == len(runs)
+    assert len({(run.agents, run.requests[0].run) for run in runs}) == len(runs)
 
 
 @given(
