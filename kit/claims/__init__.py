@@ -1,6 +1,8 @@
-"""Tier 7, claims: what a set of bundles says of a reference's claims (`kit.claims.reference`).
+"""Tier 7, claims: judge a publication's claims from a set of bundles.
 
-`eligible` says which bundles may speak, `comparable` with which others; `quantities` makes
-estimates of their records; `estimate` reckons with these; `judge` holds a claim's formula against
-the published figure; `needed_runs` says what would decide a claim that is inconclusive.
+A `reference` holds what was published, its `claim`s as a `formula` each. `eligible` bundles are
+grouped into `comparable` sets; `quantities` turns their records into values of a formula, as an
+`estimate` with its interval; `judge` compares it with the published figure and its `noise`, and
+writes a `verdict`. `needed_runs` says what would decide an inconclusive claim. `audit` needs no
+bundle: it compares what was published with itself and with public facts.
 """

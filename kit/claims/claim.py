@@ -1,7 +1,6 @@
-"""Claims: what a publication says that bundles can bear out or refute, as data.
+"""Claims: what a publication says that bundles can confirm or refute, as data.
 
-Pure. What a formula may ask of a cell is the vocabulary here; how it is spelled is
-`kit.claims.formula`.
+The quantities that formulas may use are listed here; `kit.claims.formula` has their syntax.
 """
 
 from collections.abc import Mapping
@@ -28,17 +27,17 @@ VOCABULARY: Mapping[str, tuple[int, int, int]] = {
     "checkpoint-gb": (1, 0, 0),
     "not-passed": (32, 1, 1),
 }
-"""The quantities of a formula: how many cells at most, how many words at least and at most.
+"""The quantities of a formula, each with its most cells, and its fewest and most words.
 
 `rate`: completion tokens/s of a cell over all requests in flight, or of one prompt. `request-rate`:
 of one request of several. `ttft`: seconds to the first token. `kv-tokens`: tokens that the server's
 KV cache holds. `weights-gb`: GB (10^9 bytes) of weights on a GPU. `checkpoint-gb`: GB of the
-model's weight files. `not-passed`: findings of a code that are no pass, over the cells' bundles.
+model's weight files. `not-passed`: findings of a check that did not pass, over the cells' bundles.
 """
 
 
 class Relation(Enum):
-    """How a formula's value stands to the published figure."""
+    """What a formula's value must be of the published figure."""
 
     EQUALS = "equals"
     AT_MOST = "at-most"
@@ -46,7 +45,7 @@ class Relation(Enum):
 
 
 class Hardware(Enum):
-    """Where a claim can be judged: absolute numbers on the same GPUs only, ratios anywhere."""
+    """Where a claim can be judged: an absolute number on the same GPUs only, a ratio on any."""
 
     SAME = "same"
     ANY = "any"
@@ -55,14 +54,14 @@ class Hardware(Enum):
 class Part(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """A piece of a reference; its JSON leaves out what is at its default."""
+    """A part of a reference; its JSON leaves out defaults."""
 
 
 class Measure(Part, frozen=True, kw_only=True):
-    """A formula, and how its value stands to the published figure.
+    """A formula, and what its value must be of the published figure.
 
     `tolerance` widens what is accepted, in proportion. `cells_of` names the reference whose figures
-    the published one was drawn from, if not its own.
+    the published one is computed from, if not its own.
     """
 
     formula: Annotated[str, msgspec.Meta(min_length=1, max_length=formula.LENGTH_LIMIT)]
@@ -77,7 +76,7 @@ class Measure(Part, frozen=True, kw_only=True):
         for quantity in formula.quantities(self.tree):
             _require_known(quantity)
         if (self.tolerance > 0) is not (self.tolerance_reason is not None):
-            raise ValueError("a tolerance has a reason, and nothing else has")
+            raise ValueError("a tolerance needs a reason, and a reason a tolerance")
 
     @property
     def tree(self) -> Formula:
@@ -85,17 +84,17 @@ class Measure(Part, frozen=True, kw_only=True):
 
     @property
     def figure(self) -> Range:
-        """What the published figure may have been before it was rounded; a bound is exact."""
+        """The published figure before rounding; a bound is exact."""
         if self.relation is Relation.EQUALS:
             return printed(self.published)
         return exactly(float(self.published))
 
 
 class Claim(Part, frozen=True, kw_only=True):
-    """One claim; `measure` says what of it can be measured, and is absent where nothing can.
+    """One claim; `measure` is absent if nothing of it can be measured.
 
-    `needs` are codes of findings that must have passed in every bundle that is used; what is no
-    code is evidence that no bundle holds.
+    `needs` are the checks that must pass in every bundle that is used; a name that is not a check's
+    is evidence that no bundle holds.
     """
 
     id: Id
@@ -107,12 +106,12 @@ class Claim(Part, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.measure is None and not self.needs:
-            raise ValueError(f"claim {self.id}: neither a measure nor what it would need")
+            raise ValueError(f"claim {self.id}: neither a measure nor needs")
 
 
 def _require_known(quantity: Quantity) -> None:
     if quantity.name not in VOCABULARY:
         raise BadFormula(f"no quantity {quantity.name!r}; valid: {', '.join(VOCABULARY)}")
-    most_cells, least, most = VOCABULARY[quantity.name]
-    if len(quantity.cells) > most_cells or not least <= len(quantity.words) <= most:
-        raise BadFormula(f"{quantity}: not so many cells or words")
+    most_cells, fewest, most = VOCABULARY[quantity.name]
+    if len(quantity.cells) > most_cells or not fewest <= len(quantity.words) <= most:
+        raise BadFormula(f"{quantity}: wrong number of cells or words")

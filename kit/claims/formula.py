@@ -1,24 +1,25 @@
-"""The language that claims are written in: arithmetic over named quantities of named cells.
+"""The language of claims: arithmetic over named quantities of named cells.
 
     rate(moe@tp1) / rate(dense@tp1)
     max(rate(moe@tp1), rate(moe@tp2-pcie:4)) / gpu-price-usd
 
-`moe@tp2-pcie:4` is a cell: model, topology, and requests in flight where they are more than one.
-Small, total and safe: a text is parsed into a tree and nothing is ever executed; length and depth
-have limits, and what arithmetic cannot do, such as a division by zero, is `Undefined`. Knows no
-quantity: whoever evaluates a tree says what its names stand for, and which numbers it reckons with.
+`moe@tp2-pcie:4` is a cell: model, topology, and the requests in flight if more than one. A text is
+parsed into a tree, whose length and depth are limited; nothing is ever executed. Arithmetic without
+a result, such as a division by zero, is `Undefined`. This module knows no quantity: the caller of
+`evaluate` gives each its value, and chooses the kind of number.
 """
 
 import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Protocol, Self, TypeAlias, TypeVar, assert_never
 
 LENGTH_LIMIT = 1000
 DEPTH_LIMIT = 10
 CHAIN_LIMIT = 20
-"""Operations in a row, and terms of a maximum: as a tree they lean, and are as deep."""
+"""Operations in a row, or terms of a maximum, which make a tree as deep."""
 
 _ID = r"[a-z][a-z0-9]*(?:[-_.][a-z0-9]+)*"
 _CELL = re.compile(rf"(?P<model>{_ID})@(?P<topology>{_ID})(?::(?P<agents>[1-9][0-9]{{0,3}}))?")
@@ -29,7 +30,7 @@ _TOKEN = re.compile(
 
 
 class BadFormula(ValueError):
-    """A text that is no formula, or a formula over names that do not exist."""
+    """A text that is not a formula, or a formula with unknown names."""
 
 
 class Undefined(ArithmeticError):
@@ -37,23 +38,21 @@ class Undefined(ArithmeticError):
 
 
 class Number(Protocol):
-    """What a formula is evaluated in: plain numbers, ranges, or estimates with their spread."""
+    """What a formula is evaluated in: plain numbers, ranges, or estimates with their spread.
+
+    `larger` and `smaller` are the maximum and the minimum of two.
+    """
 
     def __add__(self, other: Self, /) -> Self: ...
     def __sub__(self, other: Self, /) -> Self: ...
     def __mul__(self, other: Self, /) -> Self: ...
     def __truediv__(self, other: Self, /) -> Self: ...
-
-    def larger(self, other: Self, /) -> Self:
-        """Return the maximum of the two."""
-        ...
-
-    def smaller(self, other: Self, /) -> Self:
-        """Return the minimum of the two."""
-        ...
+    def larger(self, other: Self, /) -> Self: ...
+    def smaller(self, other: Self, /) -> Self: ...
 
 
 N = TypeVar("N", bound=Number)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -70,7 +69,7 @@ class CellName:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A number that stands in the formula."""
+    """A number in the formula itself."""
 
     value: float
 
@@ -84,7 +83,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A quantity of cells, with words that narrow it: `rate(moe@tp1, impl)`."""
+    """A quantity of cells, narrowed by words: `rate(moe@tp1, impl)`."""
 
     name: str
     cells: tuple[CellName, ...]
@@ -114,7 +113,7 @@ def parse(text: str) -> Formula:
 
 
 def parse_cell(text: str) -> CellName:
-    """Return a cell by its name; raise `BadFormula` for what is none."""
+    """Return a cell by its name; raise `BadFormula`."""
     match = _CELL.fullmatch(text) if len(text) <= LENGTH_LIMIT else None
     if match is None:
         raise BadFormula(f"not a cell such as moe@tp1 or moe@tp1:4: {text[:60]!r}")
@@ -123,35 +122,17 @@ def parse_cell(text: str) -> CellName:
 
 def quantities(formula: Formula) -> Iterator[Quantity]:
     """Yield every quantity of a formula, from left to right."""
-    match formula:
-        case Quantity():
-            yield formula
-        case Operation(_, left, right):
-            yield from quantities(left)
-            yield from quantities(right)
-        case Constant() | Parameter():
-            return
-        case _:
-            assert_never(formula)
+    return (leaf for leaf in _leaves(formula) if isinstance(leaf, Quantity))
 
 
 def parameters(formula: Formula) -> Iterator[str]:
     """Yield the name of every parameter of a formula."""
-    match formula:
-        case Parameter(name):
-            yield name
-        case Operation(_, left, right):
-            yield from parameters(left)
-            yield from parameters(right)
-        case Constant() | Quantity():
-            return
-        case _:
-            assert_never(formula)
+    return (leaf.name for leaf in _leaves(formula) if isinstance(leaf, Parameter))
 
 
 def cells(formula: Formula) -> tuple[CellName, ...]:
-    """Return the cells that a formula is over, each once, in the order of first mention."""
-    return tuple(dict.fromkeys(cell for one in quantities(formula) for cell in one.cells))
+    """Return the cells of a formula, each once, in the order of first mention."""
+    return tuple(dict.fromkeys(cell for leaf in quantities(formula) for cell in leaf.cells))
 
 
 def evaluate(
@@ -169,40 +150,50 @@ def evaluate(
         case Quantity():
             return resolve(formula)
         case Operation(sign, left, right):
-            one = evaluate(left, constant, resolve, parameter)
-            other = evaluate(right, constant, resolve, parameter)
-            return _combined(sign, one, other)
+            return _combined(
+                sign,
+                evaluate(left, constant, resolve, parameter),
+                evaluate(right, constant, resolve, parameter),
+            )
     assert_never(formula)
 
 
 def finite(value: float) -> float:
-    """Return the value; raise `Undefined` for what left the range of numbers."""
+    """Return the value; raise `Undefined` if it is not finite."""
     if not math.isfinite(value):
         raise Undefined("a number beyond all bounds")
     return value
 
 
-def _combined(sign: str, one: N, other: N) -> N:
+def _leaves(formula: Formula) -> Iterator[Constant | Parameter | Quantity]:
+    if isinstance(formula, Operation):
+        yield from _leaves(formula.left)
+        yield from _leaves(formula.right)
+    else:
+        yield formula
+
+
+def _combined(sign: str, left: N, right: N) -> N:
     try:
         match sign:
             case "+":
-                return one + other
+                return left + right
             case "-":
-                return one - other
+                return left - right
             case "*":
-                return one * other
+                return left * right
             case "/":
-                return one / other
+                return left / right
             case "max":
-                return one.larger(other)
+                return left.larger(right)
             case _:
-                return one.smaller(other)
+                return left.smaller(right)
     except (ZeroDivisionError, OverflowError) as error:
         raise Undefined(str(error)) from error
 
 
 class _Parser:
-    """Recursive descent, one token ahead; every level of nesting costs one of the depth."""
+    """Recursive descent with one token of lookahead; the depth of nesting is counted."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -213,7 +204,7 @@ class _Parser:
     def formula(self) -> Formula:
         tree = self._sum()
         if self._ahead is not None:
-            raise self._unexpected()
+            raise _unexpected(self._ahead)
         return tree
 
     def _sum(self) -> Formula:
@@ -225,10 +216,10 @@ class _Parser:
         return tree
 
     def _chain(self, signs: tuple[str, str], part: Callable[[], Formula]) -> Formula:
-        tree, links = part(), 0
-        while self._ahead is not None and self._ahead["sign"] in signs:
-            links += 1
-            if links > CHAIN_LIMIT:
+        tree, operations = part(), 0
+        while self._is_ahead(*signs):
+            operations += 1
+            if operations > CHAIN_LIMIT:
                 raise BadFormula(f"more than {CHAIN_LIMIT} operations in a row")
             sign = self._take()["sign"]
             tree = Operation(sign, tree, part())
@@ -243,42 +234,47 @@ class _Parser:
             self._expect(")")
             return tree
         if token["name"] is None:
-            raise self._unexpected(token)
-        if self._ahead is None or self._ahead["sign"] != "(":
+            raise _unexpected(token)
+        if not self._is_ahead("("):
             return Parameter(token["name"])
-        self._expect("(")
         if token["name"] in ("max", "min"):
             return self._extreme(token["name"])
         return self._quantity(token["name"])
 
     def _extreme(self, sign: str) -> Formula:
-        tree, terms = self._sum(), 1
-        while self._ahead is not None and self._ahead["sign"] == ",":
-            self._expect(",")
-            tree, terms = Operation(sign, tree, self._sum()), terms + 1
-            if terms > CHAIN_LIMIT:
-                raise BadFormula(f"more than {CHAIN_LIMIT} terms in {sign}")
-        self._expect(")")
-        return tree
+        terms = self._arguments(self._sum)
+        if len(terms) > CHAIN_LIMIT:
+            raise BadFormula(f"more than {CHAIN_LIMIT} terms in {sign}")
+        return reduce(lambda tree, term: Operation(sign, tree, term), terms)
 
     def _quantity(self, name: str) -> Quantity:
-        cells: list[CellName] = []
-        words: list[str] = []
-        while True:
-            token = self._take()
-            if token["cell"] is not None and not words:
-                cells.append(parse_cell(token["cell"]))
-            elif token["name"] is not None:
-                words.append(token["name"])
-            else:
-                raise self._unexpected(token)
-            if self._ahead is None or self._ahead["sign"] != ",":
-                break
+        arguments = self._arguments(self._cell_or_word)
+        cells = tuple(part for part in arguments if isinstance(part, CellName))
+        words = tuple(part for part in arguments if isinstance(part, str))
+        if not cells or [*cells, *words] != arguments:
+            raise BadFormula(f"{name} needs cells, then words")
+        return Quantity(name, cells, words)
+
+    def _cell_or_word(self) -> CellName | str:
+        token = self._take()
+        if token["cell"] is not None:
+            return parse_cell(token["cell"])
+        if token["name"] is None:
+            raise _unexpected(token)
+        return str(token["name"])
+
+    def _arguments(self, part: Callable[[], T]) -> list[T]:
+        """Parse parts in parentheses, separated by commas."""
+        self._expect("(")
+        parts = [part()]
+        while self._is_ahead(","):
             self._expect(",")
+            parts.append(part())
         self._expect(")")
-        if not cells:
-            raise BadFormula(f"{name} of no cell")
-        return Quantity(name, tuple(cells), tuple(words))
+        return parts
+
+    def _is_ahead(self, *signs: str) -> bool:
+        return self._ahead is not None and self._ahead["sign"] in signs
 
     def _next(self) -> re.Match[str] | None:
         if not self._text[self._at :].strip(" "):
@@ -299,9 +295,8 @@ class _Parser:
     def _expect(self, sign: str) -> None:
         token = self._take()
         if token["sign"] != sign:
-            raise self._unexpected(token)
+            raise _unexpected(token)
 
-    def _unexpected(self, token: re.Match[str] | None = None) -> BadFormula:
-        found = token or self._ahead
-        assert found is not None
-        return BadFormula(f"at character {found.end()}: {found[0].strip()!r} does not belong there")
+
+def _unexpected(token: re.Match[str]) -> BadFormula:
+    return BadFormula(f"at character {token.end()}: unexpected {token[0].strip()!r}")

@@ -1,6 +1,6 @@
-"""What was published and needs no measurement: one type for each kind of statement.
+"""What was published without a measurement: one type for each kind of statement.
 
-`kit audit` holds them against public facts.
+`kit audit` compares them with public facts.
 """
 
 from typing import TypeAlias
@@ -10,15 +10,13 @@ from kit.claims.rounding import Printed
 
 
 class _Statement(Part, frozen=True, kw_only=True):
-    """What was said and needs no measurement; held against public facts by `kit audit`."""
-
     id: Id
     statement: Text
     where: Text
 
 
 class KvCache(_Statement, frozen=True, kw_only=True, tag_field="kind", tag="kv-cache"):
-    """So many GB of KV cache hold about so many tokens of context."""
+    """`gb` of KV cache hold about `context_tokens`."""
 
     model: Id
     gb: Printed
@@ -26,7 +24,7 @@ class KvCache(_Statement, frozen=True, kw_only=True, tag_field="kind", tag="kv-c
 
 
 class Nvlink(_Statement, frozen=True, kw_only=True, tag_field="kind", tag="nvlink"):
-    """So many links have so many GB/s, both ways together."""
+    """`links` have `gb_s` GB/s, both directions together."""
 
     links: Positive
     gb_s: Printed
@@ -40,7 +38,7 @@ class Thinking(_Statement, frozen=True, kw_only=True, tag_field="kind", tag="thi
 
 
 class NativeContext(_Statement, frozen=True, kw_only=True, tag_field="kind", tag="native-context"):
-    """The model's context as it was trained, in Ki tokens; `configured` if less was used, why."""
+    """The model's trained context in Ki tokens; if less was configured, how much and why."""
 
     model: Id
     kib_tokens: Printed
@@ -49,14 +47,14 @@ class NativeContext(_Statement, frozen=True, kw_only=True, tag_field="kind", tag
 
 
 class DiskSize(_Statement, frozen=True, kw_only=True, tag_field="kind", tag="disk-size"):
-    """The checkpoint takes so many GB."""
+    """The checkpoint takes `gb` GB."""
 
     model: Id
     gb: Printed
 
 
 class SameFormat(_Statement, frozen=True, kw_only=True, tag_field="kind", tag="same-format"):
-    """The models are quantised in one way, of this name."""
+    """The models are quantised in the same way, named `format`."""
 
     models: tuple[Id, Id]
     format: Id

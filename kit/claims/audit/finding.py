@@ -13,12 +13,34 @@ SCHEMA_VERSION = 1
 TEXT_LIMIT = 1000
 
 
+class AuditOutcome(Enum):
+    """`cannot-tell`: what was published is absent, or not precise enough."""
+
+    HOLDS = "holds"
+    CONTRADICTED = "contradicted"
+    CANNOT_TELL = "cannot-tell"
+
+
+class AuditFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule on one subject: what was published, what is found, and the source of that."""
+
+    rule: str
+    outcome: AuditOutcome
+    subject: str
+    said: str
+    found: str
+    evidence: str
+
+
+_OUTCOMES = {
+    True: AuditOutcome.HOLDS,
+    False: AuditOutcome.CONTRADICTED,
+    None: AuditOutcome.CANNOT_TELL,
+}
+
+
 class Rule(Enum):
     """The rules: the id of each, which never changes its meaning, and what is true if it holds."""
-
-    def __init__(self, id: str, holds: str) -> None:
-        self.id = id
-        self.holds = holds
 
     POOLED = ("audit-pooled", "an average is total tokens over total seconds")
     MEAN_OF_ROW = ("audit-mean-of-row", "an average is the mean of its row")
@@ -41,24 +63,22 @@ class Rule(Enum):
     IN_FLIGHT = ("audit-in-flight", "a level has as many requests in flight as its name says")
     CONTEXT_LIMIT = ("audit-context-limit", "every response is shorter than the context limit")
 
+    def __init__(self, id: str, statement: str) -> None:
+        self.id = id
+        self.statement = statement
 
-class AuditOutcome(Enum):
-    """`cannot-tell`: what was published is absent, or not precise enough."""
-
-    HOLDS = "holds"
-    CONTRADICTED = "contradicted"
-    CANNOT_TELL = "cannot-tell"
-
-
-class AuditFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule on one subject: what was published, what is found, and the source of that."""
-
-    rule: str
-    outcome: AuditOutcome
-    subject: str
-    said: str
-    found: str
-    evidence: str
+    def finding(
+        self, holds: bool | None, subject: str, *, said: str, found: str, evidence: str
+    ) -> AuditFinding:
+        """Return whether the rule holds for a subject, None for unknown; long texts are cut."""
+        return AuditFinding(
+            rule=self.id,
+            outcome=_OUTCOMES[holds],
+            subject=subject[:TEXT_LIMIT],
+            said=said[:TEXT_LIMIT],
+            found=found[:TEXT_LIMIT],
+            evidence=evidence[:TEXT_LIMIT],
+        )
 
 
 class AuditDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,30 +90,9 @@ class AuditDocument(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[AuditFinding, ...]
 
 
-def finding(
-    rule: Rule, outcome: AuditOutcome, subject: str, *, said: str, found: str, evidence: str
-) -> AuditFinding:
-    """Return a finding; long texts of data files are cut."""
-    return AuditFinding(
-        rule=rule.id,
-        outcome=outcome,
-        subject=subject[:TEXT_LIMIT],
-        said=said[:TEXT_LIMIT],
-        found=found[:TEXT_LIMIT],
-        evidence=evidence[:TEXT_LIMIT],
-    )
-
-
-def outcome_of(holds: bool | None) -> AuditOutcome:
-    """Return the outcome for true, false, or None for unknown."""
-    if holds is None:
-        return AuditOutcome.CANNOT_TELL
-    return AuditOutcome.HOLDS if holds else AuditOutcome.CONTRADICTED
-
-
 def page() -> str:
     """Return a Markdown table of all rules."""
-    rows = "".join(f"| `{rule.id}` | {rule.holds} |\n" for rule in Rule)
+    rows = "".join(f"| `{rule.id}` | {rule.statement} |\n" for rule in Rule)
     return f"| Rule | What holds |\n| --- | --- |\n{rows}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from kit.claims import noise as published_noise
-from kit.claims.audit.finding import AuditFinding, AuditOutcome, Rule, finding, outcome_of
+from kit.claims.audit.finding import AuditFinding, Rule
 from kit.claims.audit.raw_format import (
     NotThisFormat,
     RawCell,
@@ -66,8 +66,7 @@ def _owner(name: str, references: References) -> Reference | None:
 
 
 def _not_read(name: str, why: str) -> AuditFinding:
-    outcome = AuditOutcome.CANNOT_TELL
-    return finding(Rule.RAW_FORMAT, outcome, name, said="a data file", found=why, evidence=name)
+    return Rule.RAW_FORMAT.finding(None, name, said="a data file", found=why, evidence=name)
 
 
 def _by_level(runs: Sequence[SwarmRun]) -> Levels:
@@ -81,9 +80,8 @@ def _table(name: str, table: RawTable, owner: Reference) -> Iterator[AuditFindin
     """Yield whether a file of results has the published figures, cell by cell."""
     date = table.metadata.date
     if owner.measured is not None and date is not None:
-        yield finding(
-            Rule.RAW_TABLE,
-            outcome_of(date == owner.measured),
+        yield Rule.RAW_TABLE.finding(
+            date == owner.measured,
             f"{owner.id}: day of measurement",
             said=owner.measured,
             found=date,
@@ -97,9 +95,8 @@ def _table(name: str, table: RawTable, owner: Reference) -> Iterator[AuditFindin
         different = [
             f"{what} {theirs}" for what, ours, theirs in _pairs(figures, row) if ours != theirs
         ]
-        yield finding(
-            Rule.RAW_TABLE,
-            outcome_of(not different),
+        yield Rule.RAW_TABLE.finding(
+            not different,
             f"{owner.id}: {cell}",
             said=f"average {figures.rate} tok/s, its row, tokens, seconds and memory",
             found="; ".join(different) or "the same figures",
@@ -137,9 +134,8 @@ def _rates(
         if figures.rate is None or not means:
             continue
         published = printed(figures.rate) + RUN_ROUNDING
-        yield finding(
-            Rule.RAW_RATE,
-            outcome_of(any(published.overlaps(exactly(mean)) for mean in means.values())),
+        yield Rule.RAW_RATE.finding(
+            any(published.overlaps(exactly(mean)) for mean in means.values()),
             f"{owner.id}: {key}",
             said=f"{figures.rate} tok/s",
             found=f"mean of runs {', '.join(f'{mean:.2f}' for mean in means.values())} tok/s",
@@ -160,9 +156,8 @@ def _single_requests(
         return
     mean = fmean(run.tokens_per_s for run in runs)
     allowed = math.sqrt(2) * published_noise.half_width(noise)
-    yield finding(
-        Rule.RAW_OTHER_RUN,
-        outcome_of(printed(figures.rate).log_distance(exactly(mean)) <= allowed),
+    yield Rule.RAW_OTHER_RUN.finding(
+        printed(figures.rate).log_distance(exactly(mean)) <= allowed,
         str(cell),
         said=f"{figures.rate} tok/s, one request at a time",
         found=f"{len(runs)} runs give {mean:.1f} tok/s, {mean / float(figures.rate) - 1:+.1%}; "
@@ -175,9 +170,8 @@ def _in_flight(name: str, agents: int, runs: Sequence[SwarmRun]) -> AuditFinding
     """No more requests can be in flight than a run has."""
     most = max(len(run.requests) for run in runs)
     means = ", ".join(f"{run.mean_in_flight:.1f}" for run in runs)
-    return finding(
-        Rule.IN_FLIGHT,
-        outcome_of(most >= agents),
+    return Rule.IN_FLIGHT.finding(
+        most >= agents,
         f"{name}: level {agents}",
         said=f"{agents} agents at once",
         found=f"a run has {most} requests: never more than {min(most, agents)} in flight, "
@@ -198,9 +192,8 @@ def _context_limit(
     limit = min(limits)
     requests = [request for runs in levels.values() for run in runs for request in run.requests]
     tokens, task = max((request.completion_tokens, request.task) for request in requests)
-    yield finding(
-        Rule.CONTEXT_LIMIT,
-        outcome_of(tokens < limit),
+    yield Rule.CONTEXT_LIMIT.finding(
+        tokens < limit,
         f"{name}: {cell}",
         said=f"a context limit of {limit} tokens, prompt and response together",
         found=f"the longest response, {task}, has {tokens} tokens"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 from kit.claims.audit.facts import Facts, ModelFacts, NoFact
-from kit.claims.audit.finding import AuditFinding, AuditOutcome, Rule, finding, outcome_of
+from kit.claims.audit.finding import AuditFinding, Rule
 from kit.claims.reference import Reference
 from kit.claims.rounding import exactly, printed
 from kit.claims.statement import (
@@ -39,9 +39,8 @@ def findings(reference: Reference, facts: Facts) -> Iterator[AuditFinding]:
         try:
             yield from _compare(statement, reference.hardware.gpu, facts)
         except NoFact as missing:
-            yield finding(
-                _RULES[type(statement)],
-                AuditOutcome.CANNOT_TELL,
+            yield _RULES[type(statement)].finding(
+                None,
                 statement.id,
                 said=statement.statement,
                 found=f"no public fact about {missing} is known here",
@@ -76,9 +75,8 @@ def _kv_cache(statement: KvCache, model: ModelFacts) -> AuditFinding:
     stated = printed(statement.gb)
     fits = stated.low / ROUGHLY <= needed_gb <= stated.high * GB_PER_GIB * ROUGHLY
     capacity = stated.middle * 1e9 / per_token
-    return finding(
-        Rule.KV_CACHE,
-        outcome_of(fits),
+    return Rule.KV_CACHE.finding(
+        fits,
         statement.id,
         said=f"about {statement.gb} GB for {statement.context_tokens} tokens",
         found=f"{per_token} bytes a token, {needed_gb / GB_PER_GIB:.1f} GiB for "
@@ -95,9 +93,8 @@ def _nvlink(statement: Nvlink, name: str, facts: Facts) -> AuditFinding:
     stated = printed(statement.gb_s)
     total = statement.links * both_ways
     fitting = round(stated.middle / both_ways)
-    return finding(
-        Rule.NVLINK,
-        outcome_of(stated.low <= total <= stated.high),
+    return Rule.NVLINK.finding(
+        stated.low <= total <= stated.high,
         statement.id,
         said=f"{statement.links} links, {statement.gb_s} GB/s both ways together",
         found=f"{statement.links} links of {both_ways:g} GB/s are {total:.1f} GB/s; "
@@ -109,9 +106,8 @@ def _nvlink(statement: Nvlink, name: str, facts: Facts) -> AuditFinding:
 def _thinking(statement: Thinking, model: ModelFacts) -> AuditFinding:
     if model.has_thinking_mode is None:
         raise NoFact(f"a thinking mode of {statement.model}")
-    return finding(
-        Rule.THINKING,
-        outcome_of(model.has_thinking_mode is statement.has_mode),
+    return Rule.THINKING.finding(
+        model.has_thinking_mode is statement.has_mode,
         statement.id,
         said=statement.statement,
         found="it has a thinking mode" if model.has_thinking_mode else "it has no thinking mode",
@@ -121,9 +117,8 @@ def _thinking(statement: Thinking, model: ModelFacts) -> AuditFinding:
 
 def _native_context(statement: NativeContext, model: ModelFacts) -> AuditFinding:
     native = exactly(model.native_context_tokens / KIB)
-    return finding(
-        Rule.NATIVE_CONTEXT,
-        outcome_of(native.overlaps(printed(statement.kib_tokens))),
+    return Rule.NATIVE_CONTEXT.finding(
+        native.overlaps(printed(statement.kib_tokens)),
         statement.id,
         said=f"{statement.kib_tokens}K tokens",
         found=f"the checkpoint's own limit is {native}K tokens",
@@ -135,9 +130,8 @@ def _context_reason(statement: NativeContext, configured: str, model: ModelFacts
     """A context that is the model's own limit needs no other reason."""
     native = exactly(model.native_context_tokens / KIB)
     is_own_limit = printed(configured).overlaps(native)
-    return finding(
-        Rule.CONTEXT_REASON,
-        AuditOutcome.CONTRADICTED if is_own_limit else AuditOutcome.CANNOT_TELL,
+    return Rule.CONTEXT_REASON.finding(
+        False if is_own_limit else None,
         statement.id,
         said=f"configured at {configured}K for "
         f"{statement.configured_because or 'a reason not given'}",
@@ -154,9 +148,8 @@ def _disk_size(statement: DiskSize, model: ModelFacts) -> AuditFinding:
     found = f"{model.checkpoint_gb} GB, which is {in_gib.middle:.2f} GiB"
     if not actual.overlaps(stated) and in_gib.overlaps(stated):
         found += ": the figure is in GiB"
-    return finding(
-        Rule.DISK_SIZE,
-        outcome_of(actual.overlaps(stated)),
+    return Rule.DISK_SIZE.finding(
+        actual.overlaps(stated),
         statement.id,
         said=f"{statement.gb} GB",
         found=found,
@@ -168,9 +161,8 @@ def _same_format(statement: SameFormat, facts: Facts) -> AuditFinding:
     if any(name not in facts.models for name in statement.models):
         raise NoFact(" and ".join(statement.models))
     models = {name: facts.models[name] for name in statement.models}
-    return finding(
-        Rule.SAME_FORMAT,
-        outcome_of(all(model.format == statement.format for model in models.values())),
+    return Rule.SAME_FORMAT.finding(
+        all(model.format == statement.format for model in models.values()),
         statement.id,
         said=statement.statement,
         found="; ".join(f"{name}: {model.format_detail}" for name, model in models.items()),

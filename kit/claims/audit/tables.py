@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from kit.claims import formula
 from kit.claims import noise as published_noise
-from kit.claims.audit.finding import AuditFinding, AuditOutcome, Rule, finding, outcome_of
+from kit.claims.audit.finding import AuditFinding, Rule
 from kit.claims.claim import Claim, Measure, Relation
 from kit.claims.estimate import Estimate, Repetitions, sampled, sensitivity
 from kit.claims.formula import Quantity, Undefined
@@ -44,9 +44,8 @@ def _repeats(passes: int, noise: Noise | None) -> AuditFinding:
     if noise is not None:
         cells = ", ".join(map(str, noise.cells))
         runs = f"; the author's own runs of {cells} scatter by {noise.deviation:.1%}"
-    return finding(
-        Rule.REPEATS,
-        outcome_of(True if passes > 1 else None),
+    return Rule.REPEATS.finding(
+        True if passes > 1 else None,
         "all cells",
         said=f"{passes} measured pass(es) a cell",
         found=("no error bar can be had" if passes == 1 else "repeated") + runs,
@@ -61,9 +60,8 @@ def _averages(key: str, rate: str, figures: PublishedFigures) -> Iterator[AuditF
     if figures.tokens is not None and figures.seconds is not None:
         pooled = exactly(figures.tokens) / printed(figures.seconds)
         is_pooled = pooled.overlaps(average)
-        yield finding(
-            Rule.POOLED,
-            outcome_of(is_pooled),
+        yield Rule.POOLED.finding(
+            is_pooled,
             key,
             said=said,
             found=f"{figures.tokens} tokens / {figures.seconds} s = {pooled} tok/s",
@@ -73,9 +71,8 @@ def _averages(key: str, rate: str, figures: PublishedFigures) -> Iterator[AuditF
         rates = [printed(prompt_rate) for prompt_rate in figures.prompts.values()]
         mean = sum(rates[1:], rates[0]) / exactly(len(rates))
         is_mean = mean.overlaps(average)
-        yield finding(
-            Rule.MEAN_OF_ROW,
-            outcome_of(is_mean),
+        yield Rule.MEAN_OF_ROW.finding(
+            is_mean,
             key,
             said=said,
             found=f"the mean of {len(rates)} columns is {mean} tok/s"
@@ -93,21 +90,17 @@ def _claim(
     try:
         value = _value(measure, references.get(source), reference)
     except (Unpublished, Undefined) as why:
-        outcome, found = AuditOutcome.CANNOT_TELL, str(why)
-        yield finding(Rule.CLAIM, outcome, claim.id, said=said, found=found, evidence=source)
+        yield Rule.CLAIM.finding(None, claim.id, said=said, found=str(why), evidence=source)
         return
     holds = _holds(measure, value)
     evidence = f"{measure.formula}, figures of {source}"
     found = f"the published figures give {value} {measure.unit}"
     if holds is None:
         found += ": it depends on how they were rounded"
-    yield finding(
-        Rule.CLAIM, outcome_of(holds), claim.id, said=said, found=found, evidence=evidence
-    )
+    yield Rule.CLAIM.finding(holds, claim.id, said=said, found=found, evidence=evidence)
     if holds is False and (inverse := _inverse(measure, value)) is not None:
         found = f"the figure fits the inverse, {inverse}: a percentage of the other one"
-        outcome = AuditOutcome.CONTRADICTED
-        yield finding(Rule.DIRECTION, outcome, claim.id, said=said, found=found, evidence=evidence)
+        yield Rule.DIRECTION.finding(False, claim.id, said=said, found=found, evidence=evidence)
 
 
 def _bound(measure: Measure) -> str:
@@ -184,9 +177,8 @@ def _noise(
     except (Unpublished, Undefined):
         return
     value, distance = estimate.value, exactly(estimate.value).log_distance(measure.figure)
-    yield finding(
-        Rule.NOISE,
-        outcome_of(True if distance > half else None),
+    yield Rule.NOISE.finding(
+        True if distance > half else None,
         claim.id,
         said=_bound(measure),
         found=f"{value:.4g} is {distance:.1%} from the bound; single passes see {half:.1%}",
@@ -210,9 +202,8 @@ def _other_run(
             continue
         distance = printed(figures.rate).log_distance(printed(theirs.rate))
         difference = float(theirs.rate) / float(figures.rate) - 1
-        yield finding(
-            Rule.OTHER_RUN,
-            outcome_of(distance <= allowed),
+        yield Rule.OTHER_RUN.finding(
+            distance <= allowed,
             f"{key} in {other.id}",
             said=f"{figures.rate} tok/s",
             found=f"{other.id} has {theirs.rate} tok/s, {difference:+.1%}; noise of two single "
