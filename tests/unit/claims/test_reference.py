@@ -3,7 +3,6 @@
 The published tables are typed here a second time, from the sources and not from the files.
 """
 
-import math
 import re
 from pathlib import Path
 
@@ -15,8 +14,6 @@ from jsonschema import Draft202012Validator
 
 from kit.claims import formula, reference
 from kit.claims.claim import Claim, Measure, Relation
-from kit.claims.formula import CellName
-from kit.claims.noise import noise_of
 from kit.claims.reference import Reference
 from kit.errors import SpecError
 from tests.factory import ROOT, schemas
@@ -138,28 +135,6 @@ def test_cells_of_claims_are_of_references_that_are_there(found: Reference) -> N
     for claim in found.claims:
         if claim.measure is not None and claim.measure.cells_of is not None:
             assert claim.measure.cells_of in REFERENCES
-
-
-def test_the_noise_of_an_author_is_pooled_within_cells() -> None:
-    noise = noise_of(REFERENCES.values(), PART_1.author)
-    assert noise is not None
-    assert noise.cells == (CellName("moe", "tp1"), CellName("moe", "tp2-nvlink"))
-    assert noise.degrees == 8 + 6 - 2
-    assert noise.deviation == pytest.approx(0.0136, abs=5e-5)
-    assert noise_of(REFERENCES.values(), "somebody else") is None
-
-
-def test_noise_does_not_see_how_cells_differ() -> None:
-    text = FOLDER.joinpath("article-part-1.toml").read_text(encoding="utf-8")
-    table = msgspec.toml.decode(text.encode())
-    pair = [{"rate": "100", "where": "a"}, {"rate": "101", "where": "b"}]
-    other = [{"rate": "500", "where": "a"}, {"rate": "505", "where": "b"}]
-    table["repeats"] = {"moe@tp1": pair, "dense@tp1": other, "moe@tp2-pcie": pair[:1]}
-    found = reference.parse(msgspec.json.encode(table), "a.json")
-    noise = noise_of([found], found.author)
-    assert noise is not None
-    assert noise.degrees == 2
-    assert noise.deviation == pytest.approx(math.log(1.01) / math.sqrt(2))
 
 
 def edited(**changes: object) -> bytes:
