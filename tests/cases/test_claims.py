@@ -54,38 +54,38 @@ FOR_WANT_OF_EVIDENCE = {
 Everyone = Sequence[EligibleBundle | Excluded]
 
 
-def judged(everyone: Everyone, name: str = "article-part-1", **parameters: float) -> JudgedSet:
-    (found,) = judge(REFERENCES[name], NOISE, parameters, everyone)
-    return found
+def judged(bundles: Everyone, name: str = "article-part-1", **parameters: float) -> JudgedSet:
+    (result,) = judge(REFERENCES[name], NOISE, parameters, bundles)
+    return result
 
 
-def outcomes(found: JudgedSet) -> Mapping[str, ClaimOutcome]:
-    return {one.claim: one.outcome for one in found.claims}
+def outcomes(judged_set: JudgedSet) -> Mapping[str, ClaimOutcome]:
+    return {judgement.claim: judgement.outcome for judgement in judged_set.claims}
 
 
-def claim(everyone: Everyone, id_: str, name: str = "article-part-1") -> Judgement:
-    return next(one for one in judged(everyone, name).claims if one.claim == id_)
+def claim(bundles: Everyone, id_: str, name: str = "article-part-1") -> Judgement:
+    return next(judgement for judgement in judged(bundles, name).claims if judgement.claim == id_)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_six_cells_that_follow_the_article_reproduce_all_that_can_be(seed: int) -> None:
-    found = judged(six(seed))
-    assert found.excluded == ()
-    by_id = {one.id: one for one in all_claims(PART_1)}
-    assert len(by_id) == len(found.claims)
-    for one in found.claims:
-        if one.claim in ON_THEIR_OWN_BOUND:
-            assert one.outcome is INCONCLUSIVE, one
-            assert "starts of the engine" in one.advice
-        elif one.claim in FOR_WANT_OF_CELLS | FOR_WANT_OF_EVIDENCE:
-            assert one.outcome is NOT_TESTABLE, one
+    result = judged(six(seed))
+    assert result.excluded == ()
+    by_id = {item.id: item for item in all_claims(PART_1)}
+    assert len(by_id) == len(result.claims)
+    for judgement in result.claims:
+        if judgement.claim in ON_THEIR_OWN_BOUND:
+            assert judgement.outcome is INCONCLUSIVE, judgement
+            assert "starts of the engine" in judgement.advice
+        elif judgement.claim in FOR_WANT_OF_CELLS | FOR_WANT_OF_EVIDENCE:
+            assert judgement.outcome is NOT_TESTABLE, judgement
         else:
-            assert one.outcome is REPRODUCED, one
-    assert exit_code([found]) is ExitCode.DONE
+            assert judgement.outcome is REPRODUCED, judgement
+    assert exit_code([result]) is ExitCode.DONE
 
 
 def test_what_is_not_testable_says_what_is_missing() -> None:
-    reasons = {one.claim: one.reason for one in judged(six()).claims}
+    reasons = {judgement.claim: judgement.reason for judgement in judged(six()).claims}
     assert all("no bundle of" in reasons[name] for name in FOR_WANT_OF_CELLS)
     assert all("evidence of this kind" in reasons[name] for name in FOR_WANT_OF_EVIDENCE)
 
@@ -152,97 +152,101 @@ def test_a_tenth_less_in_one_cell_changes_what_the_table_says(slow: str, seed: i
 
 def test_a_quarter_less_in_one_cell_contradicts_the_ratios() -> None:
     shapes = [Shape(cell=cell, slower=0.25 * (cell == "moe@tp1")) for cell in CELLS]
-    found = outcomes(judged([eligible(shape) for shape in shapes]))
+    result = outcomes(judged([eligible(shape) for shape in shapes]))
     for name in ("moe-advantage-tp1", "moe-spread-over-topologies", "second-gpu-moe"):
-        assert found[name] is NOT_REPRODUCED
+        assert result[name] is NOT_REPRODUCED
 
 
 def test_a_seventh_cell_makes_the_fp8_claim_testable() -> None:
-    everyone = [*six(), eligible(Shape(cell="moe-fp8@tp2-nvlink"))]
-    assert claim(everyone, "fp8-slower").outcome is REPRODUCED
+    bundles = [*six(), eligible(Shape(cell="moe-fp8@tp2-nvlink"))]
+    assert claim(bundles, "fp8-slower").outcome is REPRODUCED
 
 
 def test_one_published_pass_has_noise_which_is_assumed_for_dense_too() -> None:
-    found = judged(six())
-    (noise, assumed) = found.remarks
+    result = judged(six())
+    (noise, assumed) = result.remarks
     assert "3.0%" in noise
     assert "14 runs of moe@tp1, moe@tp2-nvlink" in noise
     assert "dense@tp1" in assumed
     assert "moe@tp1" not in assumed
-    measured = {one.claim: one.measured for one in found.claims}
+    measured = {judgement.claim: judgement.measured for judgement in result.claims}
     for name, half in (("rate-dense-tp1", 0.0295), ("moe-advantage-tp1", 0.0418)):
-        one = measured[name]
-        assert one is not None
-        assert one.published_half_width == pytest.approx(half, abs=1e-4)
+        value = measured[name]
+        assert value is not None
+        assert value.published_half_width == pytest.approx(half, abs=1e-4)
 
 
 def test_a_bound_has_no_noise_of_its_own() -> None:
-    for one in judged(six()).claims:
-        measure = next(each for each in all_claims(PART_1) if each.id == one.claim).measure
-        if one.measured is not None and measure is not None:
-            is_noisy = measure.relation is Relation.EQUALS and one.measured.has_spread
-            assert (one.measured.published_half_width > 0) is is_noisy
+    for judgement in judged(six()).claims:
+        measure = next(item for item in all_claims(PART_1) if item.id == judgement.claim).measure
+        if judgement.measured is not None and measure is not None:
+            is_noisy = measure.relation is Relation.EQUALS and judgement.measured.has_spread
+            assert (judgement.measured.published_half_width > 0) is is_noisy
 
 
 def test_how_many_would_fail_by_chance_is_one_in_twenty_intervals() -> None:
-    found = judged(six())
-    spread = [one for one in found.claims if one.measured and one.measured.has_spread]
+    result = judged(six())
+    spread = [
+        judgement
+        for judgement in result.claims
+        if judgement.measured and judgement.measured.has_spread
+    ]
     assert len(spread) > 40
-    assert found.missed_by_chance == round(len(spread) / 20, 2)
+    assert result.missed_by_chance == round(len(spread) / 20, 2)
 
 
 def test_three_starts_of_each_cell_have_no_floor() -> None:
-    several = [one for seed in (1, 2, 3) for one in six(seed, start_deviation=0.001)]
-    one = claim(several, "nvlink-adds-little-moe")
+    several = [bundle for seed in (1, 2, 3) for bundle in six(seed, start_deviation=0.001)]
+    judgement = claim(several, "nvlink-adds-little-moe")
     alone = claim(six(1, start_deviation=0.001), "nvlink-adds-little-moe")
-    assert one.measured is not None
+    assert judgement.measured is not None
     assert alone.measured is not None
-    assert _width(one) < _width(alone) / 2
-    assert len(one.bundles) == 6
+    assert _width(judgement) < _width(alone) / 2
+    assert len(judgement.bundles) == 6
 
 
-def _width(one: Judgement) -> float:
-    assert one.measured is not None
-    assert one.measured.low is not None
-    assert one.measured.high is not None
-    return one.measured.high - one.measured.low
+def _width(judgement: Judgement) -> float:
+    assert judgement.measured is not None
+    assert judgement.measured.low is not None
+    assert judgement.measured.high is not None
+    return judgement.measured.high - judgement.measured.low
 
 
 def test_one_pass_is_inconclusive_and_says_what_would_decide() -> None:
-    everyone = six(protocol=ProtocolName.ARTICLE, passes=None)
-    one = claim(everyone, "moe-advantage-tp1")
-    assert one.outcome is INCONCLUSIVE
-    assert one.advice.startswith("measure 3 passes")
-    assert one.measured is not None
-    assert (one.measured.low, one.measured.high) == (None, None)
-    assert claim(everyone, "first-token-within-a-second").outcome is NOT_TESTABLE
+    bundles = six(protocol=ProtocolName.ARTICLE, passes=None)
+    judgement = claim(bundles, "moe-advantage-tp1")
+    assert judgement.outcome is INCONCLUSIVE
+    assert judgement.advice.startswith("measure 3 passes")
+    assert judgement.measured is not None
+    assert (judgement.measured.low, judgement.measured.high) == (None, None)
+    assert claim(bundles, "first-token-within-a-second").outcome is NOT_TESTABLE
 
 
 def test_on_other_hardware_ratios_are_judged_and_absolute_numbers_are_not() -> None:
-    found = judged(six(gpu="NVIDIA GeForce RTX 4090"))
-    scopes = {one.id: one.hardware.value for one in all_claims(PART_1)}
-    for one in found.claims:
-        if one.claim in FOR_WANT_OF_CELLS | FOR_WANT_OF_EVIDENCE:
+    result = judged(six(gpu="NVIDIA GeForce RTX 4090"))
+    scopes = {item.id: item.hardware.value for item in all_claims(PART_1)}
+    for judgement in result.claims:
+        if judgement.claim in FOR_WANT_OF_CELLS | FOR_WANT_OF_EVIDENCE:
             continue
-        if scopes[one.claim] == "same":
-            assert one.outcome is NOT_TESTABLE
-            assert "RTX 4090" in one.reason
+        if scopes[judgement.claim] == "same":
+            assert judgement.outcome is NOT_TESTABLE
+            assert "RTX 4090" in judgement.reason
         else:
-            assert one.on_other_hardware
-            assert one.outcome in (REPRODUCED, INCONCLUSIVE)
-    assert any("published NVIDIA GeForce RTX 3090" in text for text in found.differences)
+            assert judgement.on_other_hardware
+            assert judgement.outcome in (REPRODUCED, INCONCLUSIVE)
+    assert any("published NVIDIA GeForce RTX 3090" in text for text in result.differences)
 
 
 def test_claims_are_judged_host_by_host() -> None:
     here = [eligible(Shape(cell=cell)) for cell in CELLS if "pcie" not in cell]
     there = [eligible(Shape(cell=cell, host=2)) for cell in CELLS if "pcie" in cell]
     sets = judge(PART_1, NOISE, {}, [*here, *there])
-    assert {one.host_id for one in sets} == {f"{1:032x}", f"{2:032x}"}
-    for one in sets:
-        found = outcomes(one)
-        assert found["nvlink-adds-little-moe"] is NOT_TESTABLE
-        assert found["pcie-near-nvlink-dense"] is NOT_TESTABLE
-    tested = {name for one in sets for name, end in outcomes(one).items() if end is REPRODUCED}
+    assert {set_.host_id for set_ in sets} == {f"{1:032x}", f"{2:032x}"}
+    for set_ in sets:
+        result = outcomes(set_)
+        assert result["nvlink-adds-little-moe"] is NOT_TESTABLE
+        assert result["pcie-near-nvlink-dense"] is NOT_TESTABLE
+    tested = {name for set_ in sets for name, end in outcomes(set_).items() if end is REPRODUCED}
     assert {"moe-advantage-tp1", "moe-advantage-tp2-pcie", "second-gpu-moe"} <= tested
 
 
@@ -262,34 +266,38 @@ def test_every_key_of_comparability_parts_bundles() -> None:
 
 
 def test_a_copy_of_a_run_counts_once() -> None:
-    one = eligible(Shape(cell="moe@tp1"))
+    first = eligible(Shape(cell="moe@tp1"))
     again = eligible(Shape(cell="moe@tp1"))
-    assert len(judged([one, again]).bundles) == 1
+    assert len(judged([first, again]).bundles) == 1
 
 
 def test_a_price_can_be_set() -> None:
     cheaper = judge(PART_1, NOISE, {"gpu-price-usd": 400.0}, six())[0]
-    dear = next(one for one in judged(six()).claims if one.claim == "tokens-per-dollar").measured
-    found = next(one for one in cheaper.claims if one.claim == "tokens-per-dollar")
+    dear = next(
+        judgement for judgement in judged(six()).claims if judgement.claim == "tokens-per-dollar"
+    ).measured
+    result = next(
+        judgement for judgement in cheaper.claims if judgement.claim == "tokens-per-dollar"
+    )
     assert dear is not None
-    assert found.measured is not None
-    assert found.measured.value == pytest.approx(2 * dear.value)
-    assert found.outcome is NOT_REPRODUCED
+    assert result.measured is not None
+    assert result.measured.value == pytest.approx(2 * dear.value)
+    assert result.outcome is NOT_REPRODUCED
 
 
-def the_log_without_kernels(one: Draft) -> None:
-    assert one.server_log is not None
-    one.server_log = one.server_log.replace(b"Using ", b"Loading ")
-    one.server_log = one.server_log.replace(b"convertible to", b"made of")
+def the_log_without_kernels(made: Draft) -> None:
+    assert made.server_log is not None
+    made.server_log = made.server_log.replace(b"Using ", b"Loading ")
+    made.server_log = made.server_log.replace(b"convertible to", b"made of")
 
 
 def test_evidence_that_a_claim_needs_must_have_passed() -> None:
     bare = cell_draft(Shape(cell="moe@tp1"))
     the_log_without_kernels(bare)
     others = [eligible(Shape(cell=cell)) for cell in CELLS if cell != "moe@tp1"]
-    one = claim([load_draft("bare", bare), *others], "both-on-marlin")
-    assert one.outcome is NOT_TESTABLE
-    assert one.reason == "topology-kernels did not pass in bare"
+    judgement = claim([load_draft("bare", bare), *others], "both-on-marlin")
+    assert judgement.outcome is NOT_TESTABLE
+    assert judgement.reason == "topology-kernels did not pass in bare"
 
 
 def of_an_endpoint() -> EligibleBundle | Excluded:
@@ -311,12 +319,12 @@ def of_a_run_that_stopped_short() -> EligibleBundle | Excluded:
 
 
 def of_an_invalid_bundle() -> EligibleBundle | Excluded:
-    one = cell_draft(Shape(cell="moe@tp1"))
-    one.records[9] = replace(one.records[9], completion_tokens=4000)
-    return load_draft("x", one)
+    made = cell_draft(Shape(cell="moe@tp1"))
+    made.records[9] = replace(made.records[9], completion_tokens=4000)
+    return load_draft("x", made)
 
 
-def of_a_model_that_nobody_pinned() -> EligibleBundle | Excluded:
+def of_a_model_that_is_not_pinned() -> EligibleBundle | Excluded:
     models = {"moe": dataclasses.replace(six_cells.MODELS["moe"], revision=None, files=())}
     catalog = dataclasses.replace(six_cells.CATALOG, models=models)
     return load_draft("x", cell_draft(Shape(cell="moe@tp1")), known(factory.schemas(), catalog))
@@ -330,15 +338,15 @@ def of_a_model_that_nobody_pinned() -> EligibleBundle | Excluded:
         (of_a_rehearsal, "it is a rehearsal"),
         (of_a_run_that_stopped_short, "the run stopped early"),
         (of_an_invalid_bundle, "it is invalid: arithmetic-completion-tokens"),
-        (of_a_model_that_nobody_pinned, "it is not reportable: protocol-model-files"),
+        (of_a_model_that_is_not_pinned, "it is not reportable: protocol-model-files"),
     ],
 )
 def test_what_is_not_eligible_is_excluded_with_the_reason(who: object, reason: str) -> None:
     assert callable(who)
-    found = judged([who()])
-    assert [one.outcome for one in found.claims] == [NOT_TESTABLE] * len(found.claims)
-    assert reason in found.excluded[0].reason
-    assert exit_code([found]) is ExitCode.NOTHING_TO_JUDGE
+    result = judged([who()])
+    assert [judgement.outcome for judgement in result.claims] == [NOT_TESTABLE] * len(result.claims)
+    assert reason in result.excluded[0].reason
+    assert exit_code([result]) is ExitCode.NOTHING_TO_JUDGE
 
 
 def test_what_is_not_eligible_changes_nothing_for_the_others() -> None:
@@ -350,13 +358,13 @@ def test_what_is_not_eligible_changes_nothing_for_the_others() -> None:
 
 @pytest.mark.parametrize("name", REFERENCES)
 def test_any_reference_can_be_judged(name: str) -> None:
-    found = judged(six(), name)
-    assert len(found.claims) == len(all_claims(REFERENCES[name]))
-    assert found.count(NOT_TESTABLE) < len(found.claims)
+    result = judged(six(), name)
+    assert len(result.claims) == len(all_claims(REFERENCES[name]))
+    assert result.count(NOT_TESTABLE) < len(result.claims)
 
 
 def test_part_2_was_right_about_moe_and_is_not_reproduced_for_dense() -> None:
-    found = outcomes(judged(six(), "article-part-2"))
-    assert found["rate-moe-tp1"] is REPRODUCED
-    assert found["rate-dense-tp2-nvlink"] is NOT_REPRODUCED
-    assert found["rate-moe-tp1-x4"] is NOT_TESTABLE
+    result = outcomes(judged(six(), "article-part-2"))
+    assert result["rate-moe-tp1"] is REPRODUCED
+    assert result["rate-dense-tp2-nvlink"] is NOT_REPRODUCED
+    assert result["rate-moe-tp1-x4"] is NOT_TESTABLE

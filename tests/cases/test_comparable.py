@@ -19,13 +19,13 @@ NOISE = noise_of(REFERENCES.values(), PART_1.author)
 Change = Callable[[Draft], None]
 
 
-def judged(*everyone: EligibleBundle | Excluded) -> tuple[JudgedSet, ...]:
-    return judge(PART_1, NOISE, {}, everyone)
+def judged(*bundles: EligibleBundle | Excluded) -> tuple[JudgedSet, ...]:
+    return judge(PART_1, NOISE, {}, bundles)
 
 
 def of_host(**changes: object) -> Change:
-    def change(one: Draft) -> None:
-        one.document = replace(one.document, host=replace(one.document.host, **changes))
+    def change(made: Draft) -> None:
+        made.document = replace(made.document, host=replace(made.document.host, **changes))
 
     return change
 
@@ -33,9 +33,9 @@ def of_host(**changes: object) -> Change:
 def at_power(*limits_w: float, default_w: float | None = None) -> Change:
     """Set the limits in force of the two cards, and what they come with."""
 
-    def change(one: Draft) -> None:
-        assert one.telemetry is not None
-        header = one.telemetry.header
+    def change(made: Draft) -> None:
+        assert made.telemetry is not None
+        header = made.telemetry.header
         gpus = tuple(
             replace(gpu, power_limit_w=limit_w, power_default_limit_w=default_w)
             for gpu, limit_w in zip(header.inventory.gpus, limits_w, strict=True)
@@ -44,11 +44,11 @@ def at_power(*limits_w: float, default_w: float | None = None) -> Change:
             replace(sample, gpus=tuple(
                 replace(reading, power_w=limits_w[reading.index] - 1) for reading in sample.gpus
             ))
-            for sample in one.telemetry.samples
+            for sample in made.telemetry.samples
         )  # fmt: skip
         inventory = replace(header.inventory, gpus=gpus)
         header = replace(header, inventory=inventory)
-        one.telemetry = replace(one.telemetry, header=header, samples=samples)
+        made.telemetry = replace(made.telemetry, header=header, samples=samples)
 
     return change
 
@@ -56,24 +56,24 @@ def at_power(*limits_w: float, default_w: float | None = None) -> Change:
 def with_defaults(*defaults_w: float) -> Change:
     """Two makers' cards, each at its own default."""
 
-    def change(one: Draft) -> None:
-        at_power(*defaults_w)(one)
-        assert one.telemetry is not None
-        header = one.telemetry.header
+    def change(made: Draft) -> None:
+        at_power(*defaults_w)(made)
+        assert made.telemetry is not None
+        header = made.telemetry.header
         gpus = tuple(
             replace(gpu, power_default_limit_w=default_w)
             for gpu, default_w in zip(header.inventory.gpus, defaults_w, strict=True)
         )
         header = replace(header, inventory=replace(header.inventory, gpus=gpus))
-        one.telemetry = replace(one.telemetry, header=header)
+        made.telemetry = replace(made.telemetry, header=header)
 
     return change
 
 
 def changed(cell: str, change: Change) -> EligibleBundle | Excluded:
-    one = cell_draft(Shape(cell=cell))
-    change(one)
-    return load_draft(f"{cell} changed", one)
+    made = cell_draft(Shape(cell=cell))
+    change(made)
+    return load_draft(f"{cell} changed", made)
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_another_machine_under_one_id_is_judged_by_itself(change: Change, reason
     (left_out,) = here.excluded
     assert left_out.bundle == "dense@tp1 changed"
     assert reason in left_out.reason
-    outcomes = {one.claim: one.outcome for one in here.claims}
+    outcomes = {judgement.claim: judgement.outcome for judgement in here.claims}
     assert outcomes["moe-advantage-tp1"] is ClaimOutcome.NOT_TESTABLE
 
 
 def test_cells_of_another_host_are_not_listed_with_each_set() -> None:
     sets = judged(eligible(Shape(cell="moe@tp1")), eligible(Shape(cell="dense@tp1", host=2)))
-    assert [one.excluded for one in sets] == [(), ()]
+    assert [set_.excluded for set_ in sets] == [(), ()]
 
 
 @pytest.mark.parametrize(
@@ -113,24 +113,24 @@ def test_cells_of_another_host_are_not_listed_with_each_set() -> None:
     ],
 )
 def test_one_machine_after_a_new_kernel_is_the_same(change: Change) -> None:
-    (found,) = judged(eligible(Shape(cell="moe@tp1")), changed("dense@tp1", change))
-    assert len(found.bundles) == 2
+    (result,) = judged(eligible(Shape(cell="moe@tp1")), changed("dense@tp1", change))
+    assert len(result.bundles) == 2
 
 
 def test_cards_of_two_makers_at_their_defaults_are_as_one_of_them() -> None:
-    one = changed("moe@tp1", at_power(350.0, 350.0, default_w=350.0))
+    first = changed("moe@tp1", at_power(350.0, 350.0, default_w=350.0))
     other = changed("dense@tp2-nvlink", with_defaults(350.0, 370.0))
-    (found,) = judged(one, other)
-    assert len(found.bundles) == 2
+    (result,) = judged(first, other)
+    assert len(result.bundles) == 2
 
 
 def test_shaken_copies_are_no_further_starts() -> None:
-    def shaken(one: Draft) -> None:
-        for position, record in enumerate(one.records):
+    def shaken(made: Draft) -> None:
+        for position, record in enumerate(made.records):
             moved_s = round(record.wall_s + 1e-6 * (1 + position % 8), 6)
-            change_record(one, position, wall_s=moved_s)
+            change_record(made, position, wall_s=moved_s)
 
     (alone,) = judged(*six())
-    (found,) = judged(*six(), *(changed(cell, shaken) for cell in CELLS))
-    assert found.bundles == alone.bundles
-    assert found.claims == alone.claims
+    (result,) = judged(*six(), *(changed(cell, shaken) for cell in CELLS))
+    assert result.bundles == alone.bundles
+    assert result.claims == alone.claims

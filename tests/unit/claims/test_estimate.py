@@ -25,31 +25,31 @@ def estimate(
     return sampled(repetitions, math.exp(sum(logs) / len(logs)))
 
 
-def agree(found: Interval | None, expected: Interval | None) -> bool:
-    assert found is not None
+def agree(actual: Interval | None, expected: Interval | None) -> bool:
+    assert actual is not None
     assert expected is not None
-    return found.low == pytest.approx(expected.low) and found.high == pytest.approx(expected.high)
+    return actual.low == pytest.approx(expected.low) and actual.high == pytest.approx(expected.high)
 
 
 @given(rates=RATES, starts=st.integers(1, 4))
 def test_one_cell_has_the_interval_of_its_rates(rates: list[float], starts: int) -> None:
-    one = estimate(rates, starts=starts)
-    assert agree(interval(one), intervals.rate_interval(rates, one.value, starts))
+    result = estimate(rates, starts=starts)
+    assert agree(interval(result), intervals.rate_interval(rates, result.value, starts))
 
 
 @given(above=RATES, below=RATES, starts=st.integers(1, 4))
 def test_a_ratio_of_two_has_welchs(above: list[float], below: list[float], starts: int) -> None:
-    one = estimate(above, starts=starts) / estimate(below, DENSE, starts=starts)
-    assert agree(interval(one), intervals.ratio_interval(above, below, one.value, starts))
+    result = estimate(above, starts=starts) / estimate(below, DENSE, starts=starts)
+    assert agree(interval(result), intervals.ratio_interval(above, below, result.value, starts))
 
 
 @given(rates=RATES, factor=st.floats(0.01, 100))
 def test_a_factor_moves_an_interval_and_does_not_widen_it(
     rates: list[float], factor: float
 ) -> None:
-    one = estimate(rates)
-    for scaled in (one * Estimate(factor), Estimate(factor) / one, one / Estimate(factor)):
-        assert half_width(scaled) == pytest.approx(half_width(one))
+    result = estimate(rates)
+    for scaled in (result * Estimate(factor), Estimate(factor) / result, result / Estimate(factor)):
+        assert half_width(scaled) == pytest.approx(half_width(result))
 
 
 def test_what_was_not_sampled_is_exact() -> None:
@@ -59,8 +59,8 @@ def test_what_was_not_sampled_is_exact() -> None:
 
 
 def test_too_few_passes_have_no_interval() -> None:
-    one = estimate([1.0, 1.1]) / estimate([1.0, 1.1, 1.2], DENSE)
-    assert interval(one) is None
+    result = estimate([1.0, 1.1]) / estimate([1.0, 1.1, 1.2], DENSE)
+    assert interval(result) is None
 
 
 def test_a_start_cancels_between_figures_of_one_cell_but_not_between_cells() -> None:
@@ -73,14 +73,14 @@ def test_a_start_cancels_between_figures_of_one_cell_but_not_between_cells() -> 
 
 
 def test_a_cell_that_divides_itself_is_certain() -> None:
-    one = estimate([1.0, 2.0, 3.0])
-    assert half_width(one / one) == pytest.approx(0.0)
+    result = estimate([1.0, 2.0, 3.0])
+    assert half_width(result / result) == pytest.approx(0.0)
 
 
 def test_only_cells_of_few_starts_have_a_floor() -> None:
     rates = [1.0, 1.0, 1.0]
-    one = estimate(rates, starts=3) / estimate(rates, DENSE, starts=1)
-    assert half_width(one) == pytest.approx(RESTART_FLOOR)
+    result = estimate(rates, starts=3) / estimate(rates, DENSE, starts=1)
+    assert half_width(result) == pytest.approx(RESTART_FLOOR)
 
 
 def test_maximum_and_minimum_are_of_the_chosen_branch() -> None:
@@ -90,9 +90,9 @@ def test_maximum_and_minimum_are_of_the_chosen_branch() -> None:
 
 
 def test_a_difference_that_is_not_positive_has_no_interval() -> None:
-    one = estimate([1.0, 1.1, 1.2])
+    result = estimate([1.0, 1.1, 1.2])
     with pytest.raises(Undefined):
-        interval(one - one)
+        interval(result - result)
 
 
 def test_intervals_cover_what_they_are_about() -> None:
@@ -101,15 +101,15 @@ def test_intervals_cover_what_they_are_about() -> None:
     hits = dict.fromkeys(("ratio", "share"), 0)
     trials = 400
     for _ in range(trials):
-        one, other = (
+        moe, dense = (
             estimate([rate * math.exp(noise.gauss(0, 0.01)) for _ in range(5)], cell, starts=3)
             for cell, rate in ((MOE, 168.0), (DENSE, 41.0))
         )
-        for name, found, true in (
-            ("ratio", one / other, 168 / 41),
-            ("share", one / (one + other), 168 / 209),
+        for name, combined, true in (
+            ("ratio", moe / dense, 168 / 41),
+            ("share", moe / (moe + dense), 168 / 209),
         ):
-            bounds = interval(found)
+            bounds = interval(combined)
             assert bounds is not None
             hits[name] += bounds.low <= true <= bounds.high
     assert all(0.92 <= count / trials <= 0.98 for count in hits.values()), hits

@@ -1,4 +1,4 @@
-"""The language of claims: what it is, what it refuses, and that nothing gets it to do more."""
+"""The language of claims: what it accepts, what it refuses, and that it does nothing else."""
 
 import math
 from dataclasses import dataclass
@@ -42,10 +42,10 @@ class Plain:
         return Plain(formula.finite(self.value / other.value))
 
     def larger(self, other: "Plain") -> "Plain":
-        return max(self, other, key=lambda one: one.value)
+        return max(self, other, key=lambda plain: plain.value)
 
     def smaller(self, other: "Plain") -> "Plain":
-        return min(self, other, key=lambda one: one.value)
+        return min(self, other, key=lambda plain: plain.value)
 
 
 RATES = {"moe@tp1": 168.4, "dense@tp1": 41.0, "moe@tp1:4": 336.0}
@@ -82,12 +82,12 @@ def test_arithmetic_is_the_usual_one(text: str, expected: float) -> None:
 
 
 def test_a_quantity_has_cells_and_then_words() -> None:
-    found = formula.parse("not-passed(moe@tp2-pcie, moe-fp8@tp1:12, topology-kernels)")
+    result = formula.parse("not-passed(moe@tp2-pcie, moe-fp8@tp1:12, topology-kernels)")
     cells = (CellName("moe", "tp2-pcie"), CellName("moe-fp8", "tp1", 12))
-    assert found == Quantity("not-passed", cells, ("topology-kernels",))
+    assert result == Quantity("not-passed", cells, ("topology-kernels",))
 
 
-def test_cells_are_told_once_in_order() -> None:
+def test_cells_are_listed_once_in_order() -> None:
     tree = formula.parse("rate(b@t) + rate(a@t) * rate(b@t, x) - price")
     assert list(map(str, formula.cells(tree))) == ["b@t", "a@t"]
     assert list(formula.parameters(tree)) == ["price"]
@@ -217,7 +217,7 @@ def test_any_text_is_a_formula_or_refused(text: str) -> None:
 @given(tree=trees, number=st.floats(-1e300, 1e300))
 def test_every_tree_has_a_value_or_is_undefined(tree: Formula, number: float) -> None:
     try:
-        found = formula.evaluate(tree, Plain, lambda _: Plain(number), lambda _: number)
+        result = formula.evaluate(tree, Plain, lambda _: Plain(number), lambda _: number)
     except Undefined:
         return
-    assert math.isfinite(found.value)
+    assert math.isfinite(result.value)

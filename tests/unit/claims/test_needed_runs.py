@@ -1,4 +1,4 @@
-"""What would decide: it is monotone, it says when nothing would, and it is right."""
+"""The advice on inconclusive claims: monotone, right, and given where nothing would decide."""
 
 import math
 import random
@@ -31,18 +31,18 @@ def test_too_few_passes_come_first() -> None:
 
 def test_scattering_passes_ask_for_more_passes() -> None:
     text = advice(cell(0.05), (97.0, 103.0), 0.0, 0.013)
-    found = re.match(r"(\d+) passes of each cell, in place of 5$", text)
-    assert found is not None
-    enough = int(found[1])
+    match = re.match(r"(\d+) passes of each cell, in place of 5$", text)
+    assert match is not None
+    enough = int(match[1])
     assert (half_width(cell(0.05, enough)) or 1) <= math.log(100 / 97)
     assert (half_width(cell(0.05, enough - 1)) or 1) > math.log(103 / 100)
 
 
-def test_what_passes_cannot_see_asks_for_starts() -> None:
+def test_a_spread_below_that_of_restarts_asks_for_starts() -> None:
     text = advice(cell(0.002), (99.0, 101.0), 0.0, 0.013)
-    found = re.match(r"about (\d+) starts of the engine", text)
-    assert found is not None
-    assert 5 <= int(found[1]) <= 12
+    match = re.match(r"about (\d+) starts of the engine", text)
+    assert match is not None
+    assert 5 <= int(match[1]) <= 12
 
 
 def test_a_published_figure_that_is_too_noisy_is_said_to_be() -> None:
@@ -67,9 +67,9 @@ def test_so_many_starts_do_decide() -> None:
     """Draw as many starts as were asked for: their interval is narrow enough about every time."""
     noise, bound = random.Random(1), 101.0
     text = advice(cell(0.002), (None, bound), 0.0, 0.02)
-    found = re.match(r"about (\d+) starts", text)
-    assert found is not None
-    starts, narrow = int(found[1]), 0
+    match = re.match(r"about (\d+) starts", text)
+    assert match is not None
+    starts, narrow = int(match[1]), 0
     assert 15 <= starts <= 20
     for _ in range(200):
         logs = [noise.gauss(0, 0.02) for _ in range(starts)]

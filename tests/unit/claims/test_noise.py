@@ -31,8 +31,8 @@ def test_noise_does_not_see_how_cells_differ() -> None:
     pair = [{"rate": "100", "where": "a"}, {"rate": "101", "where": "b"}]
     other = [{"rate": "500", "where": "a"}, {"rate": "505", "where": "b"}]
     table["repeats"] = {"moe@tp1": pair, "dense@tp1": other, "moe@tp2-pcie": pair[:1]}
-    found = reference.parse(msgspec.json.encode(table), "a.json")
-    noise = noise_of([found], found.author)
+    published = reference.parse(msgspec.json.encode(table), "a.json")
+    noise = noise_of([published], published.author)
     assert noise is not None
     assert noise.degrees == 2
     assert noise.deviation == pytest.approx(math.log(1.01) / math.sqrt(2))

@@ -1,4 +1,4 @@
-"""What each quantity is, and what is said where a bundle does not tell it."""
+"""The value of each quantity, and the reason where a bundle does not have it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ from tests.six_cells import Shape, cell_draft, eligible, load_draft
 
 
 def moe(**changes: object) -> EligibleBundle:
-    one = eligible(dataclasses.replace(Shape(cell="moe@tp1"), **changes))
-    assert isinstance(one, EligibleBundle)
-    return one
+    bundle = eligible(dataclasses.replace(Shape(cell="moe@tp1"), **changes))
+    assert isinstance(bundle, EligibleBundle)
+    return bundle
 
 
 def value(text: str, *bundles: EligibleBundle) -> Estimate:
@@ -36,12 +36,12 @@ def lacking(text: str, *bundles: EligibleBundle) -> str:
     return str(caught.value)
 
 
-def without(one: EligibleBundle, **changes: object) -> EligibleBundle:
-    records = tuple(replace(record, **changes) for record in one.records)
-    return dataclasses.replace(one, records=records)
+def without(bundle: EligibleBundle, **changes: object) -> EligibleBundle:
+    records = tuple(replace(record, **changes) for record in bundle.records)
+    return dataclasses.replace(bundle, records=records)
 
 
-def test_every_word_of_the_vocabulary_has_a_value() -> None:
+def test_every_quantity_of_the_vocabulary_has_a_value() -> None:
     words = {"rate": "impl", "not-passed": "topology-kernels"}
     for name, (_, least, most) in VOCABULARY.items():
         for count in {least, most}:
@@ -50,18 +50,18 @@ def test_every_word_of_the_vocabulary_has_a_value() -> None:
 
 
 def test_a_rate_is_pooled_over_all_measured_passes() -> None:
-    one = moe()
-    records = [record for record in one.records if record.phase is Phase.MEASURED]
+    bundle = moe()
+    records = [record for record in bundle.records if record.phase is Phase.MEASURED]
     tokens = sum(record.completion_tokens or 0 for record in records)
     seconds = sum(record.wall_s for record in records)
-    found = value("rate(moe@tp1)", one)
-    assert found.value == pytest.approx(tokens / seconds)
-    assert repeated(found) == (4, 1)
+    estimate = value("rate(moe@tp1)", bundle)
+    assert estimate.value == pytest.approx(tokens / seconds)
+    assert repeated(estimate) == (4, 1)
 
 
-def repeated(found: Estimate) -> tuple[int, int]:
+def repeated(estimate: Estimate) -> tuple[int, int]:
     """Return the degrees of freedom and the starts of an estimate of one figure."""
-    (repetitions,) = found.slopes
+    (repetitions,) = estimate.slopes
     assert repetitions.spread is not None
     return repetitions.spread.degrees, repetitions.starts
 
@@ -72,19 +72,19 @@ def test_the_unit_of_repetition_is_the_start_where_there_are_three() -> None:
         assert repeated(value("rate(moe@tp1)", *several)) == (degrees, len(several))
 
 
-def test_what_the_log_tells_is_exact() -> None:
+def test_values_from_the_log_are_exact() -> None:
     assert value("kv-tokens(moe@tp1)") == Estimate(33_408.0)
     assert value("weights-gb(moe@tp1)").value == pytest.approx(16.9, abs=0.01)
     assert value("checkpoint-gb(moe@tp1)") == Estimate(16.9)
 
 
 def test_the_fewest_tokens_of_all_starts_are_what_a_cache_holds() -> None:
-    one, other = moe(seed=1), moe(seed=2)
+    bundle, other = moe(seed=1), moe(seed=2)
     assert other.server_log is not None
     larger = dataclasses.replace(
         other, server_log=replace(other.server_log, kv_cache_tokens=(99_999,))
     )
-    assert value("kv-tokens(moe@tp1)", larger, one) == Estimate(33_408.0)
+    assert value("kv-tokens(moe@tp1)", larger, bundle) == Estimate(33_408.0)
 
 
 def no_log() -> EligibleBundle:
@@ -92,24 +92,24 @@ def no_log() -> EligibleBundle:
 
 
 def kernels_not_checked() -> EligibleBundle:
-    one = moe()
+    bundle = moe()
     findings = tuple(
         replace(finding, outcome=Outcome.COULD_NOT_CHECK)
         if finding.code == "topology-kernels"
         else finding
-        for finding in one.verdict.findings
+        for finding in bundle.verdict.findings
     )
-    return dataclasses.replace(one, verdict=replace(one.verdict, findings=findings))
+    return dataclasses.replace(bundle, verdict=replace(bundle.verdict, findings=findings))
 
 
 def no_files() -> EligibleBundle:
-    one = moe()
-    document = replace(one.document, engine=replace(one.document.engine, model_files=()))
-    return dataclasses.replace(one, document=document)
+    bundle = moe()
+    document = replace(bundle.document, engine=replace(bundle.document.engine, model_files=()))
+    return dataclasses.replace(bundle, document=document)
 
 
 @pytest.mark.parametrize(
-    ("text", "one", "said"),
+    ("text", "bundle", "said"),
     [
         ("rate(dense@tp1)", moe(), "no bundle of dense@tp1"),
         ("rate(moe@tp1:4)", moe(), "no bundle of moe@tp1:4"),
@@ -123,18 +123,20 @@ def no_files() -> EligibleBundle:
         ("not-passed(moe@tp1, no-such-code)", moe(), "could not be checked"),
     ],
 )
-def test_what_is_not_there_is_said(text: str, one: EligibleBundle, said: str) -> None:
-    assert said in lacking(text, one)
+def test_a_missing_quantity_has_its_reason(text: str, bundle: EligibleBundle, said: str) -> None:
+    assert said in lacking(text, bundle)
 
 
 def test_a_warning_is_no_pass() -> None:
     """A card that was slowed down in the warm-up: valid, and yet throttled."""
     hot = cell_draft(Shape(cell="moe@tp1"))
     assert hot.telemetry is not None
-    last_s = max(one.sent_s + one.wall_s for one in hot.records if one.phase is Phase.WARMUP)
+    last_s = max(
+        record.sent_s + record.wall_s for record in hot.records if record.phase is Phase.WARMUP
+    )
     slow = tuple(
-        replace(one, clock_reasons=(ClockReason.HW_THERMAL_SLOWDOWN,))
-        for one in hot.telemetry.samples[1].gpus
+        replace(gpu, clock_reasons=(ClockReason.HW_THERMAL_SLOWDOWN,))
+        for gpu in hot.telemetry.samples[1].gpus
     )
     samples: Sequence[object] = hot.telemetry.samples
     assert hot.telemetry.samples[1].t_s < last_s
@@ -142,7 +144,7 @@ def test_a_warning_is_no_pass() -> None:
         hot.telemetry,
         samples=(samples[0], replace(hot.telemetry.samples[1], gpus=slow), *samples[2:]),
     )
-    one = load_draft("hot", hot)
-    assert isinstance(one, EligibleBundle)
-    assert value("not-passed(moe@tp1, topology-slowdown)", one).value > 0
+    bundle = load_draft("hot", hot)
+    assert isinstance(bundle, EligibleBundle)
+    assert value("not-passed(moe@tp1, topology-slowdown)", bundle).value > 0
     assert value("not-passed(moe@tp1, topology-slowdown)").value == 0

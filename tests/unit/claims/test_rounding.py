@@ -1,4 +1,4 @@
-"""Printed figures stand for all that round to them, and so do results of arithmetic over them."""
+"""A printed figure is the range that rounds to it; arithmetic gives the range of all results."""
 
 import math
 from decimal import Decimal
@@ -27,8 +27,8 @@ def test_rounded_tokens_over_rounded_seconds_may_be_the_average() -> None:
 
 @given(value=st.decimals("0.01", "99999", places=4), places=st.integers(0, 3))
 def test_whatever_rounds_to_a_figure_is_in_its_range(value: Decimal, places: int) -> None:
-    found = printed(f"{value:.{places}f}")
-    assert found.low <= float(value) <= found.high
+    range_ = printed(f"{value:.{places}f}")
+    assert range_.low <= float(value) <= range_.high
 
 
 numbers = st.floats(-1e6, 1e6)
@@ -41,16 +41,16 @@ def ranges(draw: st.DrawFn, of: st.SearchStrategy[float] = numbers) -> tuple[Ran
     return Range(low, high), inside
 
 
-def is_in(value: float, found: Range) -> bool:
+def is_in(value: float, range_: Range) -> bool:
     slack = 1e-9 * max(1.0, abs(value))
-    return found.low - slack <= value <= found.high + slack
+    return range_.low - slack <= value <= range_.high + slack
 
 
-@given(one=ranges(), other=ranges())
+@given(left=ranges(), right=ranges())
 def test_a_result_of_members_is_a_member_of_the_result(
-    one: tuple[Range, float], other: tuple[Range, float]
+    left: tuple[Range, float], right: tuple[Range, float]
 ) -> None:
-    (a, x), (b, y) = one, other
+    (a, x), (b, y) = left, right
     assert is_in(x + y, a + b)
     assert is_in(x - y, a - b)
     assert is_in(x * y, a * b)
@@ -58,9 +58,11 @@ def test_a_result_of_members_is_a_member_of_the_result(
     assert is_in(min(x, y), a.smaller(b))
 
 
-@given(one=ranges(), other=ranges(st.floats(1e-3, 1e6)) | ranges(st.floats(-1e6, -1e-3)))
-def test_a_quotient_of_members_is_too(one: tuple[Range, float], other: tuple[Range, float]) -> None:
-    (a, x), (b, y) = one, other
+@given(left=ranges(), right=ranges(st.floats(1e-3, 1e6)) | ranges(st.floats(-1e6, -1e-3)))
+def test_a_quotient_of_members_is_too(
+    left: tuple[Range, float], right: tuple[Range, float]
+) -> None:
+    (a, x), (b, y) = left, right
     assert is_in(x / y, a / b)
 
 

@@ -34,8 +34,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return disk.write_folder(tmp_path_factory.mktemp("good") / "bundle", draft(ENDPOINT).seal())
 
 
-def judged(*everyone: EligibleBundle | Excluded) -> JudgedSet:
-    return judge(REFERENCES["article-part-1"], NOISE, {}, everyone)[0]
+def judged(*bundles: EligibleBundle | Excluded) -> JudgedSet:
+    return judge(REFERENCES["article-part-1"], NOISE, {}, bundles)[0]
 
 
 def document(done: subprocess.CompletedProcess[str]) -> Any:  # noqa: ANN401  # it is JSON
@@ -57,18 +57,21 @@ def test_a_bundle_that_says_nothing_of_the_claims_is_7(bundle: Path) -> None:
 def test_the_verdict_as_json_passes_its_schema(bundle: Path) -> None:
     names = ("--reference", "article-part-1", "--reference", "article-part-2")
     done = kit("verify", "--json", str(bundle), *names)
-    told = document(done)
-    assert passes("verdict", told)
-    assert [one["reference"] for one in told["judged"]] == ["article-part-1", "article-part-2"]
-    assert (done.returncode, told["exit_code"]) == (7, 7)
+    verdict = document(done)
+    assert passes("verdict", verdict)
+    assert [judged_set["reference"] for judged_set in verdict["judged"]] == [
+        "article-part-1",
+        "article-part-2",
+    ]
+    assert (done.returncode, verdict["exit_code"]) == (7, 7)
 
 
 def test_a_verdict_with_every_outcome_passes_its_schema() -> None:
-    found = judged(*one_slow_cell(), of_nothing())
-    assert {one.outcome for one in found.claims} == set(ClaimOutcome)
-    told = json.loads(canonical.encode(as_document([], [found])))
-    assert passes("verdict", told)
-    assert told["exit_code"] == 1
+    result = judged(*one_slow_cell(), of_nothing())
+    assert {judgement.outcome for judgement in result.claims} == set(ClaimOutcome)
+    verdict = json.loads(canonical.encode(as_document([], [result])))
+    assert passes("verdict", verdict)
+    assert verdict["exit_code"] == 1
 
 
 def one_slow_cell() -> Sequence[EligibleBundle | Excluded]:

@@ -1,4 +1,4 @@
-"""Small references, facts and data files of our own making, one thing changed at a time."""
+"""Small references, facts and data files, one thing changed at a time."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -95,17 +95,21 @@ def repeats(*rates: str) -> dict[str, Any]:
     return {"big@one": [{"rate": rate, "where": "another day"} for rate in rates]}
 
 
-def found(
+def findings_of(
     rule: Rule,
-    one: Reference,
+    audited: Reference,
     others: Sequence[Reference] = (),
     raw: Mapping[str, bytes] | None = None,
 ) -> list[AuditFinding]:
     """Return the findings of one rule."""
-    everyone = {each.id: each for each in others}
-    return [each for each in audit(one, everyone, FACTS, raw or {}) if each.rule == rule.id]
+    references = {other.id: other for other in others}
+    return [
+        finding
+        for finding in audit(audited, references, FACTS, raw or {})
+        if finding.rule == rule.id
+    ]
 
 
 def outcomes(findings: Sequence[AuditFinding]) -> list[AuditOutcome]:
     """Return the outcomes alone, in order."""
-    return [one.outcome for one in findings]
+    return [finding.outcome for finding in findings]

@@ -1,4 +1,4 @@
-"""What the rules find in the references of the checkout, and in data files like their author's."""
+"""The findings on the references of the checkout, and on data files like their author's."""
 
 import pytest
 
@@ -41,25 +41,29 @@ CONTRADICTED = {
 
 def contradicted(name: str, files: dict[str, bytes]) -> set[tuple[str, str]]:
     findings = audit(REFERENCES[name], REFERENCES, FACTS, files)
-    return {(one.rule, one.subject) for one in findings if one.outcome is AuditOutcome.CONTRADICTED}
+    return {
+        (finding.rule, finding.subject)
+        for finding in findings
+        if finding.outcome is AuditOutcome.CONTRADICTED
+    }
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_what_publications_say_against_themselves_and_each_other(name: str) -> None:
+def test_where_publications_contradict_themselves_and_each_other(name: str) -> None:
     assert contradicted(name, {}) == CONTRADICTED[name]
 
 
 def test_the_pooled_averages_hold() -> None:
     findings = audit(REFERENCES["article-part-1"], REFERENCES, FACTS, {})
-    pooled = [one for one in findings if one.rule == "audit-pooled"]
-    assert [one.outcome for one in pooled] == [AuditOutcome.HOLDS] * 6
+    pooled = [finding for finding in findings if finding.rule == "audit-pooled"]
+    assert [finding.outcome for finding in pooled] == [AuditOutcome.HOLDS] * 6
 
 
 FOUR_REQUESTS = [(6, 1, 2500, 25.0, 34.0), (6, 1, 4000, 34.0, 34.0), (6, 1, 1700, 17.0, 34.0),
                  (6, 1, 3400, 34.0, 34.0)]  # fmt: skip
 
 
-def test_what_data_files_like_the_authors_say_against_the_articles() -> None:
+def test_where_data_files_like_the_authors_contradict_the_articles() -> None:
     files = {
         "swarm-dense-tp1.csv": swarm((1, 1, 1231, 31.2, 252.2), (1, 1, 8192, 221.0, 252.2)),
         "swarm-dense-tp2-nvlink.csv": swarm((1, 1, 1954, 63.3, 63.3)),

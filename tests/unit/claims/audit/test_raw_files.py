@@ -1,4 +1,4 @@
-"""An author's data files: small ones of our own making, in the author's formats."""
+"""Small data files in the author's formats."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from tests.unit.claims.audit.factory import (
     CANNOT_TELL,
     CONTRADICTED,
     HOLDS,
-    found,
+    findings_of,
     outcomes,
     reference_of,
 )
@@ -52,11 +52,11 @@ FILES = {"swarms": {"a.csv": "big@one"}}
 def test_no_more_are_in_flight_than_there_are(
     level: int, requests: int, outcome: AuditOutcome
 ) -> None:
-    one = reference_of(raw=FILES)
+    audited = reference_of(raw=FILES)
     data = {"a.csv": swarm(*one_run(level, requests))}
-    (told,) = found(Rule.IN_FLIGHT, one, raw=data)
-    assert told.outcome is outcome
-    assert f"{float(requests):.1f} on average" in told.found
+    (finding,) = findings_of(Rule.IN_FLIGHT, audited, raw=data)
+    assert finding.outcome is outcome
+    assert f"{float(requests):.1f} on average" in finding.found
 
 
 def test_the_mean_in_flight_is_seconds_of_requests_over_seconds_of_the_run() -> None:
@@ -66,14 +66,14 @@ def test_the_mean_in_flight_is_seconds_of_requests_over_seconds_of_the_run() -> 
 
 @pytest.mark.parametrize(("tokens", "outcome"), [(8191, HOLDS), (8192, CONTRADICTED)])
 def test_a_response_never_fills_the_context(tokens: int, outcome: AuditOutcome) -> None:
-    one = reference_of(raw=FILES, cells={"big@one": {"rate": "100.0", "max_model_len": 8192}})
+    audited = reference_of(raw=FILES, cells={"big@one": {"rate": "100.0", "max_model_len": 8192}})
     data = {"a.csv": swarm((2, 1, 10, 1.0, 9.0), (2, 1, tokens, 9.0, 9.0))}
-    assert outcomes(found(Rule.CONTEXT_LIMIT, one, raw=data)) == [outcome]
+    assert outcomes(findings_of(Rule.CONTEXT_LIMIT, audited, raw=data)) == [outcome]
 
 
-def test_without_a_known_limit_there_is_nothing_to_hold_against() -> None:
+def test_without_a_known_limit_there_is_no_finding() -> None:
     data = {"a.csv": swarm((2, 1, 99999, 1.0, 9.0))}
-    assert found(Rule.CONTEXT_LIMIT, reference_of(raw=FILES), raw=data) == []
+    assert findings_of(Rule.CONTEXT_LIMIT, reference_of(raw=FILES), raw=data) == []
 
 
 @pytest.mark.parametrize(("wall_s", "outcome"), [(10.0, HOLDS), (21.0, CONTRADICTED)])
@@ -83,8 +83,8 @@ def test_requests_one_at_a_time_agree_with_the_published_cell(
     """Also where the file is of another reference: that is what other runs are for."""
     other = reference_of(id="there", raw=FILES, cells={"big@one:2": {"rate": "1"}})
     data = {"a.csv": swarm((1, 1, 1000, wall_s, wall_s), (2, 1, 1, 1.0, 1.0))}
-    told = found(Rule.RAW_OTHER_RUN, reference_of(), [other], data)
-    assert outcomes(told) == [outcome]
+    findings = findings_of(Rule.RAW_OTHER_RUN, reference_of(), [other], data)
+    assert outcomes(findings) == [outcome]
 
 
 @pytest.mark.parametrize(
@@ -92,17 +92,17 @@ def test_requests_one_at_a_time_agree_with_the_published_cell(
     [("100", HOLDS), ("150", CONTRADICTED), ("99.9", CONTRADICTED), ("100.1", HOLDS)],
 )
 def test_published_throughput_is_the_mean_of_runs(rate: str, outcome: AuditOutcome) -> None:
-    one = reference_of(raw=FILES, cells={"big@one:2": {"rate": rate}})
+    audited = reference_of(raw=FILES, cells={"big@one:2": {"rate": rate}})
     rows = [(2, 1, 500, 5.0, 10.0), (2, 1, 500, 5.0, 10.0), (2, 2, 1000, 10.0, 10.0)]
     rows[2] = (2, 2, 1001, 10.0, 10.0)
-    assert outcomes(found(Rule.RAW_RATE, one, raw={"a.csv": swarm(*rows)})) == [outcome]
+    assert outcomes(findings_of(Rule.RAW_RATE, audited, raw={"a.csv": swarm(*rows)})) == [outcome]
 
 
 def test_runs_of_no_tokens_do_not_agree_with_a_published_rate() -> None:
-    one = reference_of(raw=FILES)
+    audited = reference_of(raw=FILES)
     data = {"a.csv": swarm((1, 1, 0, 1.0, 1.0), (1, 2, 0, 1.0, 1.0))}
-    assert outcomes(found(Rule.RAW_OTHER_RUN, one, raw=data)) == [CONTRADICTED]
-    assert outcomes(found(Rule.RAW_RATE, one, raw=data)) == [CONTRADICTED]
+    assert outcomes(findings_of(Rule.RAW_OTHER_RUN, audited, raw=data)) == [CONTRADICTED]
+    assert outcomes(findings_of(Rule.RAW_RATE, audited, raw=data)) == [CONTRADICTED]
 
 
 def _lines_run(work: Callable[[], object]) -> int:
@@ -127,9 +127,9 @@ def test_work_grows_with_the_levels_of_a_file_and_not_with_their_square() -> Non
     cells = {f"big@one:{level}": {"rate": "1"} for level in range(2, 402)}
 
     def lines_run(levels: int) -> int:
-        one = reference_of(raw=FILES, cells=dict(list(cells.items())[:levels]))
+        audited = reference_of(raw=FILES, cells=dict(list(cells.items())[:levels]))
         data = {"a.csv": swarm(*((level, 1, 1, 1.0, 1.0) for level in range(levels)))}
-        return _lines_run(lambda: found(Rule.IN_FLIGHT, one, raw=data))
+        return _lines_run(lambda: findings_of(Rule.IN_FLIGHT, audited, raw=data))
 
     assert lines_run(400) < 2.2 * lines_run(200)
 
@@ -159,20 +159,22 @@ def test_a_file_of_results_has_the_published_figures(
 ) -> None:
     cells = {"big@one": {"rate": "100.0", "prompts": {"a": "99.0"}, "tokens": 500, "seconds": "5.0",
                          "gpu_memory_mib": [1, 2], "max_model_len": 8192}}  # fmt: skip
-    one = reference_of(cells=cells, raw={"tables": {"r.json": {"big|ONE": "big@one"}}})
-    assert outcomes(found(Rule.RAW_TABLE, one, raw={"r.json": table(**changes)})) == expected
+    audited = reference_of(cells=cells, raw={"tables": {"r.json": {"big|ONE": "big@one"}}})
+    assert (
+        outcomes(findings_of(Rule.RAW_TABLE, audited, raw={"r.json": table(**changes)})) == expected
+    )
 
 
-def test_another_day_of_measurement_is_told() -> None:
+def test_another_day_of_measurement_contradicts() -> None:
     files = {"tables": {"r.json": {}}}
-    one = reference_of(measured="2026-01-01", raw=files)
-    assert outcomes(found(Rule.RAW_TABLE, one, raw={"r.json": table()})) == [CONTRADICTED]
+    audited = reference_of(measured="2026-01-01", raw=files)
+    assert outcomes(findings_of(Rule.RAW_TABLE, audited, raw={"r.json": table()})) == [CONTRADICTED]
 
 
-def test_a_cell_that_is_not_in_the_file_is_told() -> None:
+def test_a_cell_that_is_not_in_the_file_cannot_tell() -> None:
     files = {"tables": {"r.json": {"big|TWO": "big@one"}}}
-    told = found(Rule.RAW_FORMAT, reference_of(raw=files), raw={"r.json": table()})
-    assert outcomes(told) == [CANNOT_TELL]
+    findings = findings_of(Rule.RAW_FORMAT, reference_of(raw=files), raw={"r.json": table()})
+    assert outcomes(findings) == [CANNOT_TELL]
 
 
 @pytest.mark.parametrize(
@@ -209,14 +211,14 @@ def test_a_cell_that_is_not_in_the_file_is_told() -> None:
         ("r.json", b"[" * 100_000),
     ],
 )
-def test_what_is_not_in_the_format_is_told_and_does_not_stop_the_rest(
-    name: str, data: bytes
-) -> None:
+def test_a_malformed_file_is_reported_and_does_not_stop_the_rest(name: str, data: bytes) -> None:
     files = {"swarms": {"a.csv": "big@one", "b.csv": "big@two"}, "tables": {"r.json": {}}}
     good = {"b.csv": swarm(*one_run(4, 4))}
-    one = reference_of(raw=files)
-    assert outcomes(found(Rule.RAW_FORMAT, one, raw={name: data, **good})) == [CANNOT_TELL]
-    assert outcomes(found(Rule.IN_FLIGHT, one, raw={name: data, **good})) == [HOLDS]
+    audited = reference_of(raw=files)
+    assert outcomes(findings_of(Rule.RAW_FORMAT, audited, raw={name: data, **good})) == [
+        CANNOT_TELL
+    ]
+    assert outcomes(findings_of(Rule.IN_FLIGHT, audited, raw={name: data, **good})) == [HOLDS]
 
 
 @given(data=st.binary(max_size=300) | st.text(alphabet='0123456789.,"\n-', max_size=200).map(
@@ -264,9 +266,9 @@ def test_every_request_of_a_file_is_in_one_run(
         max_size=8,
     )
 )
-def test_any_requests_can_be_held_against_what_was_published(
+def test_any_requests_can_be_compared_with_what_was_published(
     requests: list[tuple[int, int, int, float, float]],
 ) -> None:
     cells = {"big@one": {"rate": "100.0", "max_model_len": 8192}, "big@one:2": {"rate": "0.1"}}
-    one = reference_of(raw=FILES, cells=cells)
-    assert len(found(Rule.CONTEXT_LIMIT, one, raw={"a.csv": swarm(*requests)})) == 1
+    audited = reference_of(raw=FILES, cells=cells)
+    assert len(findings_of(Rule.CONTEXT_LIMIT, audited, raw={"a.csv": swarm(*requests)})) == 1

@@ -1,4 +1,4 @@
-"""Statements against public facts: one rule a kind, each with a yes, a no, and no fact at hand."""
+"""Statements against public facts: one rule for each kind, with all of its outcomes."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.unit.claims.audit.factory import (
     CANNOT_TELL,
     CONTRADICTED,
     HOLDS,
-    found,
+    findings_of,
     outcomes,
     reference_of,
 )
@@ -44,13 +44,13 @@ CASES: list[tuple[Rule, dict[str, Any], list[AuditOutcome]]] = [
 
 
 @pytest.mark.parametrize(("rule", "said", "expected"), CASES, ids=str)
-def test_a_statement_is_held_against_facts(
+def test_a_statement_is_compared_with_facts(
     rule: Rule, said: dict[str, Any], expected: list[AuditOutcome]
 ) -> None:
     kind = rule.id.removeprefix("audit-")
     statement = {"kind": kind, "id": "it", "statement": "So it is.", "where": "there", **said}
-    one = reference_of(statements=[statement])
-    assert outcomes(found(rule, one)) == expected
+    audited = reference_of(statements=[statement])
+    assert outcomes(findings_of(rule, audited)) == expected
 
 
 @pytest.mark.parametrize(("configured", "expected"), [("32", CONTRADICTED), ("16", CANNOT_TELL)])
@@ -67,11 +67,11 @@ def test_a_context_that_is_the_models_own_needs_no_other_reason(
         "configured_kib_tokens": configured,
         "configured_because": "VRAM",
     }
-    one = reference_of(statements=[statement])
-    assert outcomes(found(Rule.CONTEXT_REASON, one)) == [expected]
+    audited = reference_of(statements=[statement])
+    assert outcomes(findings_of(Rule.CONTEXT_REASON, audited)) == [expected]
 
 
-def test_a_card_that_nobody_knows_is_said() -> None:
+def test_an_unknown_card_cannot_tell() -> None:
     statement = {
         "kind": "nvlink",
         "id": "it",
@@ -81,22 +81,24 @@ def test_a_card_that_nobody_knows_is_said() -> None:
         "gb_s": "5",
     }
     hardware = {"gpu": "Another GPU", "gpu_count": 1}
-    one = reference_of(statements=[statement], hardware=hardware)
-    assert outcomes(found(Rule.NVLINK, one)) == [CANNOT_TELL]
+    audited = reference_of(statements=[statement], hardware=hardware)
+    assert outcomes(findings_of(Rule.NVLINK, audited)) == [CANNOT_TELL]
 
 
-def test_a_figure_in_gib_is_told_as_such() -> None:
-    told = {"id": "it", "statement": "a", "where": "b", "model": "big", "gb": "10.0"}
-    (one,) = found(Rule.DISK_SIZE, reference_of(statements=[{"kind": "disk-size", **told}]))
-    assert one.found.endswith("the figure is in GiB")
+def test_a_figure_in_gib_is_named_as_such() -> None:
+    fields = {"id": "it", "statement": "a", "where": "b", "model": "big", "gb": "10.0"}
+    (finding,) = findings_of(
+        Rule.DISK_SIZE, reference_of(statements=[{"kind": "disk-size", **fields}])
+    )
+    assert finding.found.endswith("the figure is in GiB")
 
 
 def test_the_facts_of_the_checkout_have_sources_and_the_known_sizes() -> None:
-    told = checkout.facts()
-    assert told.models["moe"].kv_bytes_per_token == 98_304
-    assert told.models["dense"].kv_bytes_per_token == 262_144
-    assert told.models["dense"].native_context_tokens == 32_768
-    assert told.gpus["NVIDIA GeForce RTX 3090"].nvlink_links == 4
+    known = checkout.facts()
+    assert known.models["moe"].kv_bytes_per_token == 98_304
+    assert known.models["dense"].kv_bytes_per_token == 262_144
+    assert known.models["dense"].native_context_tokens == 32_768
+    assert known.gpus["NVIDIA GeForce RTX 3090"].nvlink_links == 4
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_the_facts_of_the_checkout_have_sources_and_the_known_sizes() -> None:
         b"[models.moe]\nformat = 'awq'\n[gpus]",
     ],
 )
-def test_what_are_no_facts_is_refused(data: bytes) -> None:
+def test_malformed_facts_are_refused(data: bytes) -> None:
     configs = {"moe": SHAPES["moe"], "shapeless": {}}
     with pytest.raises(SpecError):
         facts.parse(data, "facts.toml", configs)

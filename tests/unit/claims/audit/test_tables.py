@@ -1,4 +1,4 @@
-"""Tables and claims against themselves and each other: every rule says yes, no, and cannot tell."""
+"""Figures and claims against each other: every rule with all of its outcomes."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.unit.claims.audit.factory import (
     CONTRADICTED,
     HOLDS,
     claim,
-    found,
+    findings_of,
     outcomes,
     reference_of,
     repeats,
@@ -39,16 +39,16 @@ def row(tokens: int | None, *rates: str) -> dict[str, Any]:
 def test_an_average_is_pooled_or_the_mean_of_its_row(
     cell: dict[str, Any], pooled: AuditOutcome | None, mean: AuditOutcome | None
 ) -> None:
-    one = reference_of(cells={"big@one": {"rate": "100.0", **cell}})
-    assert outcomes(found(Rule.POOLED, one)) == [pooled] * (pooled is not None)
-    assert outcomes(found(Rule.MEAN_OF_ROW, one)) == [mean] * (mean is not None)
+    audited = reference_of(cells={"big@one": {"rate": "100.0", **cell}})
+    assert outcomes(findings_of(Rule.POOLED, audited)) == [pooled] * (pooled is not None)
+    assert outcomes(findings_of(Rule.MEAN_OF_ROW, audited)) == [mean] * (mean is not None)
 
 
 RATIO = "rate(big@two) / rate(big@one)"
 
 
 @pytest.mark.parametrize(
-    ("it", "outcome"),
+    ("stated", "outcome"),
     [
         (claim(RATIO, "1.5"), HOLDS),
         (claim(RATIO, "1.50"), HOLDS),
@@ -66,47 +66,47 @@ RATIO = "rate(big@two) / rate(big@one)"
     ],
 )
 def test_a_claim_follows_from_its_figures_or_does_not(
-    it: dict[str, Any], outcome: AuditOutcome
+    stated: dict[str, Any], outcome: AuditOutcome
 ) -> None:
-    assert outcomes(found(Rule.CLAIM, reference_of(claims=[it]))) == [outcome]
+    assert outcomes(findings_of(Rule.CLAIM, reference_of(claims=[stated]))) == [outcome]
 
 
 def test_a_claim_may_be_about_the_figures_of_another() -> None:
     other = reference_of(id="there", cells={"big@one": {"rate": "10"}, "big@two": {"rate": "20"}})
     here = reference_of(claims=[claim(RATIO, "2.0", cells_of="there")])
-    assert outcomes(found(Rule.CLAIM, here, [other])) == [HOLDS]
+    assert outcomes(findings_of(Rule.CLAIM, here, [other])) == [HOLDS]
 
 
 @pytest.mark.parametrize(
     ("published", "is_of_the_other"),
     [("0.50", True), ("1.50", False), ("1.40", False), ("0.67", False)],
 )
-def test_a_percentage_of_the_other_one_is_told(published: str, is_of_the_other: bool) -> None:
+def test_a_percentage_of_the_other_figure_is_found(published: str, is_of_the_other: bool) -> None:
     """100 is 33 % less than 150, and 150 is 50 % more than 100: not the other way round."""
     ratio = "rate(big@one) / rate(big@two)" if published < "1" else RATIO
-    directions = found(Rule.DIRECTION, reference_of(claims=[claim(ratio, published)]))
+    directions = findings_of(Rule.DIRECTION, reference_of(claims=[claim(ratio, published)]))
     assert outcomes(directions) == [CONTRADICTED] * is_of_the_other
 
 
-def test_a_bound_within_the_noise_of_single_passes_is_told() -> None:
+def test_a_bound_within_the_noise_of_single_passes_cannot_tell() -> None:
     noisy = repeats("100", "102", "98", "101", "99")
     near, far = claim(RATIO, "1.52", "at-most"), claim(RATIO, "1.9", "at-most")
-    for it, outcome in ((near, CANNOT_TELL), (far, HOLDS)):
-        one = reference_of(claims=[it], repeats=noisy)
-        assert outcomes(found(Rule.NOISE, one)) == [outcome]
-    assert found(Rule.NOISE, reference_of(claims=[claim(RATIO, "1.5")])) == []
+    for stated, outcome in ((near, CANNOT_TELL), (far, HOLDS)):
+        audited = reference_of(claims=[stated], repeats=noisy)
+        assert outcomes(findings_of(Rule.NOISE, audited)) == [outcome]
+    assert findings_of(Rule.NOISE, reference_of(claims=[claim(RATIO, "1.5")])) == []
 
 
 SMALL = " * ".join(["0.000000000001"] * 20)
-NEXT_TO_NOTHING = f"({SMALL}) * (0.001 * {SMALL[:99]})"
+TINY = f"({SMALL}) * (0.001 * {SMALL[:99]})"
 """1e-315, whose inverse no float can hold."""
 
 
 @pytest.mark.parametrize("published", ["1.0", "999999999"])
 @pytest.mark.parametrize("relation", ["equals", "at-most", "at-least"])
-def test_a_value_next_to_nothing_is_held_like_any_other(published: str, relation: str) -> None:
-    one = reference_of(claims=[claim(NEXT_TO_NOTHING, published, relation)])
-    assert len(found(Rule.CLAIM, one)) == 1
+def test_a_tiny_value_is_compared_like_any_other(published: str, relation: str) -> None:
+    audited = reference_of(claims=[claim(TINY, published, relation)])
+    assert len(findings_of(Rule.CLAIM, audited)) == 1
 
 
 RATES = st.from_regex(r"[1-9][0-9]{0,3}(\.[0-9]{1,3})?", fullmatch=True)
@@ -120,7 +120,7 @@ FORMULAS = (RATIO, "rate(big@one) - rate(big@two)", "1 / (rate(big@one) - rate(b
     relation=st.sampled_from(["equals", "at-most", "at-least"]),
     noise=st.lists(RATES, max_size=3),
 )
-def test_any_figures_can_be_held_against_each_other(
+def test_any_figures_can_be_compared(
     rates: tuple[str, str, str], formula: str, published: str, relation: str, noise: list[str]
 ) -> None:
     cells = {
@@ -131,31 +131,35 @@ def test_any_figures_can_be_held_against_each_other(
         cells=cells, claims=[claim(formula, published, relation)], repeats=repeats(*noise)
     )
     there = reference_of(id="there", cells={"big@one": {"rate": rates[2]}})
-    assert len(found(Rule.CLAIM, here, [there])) == 1
-    assert len(found(Rule.OTHER_RUN, here, [there])) == 1
+    assert len(findings_of(Rule.CLAIM, here, [there])) == 1
+    assert len(findings_of(Rule.OTHER_RUN, here, [there])) == 1
 
 
-def test_one_pass_is_told_and_repeats_hold() -> None:
+def test_one_pass_cannot_tell_and_repeats_hold() -> None:
     for passes, outcome in ((1, CANNOT_TELL), (5, HOLDS)):
-        one = reference_of(protocol={"measured_passes": passes})
-        assert outcomes(found(Rule.REPEATS, one)) == [outcome]
-    assert found(Rule.REPEATS, reference_of()) == []
+        audited = reference_of(protocol={"measured_passes": passes})
+        assert outcomes(findings_of(Rule.REPEATS, audited)) == [outcome]
+    assert findings_of(Rule.REPEATS, reference_of()) == []
 
 
 @pytest.mark.parametrize(
     ("rate", "outcome"),
     [("100.0", HOLDS), ("101.0", HOLDS), ("70", CONTRADICTED), ("140", CONTRADICTED)],
 )
-def test_the_same_cell_of_another_run_is_held_against(rate: str, outcome: AuditOutcome) -> None:
+def test_the_same_cell_of_another_run_is_compared(rate: str, outcome: AuditOutcome) -> None:
     environment = {"NCCL_NET": "Socket"}
     cells = {"big@one": {"rate": rate, "environment": environment}, "big@two:2": {"rate": "1"}}
-    (one,) = found(Rule.OTHER_RUN, reference_of(), [reference_of(id="there", cells=cells)])
-    assert one.outcome is outcome
-    assert "NCCL_NET=Socket" in one.evidence
+    (finding,) = findings_of(
+        Rule.OTHER_RUN, reference_of(), [reference_of(id="there", cells=cells)]
+    )
+    assert finding.outcome is outcome
+    assert "NCCL_NET=Socket" in finding.evidence
 
 
 def test_more_noise_explains_more() -> None:
     other = reference_of(id="there", cells={"big@one": {"rate": "110"}})
     quiet, noisy = repeats("100", "101", "99"), repeats("100", "90", "110")
     for noise, outcome in ((quiet, CONTRADICTED), (noisy, HOLDS)):
-        assert outcomes(found(Rule.OTHER_RUN, reference_of(repeats=noise), [other])) == [outcome]
+        assert outcomes(findings_of(Rule.OTHER_RUN, reference_of(repeats=noise), [other])) == [
+            outcome
+        ]
