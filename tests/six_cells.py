@@ -17,12 +17,12 @@ from msgspec.structs import replace
 from kit.bundle.document import ModelFile
 from kit.bundle.record import FinishReason, Record
 from kit.check.evidence import Catalog
-from kit.check.finding import Verdict
-from kit.check.verify import Known, known, verify
+from kit.check.verify import Known, Verified, known, verify
 from kit.claims import reference
 from kit.claims.eligible import EligibleBundle, load
 from kit.claims.formula import CellName
 from kit.claims.reference import Reference
+from kit.claims.verdict import Excluded
 from kit.plan.models import HubFile, HubModel
 from kit.plan.plan import Plan, ProtocolName
 from kit.plan.schedule import Phase, Request
@@ -210,18 +210,22 @@ def cell_draft(shape: Shape) -> Draft:
 
 
 @cache
-def eligible(shape: Shape) -> EligibleBundle | Verdict:
-    """Return the bundle of this shape as claims load it; a verdict, if it is not eligible."""
+def eligible(shape: Shape) -> EligibleBundle | Excluded:
+    """Return the bundle of this shape as claims load it, or why it is excluded."""
     return load_draft(shape.cell, cell_draft(shape))
 
 
-def load_draft(path: str, made: Draft, known_here: Known = KNOWN) -> EligibleBundle | Verdict:
+def load_draft(path: str, made: Draft, known_here: Known = KNOWN) -> EligibleBundle | Excluded:
     """Seal and verify a draft, and load it as claims do."""
-    files = made.seal()
-    return load(verify(path, files, (), known_here))
+    return load(verify_draft(path, made, known_here))
 
 
-def six(seed: int = 1, **changes: object) -> Sequence[EligibleBundle | Verdict]:
+def verify_draft(path: str, made: Draft, known_here: Known = KNOWN) -> Verified:
+    """Seal and verify a draft."""
+    return verify(path, made.seal(), (), known_here)
+
+
+def six(seed: int = 1, **changes: object) -> Sequence[EligibleBundle | Excluded]:
     """Return the six cells of one seed; `changes` are of all their shapes."""
     return tuple(
         eligible(dataclasses.replace(Shape(cell=cell, seed=seed), **changes)) for cell in CELLS

@@ -10,10 +10,10 @@ from tests.edits.telemetry import set_readings
 from tests.factory import Draft
 
 NEW_CHANNEL = b"node:41:41 [0] NCCL INFO Channel 09/0 : 0[0] -> 1[1] via P2P/FABRIC\n"
-NEW_KERNEL = b"INFO 03-06 12:00:00 [x.py:1] Using TritonWNA16LinearKernel for CompressedTensorsWNA16\n"
-MATRIX = (
-    "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \t{link}\t0-15\nGPU1\t{link}\t X \t0-15\n"
+NEW_KERNEL = (
+    b"INFO 03-06 12:00:00 [x.py:1] Using TritonWNA16LinearKernel for CompressedTensorsWNA16\n"
 )
+MATRIX = "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \t{link}\t0-15\nGPU1\t{link}\t X \t0-15\n"
 
 
 def enlarge_cache(draft: Draft) -> None:

@@ -31,7 +31,9 @@ def each_card(draft: Draft, **facts: object) -> None:
     with_cards(draft, *(replace(gpu, **facts) for gpu in gpus))
 
 
-def with_samples(draft: Draft, choose: Callable[[Sequence[GpuSample]], Sequence[GpuSample]]) -> None:
+def with_samples(
+    draft: Draft, choose: Callable[[Sequence[GpuSample]], Sequence[GpuSample]]
+) -> None:
     """Replace the samples by others made from them."""
     telemetry = telemetry_in(draft)
     draft.telemetry = replace(telemetry, samples=tuple(choose(telemetry.samples)))

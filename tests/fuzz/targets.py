@@ -15,6 +15,8 @@ from pathlib import Path
 
 import msgspec
 from backports import zstd
+from kit.claims.audit.data import check as check_files
+from kit.claims.audit.raw import COLUMNS
 
 from kit.bundle import bag, telemetry
 from kit.bundle.document import Document, Runtime
@@ -24,8 +26,6 @@ from kit.check.finding import Verdict
 from kit.check.verify import verify
 from kit.claims import formula, reference
 from kit.claims.audit.audit import audit
-from kit.claims.audit.data import check as check_files
-from kit.claims.audit.raw import COLUMNS
 from kit.claims.formula import BadFormula
 from kit.edge.files import archive, checkout, safe_read
 from kit.errors import SpecError
