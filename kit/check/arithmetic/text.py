@@ -4,6 +4,7 @@ Edited text beside real ids, or the other way round, shows where the model's tok
 always for the twins, with `--tokenizer` for a model of the hub.
 """
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 from kit.bundle.record import Record
@@ -86,9 +87,12 @@ def _prompts(evidence: Evidence, tokenizer: Detokenizer) -> Iterator[Problem]:
 
 
 def _in_order(text: str, parts: Sequence[str]) -> bool:
-    """Tell whether all parts are in a text, each after the one before."""
-    position = 0
-    for part in map(str.strip, parts):
+    """Tell whether all parts are in a text, each after the one before.
+
+    A tokenizer may compose characters (NFC, as Qwen's does).
+    """
+    text, position = unicodedata.normalize("NFC", text), 0
+    for part in (unicodedata.normalize("NFC", part.strip()) for part in parts):
         found = text.find(part, position)
         if found < 0:
             return False

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from kit.bundle import bag
 from kit.bundle.document import Runtime
-from kit.check.duplicates import Copies, distinct
+from kit.check.duplicates import Duplicates, distinct
 from kit.check.finding import Finding, Fingerprint, Outcome, Verdict
 from kit.plan.plan import ProtocolName
 from tests.factory import ROOT, Draft, Settings, change_record, draft, judge
@@ -16,7 +16,7 @@ from tests.factory import ROOT, Draft, Settings, change_record, draft, judge
 
 def admitted(*drafts: Draft) -> list[Outcome]:
     """Return what is found of each bundle, one after the other."""
-    copies = Copies()
+    copies = Duplicates()
     verdicts = [copies.admit(judge(one.seal())) for one in drafts]
     return [
         next(one.outcome for one in verdict.findings if one.code == "integrity-copy")
@@ -44,8 +44,8 @@ def test_the_same_bundle_may_be_named_twice() -> None:
 def test_a_copy_that_was_sealed_again_is_found_out() -> None:
     assert admitted(draft(), renamed(draft())) == [PASS, FAIL]
     first, second = draft(), renamed(draft())
-    assert Copies().admit(judge(first.seal())).exit_code == 0
-    copies = Copies()
+    assert Duplicates().admit(judge(first.seal())).exit_code == 0
+    copies = Duplicates()
     copies.admit(judge(first.seal()))
     assert copies.admit(judge(second.seal())).exit_code == 6
 
@@ -109,13 +109,13 @@ def invalid(made: Draft) -> dict[str, bytes]:
 
 
 def test_an_invalid_copy_that_is_read_first_spoils_nothing() -> None:
-    copies = Copies()
+    copies = Duplicates()
     assert copies.admit(judge(invalid(renamed(draft())))).exit_code == 6
     assert copies.admit(judge(draft().seal())).exit_code == 0
 
 
 def test_an_invalid_copy_that_is_read_later_is_a_copy_too() -> None:
-    copies = Copies()
+    copies = Duplicates()
     copies.admit(judge(draft().seal()))
     assert finding_of(copies.admit(judge(invalid(renamed(draft()))))).outcome is FAIL
 
@@ -129,7 +129,7 @@ def finding_of(verdict: Verdict) -> Finding:
 
 
 def test_the_finding_names_both_and_blames_neither() -> None:
-    copies = Copies()
+    copies = Duplicates()
     first, second = judge(draft().seal()), judge(renamed(draft()).seal())
     copies.admit(replace(first, path="first"))
     found = finding_of(copies.admit(replace(second, path="second")))
@@ -153,4 +153,4 @@ def test_what_cannot_be_read_has_no_prints() -> None:
 
 def test_what_is_no_bundle_is_let_through() -> None:
     nothing: Verdict = judge({})
-    assert Copies().admit(nothing) == nothing
+    assert Duplicates().admit(nothing) == nothing
