@@ -15,8 +15,6 @@ from pathlib import Path
 
 import msgspec
 from backports import zstd
-from kit.claims.audit.data import check as check_files
-from kit.claims.audit.raw import COLUMNS
 
 from kit.bundle import bag, telemetry
 from kit.bundle.document import Document, Runtime
@@ -26,6 +24,8 @@ from kit.check.finding import Verdict
 from kit.check.verify import verify
 from kit.claims import formula, reference
 from kit.claims.audit.audit import audit
+from kit.claims.audit.raw_files import findings as data_file_findings
+from kit.claims.audit.raw_format import COLUMNS
 from kit.claims.formula import BadFormula
 from kit.edge.files import archive, checkout, safe_read
 from kit.errors import SpecError
@@ -191,7 +191,7 @@ def _reference(data: bytes) -> None:
 def _data_files(data: bytes) -> None:
     article = PUBLISHED["article-part-1"]
     for name in ("swarm-moe-tp1.csv", "bench-coding-results.json"):
-        assert list(check_files(article, PUBLISHED, None, {name: data}))
+        assert list(data_file_findings(article, PUBLISHED, None, {name: data}))
 
 
 def _tokenizer(data: bytes) -> None:

@@ -9,15 +9,15 @@ from msgspec.structs import replace
 from kit.bundle import bag
 from kit.bundle.document import Runtime
 from kit.check.duplicates import Duplicates, distinct
-from kit.check.finding import Finding, Fingerprint, Outcome, Verdict
+from kit.check.finding import Finding, Outcome, Verdict
 from kit.plan.plan import ProtocolName
 from tests.factory import ROOT, Draft, Settings, change_record, draft, judge
 
 
 def admitted(*drafts: Draft) -> list[Outcome]:
     """Return what is found of each bundle, one after the other."""
-    copies = Duplicates()
-    verdicts = [copies.admit(judge(one.seal())) for one in drafts]
+    duplicates = Duplicates()
+    verdicts = [duplicates.admit(judge(one.seal())) for one in drafts]
     return [
         next(one.outcome for one in verdict.findings if one.code == "integrity-copy")
         for verdict in verdicts
@@ -45,9 +45,9 @@ def test_a_copy_that_was_sealed_again_is_found_out() -> None:
     assert admitted(draft(), renamed(draft())) == [PASS, FAIL]
     first, second = draft(), renamed(draft())
     assert Duplicates().admit(judge(first.seal())).exit_code == 0
-    copies = Duplicates()
-    copies.admit(judge(first.seal()))
-    assert copies.admit(judge(second.seal())).exit_code == 6
+    duplicates = Duplicates()
+    duplicates.admit(judge(first.seal()))
+    assert duplicates.admit(judge(second.seal())).exit_code == 6
 
 
 def test_half_of_another_run_is_too_much_of_it() -> None:
@@ -90,8 +90,8 @@ def test_the_bundles_that_were_handed_in_are_runs_of_their_own() -> None:
     verdicts = [judge(files_of(folder)) for folder in folders]
     assert len(verdicts) >= 2
     for one, other in combinations(verdicts, 2):
-        assert len(one.fingerprint.times) > 10
-        assert not {*one.fingerprint.times} & {*other.fingerprint.times}
+        assert len(one.fingerprint) > 10
+        assert not {*one.fingerprint} & {*other.fingerprint}
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -109,15 +109,15 @@ def invalid(made: Draft) -> dict[str, bytes]:
 
 
 def test_an_invalid_copy_that_is_read_first_spoils_nothing() -> None:
-    copies = Duplicates()
-    assert copies.admit(judge(invalid(renamed(draft())))).exit_code == 6
-    assert copies.admit(judge(draft().seal())).exit_code == 0
+    duplicates = Duplicates()
+    assert duplicates.admit(judge(invalid(renamed(draft())))).exit_code == 6
+    assert duplicates.admit(judge(draft().seal())).exit_code == 0
 
 
 def test_an_invalid_copy_that_is_read_later_is_a_copy_too() -> None:
-    copies = Duplicates()
-    copies.admit(judge(draft().seal()))
-    assert finding_of(copies.admit(judge(invalid(renamed(draft()))))).outcome is FAIL
+    duplicates = Duplicates()
+    duplicates.admit(judge(draft().seal()))
+    assert finding_of(duplicates.admit(judge(invalid(renamed(draft()))))).outcome is FAIL
 
 
 def test_a_copy_of_a_copy_is_one_of_the_first() -> None:
@@ -129,10 +129,10 @@ def finding_of(verdict: Verdict) -> Finding:
 
 
 def test_the_finding_names_both_and_blames_neither() -> None:
-    copies = Duplicates()
+    duplicates = Duplicates()
     first, second = judge(draft().seal()), judge(renamed(draft()).seal())
-    copies.admit(replace(first, path="first"))
-    found = finding_of(copies.admit(replace(second, path="second")))
+    duplicates.admit(replace(first, path="first"))
+    found = finding_of(duplicates.admit(replace(second, path="second")))
     assert f"bundle {first.id[:12] if first.id else None} at first" in found.observed
     assert f"bundle {second.id[:12] if second.id else None} at second" in found.expected
     assert "either may be the original" in found.hint
@@ -148,7 +148,7 @@ def test_distinct_runs_are_neither_named_twice_nor_copied() -> None:
 def test_what_cannot_be_read_has_no_prints() -> None:
     files = draft().seal()
     files[bag.DOCUMENT] = files[bag.RECORDS] = b"{"
-    assert judge(files).fingerprint == Fingerprint()
+    assert judge(files).fingerprint == frozenset()
 
 
 def test_what_is_no_bundle_is_let_through() -> None:

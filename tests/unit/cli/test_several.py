@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from kit.bundle import bag
 from kit.bundle.document import Runtime
 from kit.edge.files import disk
-from kit.edge.verify_paths import judge, verdicts
+from kit.edge.verify_paths import verdicts, verify_paths
 from kit.errors import ExitCode
 from tests.factory import Draft, Settings, draft
 
@@ -24,7 +24,7 @@ def write(made: Draft, folder: Path) -> Path:
 def answers(folder: Path) -> list[tuple[str, ExitCode]]:
     """Return each bundle's name and exit code, which both ways of judging must agree on."""
     found = [(Path(one.path).name, one.exit_code) for one in verdicts([folder])]
-    assert found == [(Path(one.path).name, one.exit_code) for one, _ in judge([folder])]
+    assert found == [(Path(one.path).name, one.exit_code) for one, _ in verify_paths([folder])]
     return found
 
 

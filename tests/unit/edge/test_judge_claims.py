@@ -18,7 +18,7 @@ from kit.claims.noise import noise_of
 from kit.claims.verdict import ClaimOutcome, Excluded, JudgedSet, as_document
 from kit.edge.files import disk
 from kit.format import canonical
-from kit.report import claims
+from kit.report import verdict_text
 from tests import six_cells
 from tests.factory import ROOT, Settings, draft, schemas
 from tests.six_cells import Shape, eligible
@@ -89,7 +89,7 @@ def test_an_invalid_bundle_is_6_whatever_the_claims_say(bundle: Path, tmp_path: 
 
 
 def test_terminal_lines_begin_with_the_answer_and_escape_what_bundles_say() -> None:
-    first, *rest = claims.lines(judged(*one_slow_cell(), of_nothing()))
+    first, *rest = verdict_text.claim_lines(judged(*one_slow_cell(), of_nothing()))
     text = "\n".join(rest)
     assert first.startswith("DIFFERS  article-part-1: ")
     assert "not-reproduced  rate-moe-tp1  (Results, tables MoE and Dense)" in text

@@ -47,7 +47,7 @@ def read(text: bytes) -> object:
     metrics = vllm_metrics.read(text)
     finished = [metrics.finished.get(reason.value) for reason in FinishReason]
     labels = (metrics.served_name, metrics.cache_config)
-    counts = (metrics.totals, metrics.latency_counts, finished)
+    counts = (metrics.totals, finished)
     return vllm_log.read(text), nccl_log.read(text), labels, counts
 
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from kit.parse import vllm_metrics
 from kit.parse.vllm_metrics import COUNTERS, read, totals
-from tests.factory import e2e_buckets
 
 # As vLLM 0.17 prints it, shortened.
 VLLM = b"""\
@@ -188,29 +187,10 @@ def test_the_served_name_is_a_label_of_the_counters() -> None:
     assert read(VLLM).served_name == ""
 
 
-def e2e_histogram(latencies_s: list[float]) -> bytes:
-    return "\n".join(["# TYPE", *e2e_buckets(latencies_s), ""]).encode()
-
-
-def test_requests_are_counted_by_their_latency() -> None:
-    histogram = e2e_histogram([0.3, 0.31, 7.0, 1e5])
-    counts = read(histogram).latency_counts
-    assert dict(zip(vllm_metrics.E2E_BOUNDS_S, counts, strict=True)) == {
-        0.3: 1.0,
-        **dict.fromkeys(vllm_metrics.E2E_BOUNDS_S[1:8], 2.0),
-        **dict.fromkeys(vllm_metrics.E2E_BOUNDS_S[8:-1], 3.0),
-        math.inf: 4.0,
-    }
-    assert read(histogram.replace(b"0.5", b"0.6")).latency_counts == ()
-    assert read(histogram.replace(b'le="0.5"', b'le="half"')).latency_counts == ()
-    assert read(histogram * 50).latency_counts == ()
-
-
 @given(st.binary(max_size=200))
 def test_anything_can_be_read(text: bytes) -> None:
-    for name in (vllm_metrics.E2E_BUCKETS, vllm_metrics.FINISHED, vllm_metrics.CACHE_CONFIG):
+    for name in (vllm_metrics.FINISHED, vllm_metrics.CACHE_CONFIG):
         metrics = read(name.encode() + b"{" + text)
-        assert metrics.latency_counts == ()
         assert all(isinstance(word, str) for pair in metrics.cache_config for word in pair)
         assert all(0 <= count < math.inf for count in metrics.finished.values())
 
@@ -232,10 +212,3 @@ def test_requests_are_counted_by_their_finish_reason() -> None:
 def test_a_distribution_with_an_unreadable_count_is_empty(count: bytes) -> None:
     """A part of a distribution would be a wrong one."""
     assert read(FINISHED.replace(b" 10.0", b" " + count)).finished == {}
-    latencies = e2e_histogram([0.3])
-    gaps = latencies.replace(b"e2e_request", b"inter_token")
-    assert read(latencies).latency_counts
-    assert read(gaps).gap_counts
-    last = b'le="+Inf",model_name="tiny"} '
-    assert read(latencies.replace(last + b"1.0", last + count)).latency_counts == ()
-    assert read(gaps.replace(last + b"1.0", last + count)).gap_counts == {}

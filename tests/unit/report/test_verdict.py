@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from kit.bundle.document import Status
 from kit.check.finding import Finding, Outcome, Tier, Verdict
-from kit.claims import eligible, reference
+from kit.claims import eligible
 from kit.claims.judge import judge as judge_claims
+from kit.claims.noise import noise_of
 from kit.claims.verdict import ClaimOutcome, VerdictDocument, as_document
 from kit.report import statement, verdict_pages
 from tests.factory import Settings, draft, judge
@@ -25,7 +26,7 @@ def with_claims() -> VerdictDocument:
     """Return the verdict on six cells that follow the article, and on its claims."""
     bundles, catalog = six(), references()
     part = catalog["article-part-1"]
-    noise = reference.noise_of(catalog.values(), part.author)
+    noise = noise_of(catalog.values(), part.author)
     verdicts = [
         bundle.verdict if isinstance(bundle, eligible.EligibleBundle) else bundle
         for bundle in bundles

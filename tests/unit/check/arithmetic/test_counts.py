@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from kit.bundle.document import Runtime
-from kit.check.arithmetic import server_times
+from kit.check.arithmetic import sums
 from kit.check.finding import Outcome
 from kit.parse import vllm_metrics
 from kit.plan.plan import Dialect, ProtocolName
@@ -95,7 +95,7 @@ def test_the_time_witness_allows_for_the_way_and_for_nothing_else(
 
 def test_two_percent_of_a_real_request_is_outside_of_the_tolerance() -> None:
     """Four seconds are what a twin's request takes."""
-    tolerance_s = server_times.SHAVED_RATIO * 4 + server_times.SHAVED_S
+    tolerance_s = sums.SHAVED.ratio * 4 + sums.SHAVED.per_request
     assert tolerance_s < 0.02 * 4 / 4
 
 

@@ -1,7 +1,6 @@
-"""The topology tier's transports and NCCL environment. No GPU was seen: see `gpu_evidence.py`."""
+"""The topology tier's transports and NCCL environment. No GPU was seen: see `tests/fake_logs.py`."""
 
 import pytest
-from tests.gpu_evidence import LOGS, NCCL_LOGS
 
 from kit.bundle.document import Runtime
 from kit.check.finding import Finding, Outcome
@@ -9,6 +8,7 @@ from kit.errors import ExitCode
 from kit.plan.plan import Dialect
 from kit.plan.topology import Transport
 from tests.factory import TRANSPORTS, Draft, Settings, draft, judge
+from tests.fake_logs import LOGS, NCCL_LOGS
 
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
 PCIE = Settings(topology="tp2-pcie", model="moe")

@@ -1,4 +1,4 @@
-"""What telemetry says of the GPUs. No GPU was seen: see `gpu_evidence.py`."""
+"""What telemetry says of the GPUs. No GPU was seen: see `tests/fake_telemetry.py`."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from kit.bundle.document import Runtime, Status
 from kit.bundle.telemetry import ClockReason, GpuProcesses, GpuSample
 from kit.check.evidence import Observed, gather, observe, of_log
 from kit.check.finding import Outcome
-from kit.check.topology import gpus
+from kit.check.topology import cards
 from kit.errors import ExitCode
 from kit.plan.schedule import Phase
 from tests.catalog import GPUS
@@ -69,7 +69,7 @@ def test_the_power_cap_is_as_it_should_be() -> None:
     assert outcomes(made, "slowdown") == {PASS}
 
 
-@pytest.mark.parametrize("reason", gpus.SLOWDOWNS)
+@pytest.mark.parametrize("reason", cards.SLOWDOWNS)
 @pytest.mark.parametrize(
     ("phase", "expected"), [(Phase.MEASURED, FAIL), (Phase.WARMUP, WARN), (Phase.STREAM, WARN)]
 )
