@@ -30,7 +30,7 @@ help:
 	@echo 'make test       run all tests; installs what they need'
 	@echo 'make fuzz       fuzz every parser for FUZZ_SECONDS=300'
 	@echo 'make lint       ruff, import-linter, mypy --strict, yamllint, hadolint, shellcheck'
-	@echo 'make pages      write the generated pages and schemas'
+	@echo 'make pages      write docs/checks.md, docs/topologies.md, schemas/, tests/cases/README.md'
 	@echo 'make lock       compile docker/*.lock from docker/*.in'
 	@echo 'make clean      remove caches and reports, not bundles and environments'
 	@echo 'make distclean  remove the environments too'
@@ -102,6 +102,7 @@ pages:
 	@$(SETUP) dev
 	$(DEV)/python -m kit.tools.checks_page > docs/checks.md
 	$(DEV)/python -m kit.tools.schemas
+	$(DEV)/python -m kit.tools.topologies_page > docs/topologies.md
 	$(DEV)/python -c 'from tests.cases import tampering; print(tampering.page(), end="")' \
 	    > tests/cases/README.md
 

@@ -7,18 +7,24 @@ from typing import Any
 from kit.plan.topology import Device, Service, Topology, Transport, fill_variables, interpolate
 
 _OVER = {
-    Transport.NONE: "nothing: one rank",
-    Transport.GLOO: "Gloo, on loopback",
+    Transport.NONE: "none: one rank",
+    Transport.GLOO: "Gloo on loopback",
     Transport.NVLINK: "NVLink, peer to peer",
-    Transport.SHARED_MEMORY: "shared memory of the host",
+    Transport.SHARED_MEMORY: "host shared memory",
     Transport.SOCKET: "TCP sockets",
 }
 _CONTEXT = "--max-model-len="
 
 
 def table(topologies: Sequence[Topology]) -> str:
-    """Return a table with a row per topology."""
-    head = ("Topology", "Devices", "Ranks talk over", "NCCL is told", "Context limit, tokens")
+    """Return a Markdown table, a row a topology."""
+    head = (
+        "Topology",
+        "Devices",
+        "Transport",
+        "NCCL variables",
+        "Models, and context limit in tokens",
+    )
     return _markdown(head, map(_row, topologies))
 
 
@@ -29,7 +35,7 @@ def commands(topologies: Sequence[Topology]) -> str:
         for model, service in topology.services.items():
             alike[model, _words(service)].append(f"`{topology.id}`")
     rows = ((model, " ".join(names), words) for (model, words), names in alike.items())
-    return _markdown(("Model", "On", "`vllm serve /models/MODEL` and"), rows)
+    return _markdown(("Model", "Topologies", "Options of `vllm serve /models/MODEL`"), rows)
 
 
 def environments(topologies: Sequence[Topology]) -> str:
@@ -39,8 +45,8 @@ def environments(topologies: Sequence[Topology]) -> str:
         first = fill_variables(next(iter(topology.services.values())), {})
         for name, value in first.environment:
             alike[f"`{name}={value}`".replace("|", "\\|")].append(topology)
-    rows = ((variable, _on(some, topologies)) for variable, some in sorted(alike.items()))
-    return _markdown(("Variable", "On"), rows)
+    rows = ((variable, _on(found, topologies)) for variable, found in sorted(alike.items()))
+    return _markdown(("Variable", "Topologies"), rows)
 
 
 def limits(services: Mapping[str, Any]) -> str:
@@ -74,9 +80,9 @@ def _words(service: Service) -> str:
 def _limit(services: Mapping[str, Any], name: str) -> tuple[str, ...]:
     body = {**services[services[name]["extends"]["service"]]} if "extends" in services[name] else {}
     body |= services[name]
-    locked = body.get("ulimits", {}).get("memlock", "the engine's default")
-    limits = (body["mem_limit"], body["pids_limit"], body.get("shm_size", "64m"), locked)
-    memory, processes, shared, locked = (interpolate(str(limit), {}) for limit in limits)
+    locked = body.get("ulimits", {}).get("memlock", "Docker's default")
+    told = (body["mem_limit"], body["pids_limit"], body.get("shm_size", "64m"), locked)
+    memory, processes, shared, locked = (interpolate(str(word), {}) for word in told)
     return f"`{name}`", memory, processes, shared, "no limit" if locked == "-1" else locked
 
 
@@ -88,7 +94,7 @@ def _row(topology: Topology) -> tuple[str, ...]:
         f"`{topology.id}`",
         f"GPU {' and '.join(first.gpus)}" if first.gpus else f"core {cores.replace('|', ' and ')}",
         _OVER[topology.transport],
-        " ".join(nccl) or "nothing",
+        " ".join(nccl) or "none",
         ", ".join(_contexts(topology)),
     )
 

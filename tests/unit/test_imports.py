@@ -45,7 +45,7 @@ HOMES = {
     "rich": ("kit.cli", "kit.report.terminal"),
     "tokenizers": ("kit.tools.train_tokenizer",),
     "urllib3": ("kit.edge.http_client", "kit.edge.docker.daemon"),
-    "yaml": ("kit.plan.topology",),
+    "yaml": ("kit.plan.topology", "kit.tools.topologies_page"),
 }
 """Where a package from PyPI may be imported; one that is not here may be imported nowhere."""
 
