@@ -128,10 +128,11 @@ def test_quiet_prints_paths_only_and_json_is_json(endpoint: str, tmp_path: Path)
     assert json.loads(as_json.stdout)["cells"][0]["protocol"] == "article"
 
 
-def test_pooled_rate_is_the_one_that_the_readme_recomputes(endpoint: str, tmp_path: Path) -> None:
+def test_pooled_rate_is_the_one_that_the_docs_recompute(endpoint: str, tmp_path: Path) -> None:
     done = kit("bench", "--endpoint", endpoint, "--max-tokens", "8", "-o", str(tmp_path / "out"))
     path = done.stdout.splitlines()[0]
-    script = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    page = (ROOT / "docs" / "measurement.md").read_text(encoding="utf-8")
+    script = re.search(r"```python\n(.*?)```", page, re.DOTALL)
 
     assert script is not None
     line = subprocess.run(
