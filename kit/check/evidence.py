@@ -115,7 +115,7 @@ class Observed:
 class Evidence:
     """A bundle whose document and records could be read, and the catalog it is compared with.
 
-    `server_log`, `nccl_log`, `gpu_telemetry` and `host_facts` may be asked for where a check needs
+    `server_log`, `gpu_telemetry` and `host_facts` may be asked for where a check needs
     them (`kit.check.needs`), `engine` in the topology tier: elsewhere they may be absent.
     """
 
@@ -155,10 +155,6 @@ class Evidence:
     @property
     def server_log(self) -> ServerLog:
         return _there(self.observed.server_log)
-
-    @property
-    def nccl_log(self) -> NcclLog:
-        return _there(self.observed.nccl_log)
 
     @property
     def gpu_telemetry(self) -> Telemetry:

@@ -28,7 +28,9 @@ def _server_log(evidence: Evidence) -> str | None:
 
 
 def _nccl_log(evidence: Evidence) -> str | None:
-    return "no NCCL log" if evidence.observed.nccl_log is None else None
+    """A single rank may write a log of NCCL's, and need not."""
+    has_peers = evidence.engine.tensor_parallel_size > 1
+    return "no NCCL log" if has_peers and evidence.observed.nccl_log is None else None
 
 
 def _telemetry(evidence: Evidence) -> str | None:

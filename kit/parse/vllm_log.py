@@ -40,9 +40,10 @@ class ServerLog(msgspec.Struct, frozen=True, kw_only=True):
     `models` are the folders of model and tokenizer, `architectures` the resolved model classes.
     `settings` are the engine's, with vLLM's names and values. `rank_pids` are the ranks' process
     ids in their own namespace. `context_limits` and `kv_cache_tokens` are in tokens. `model_gib` is
-    a rank's memory for its weights. `kernels` are those for 4-bit weights; `fallbacks` are
-    messages that Marlin kernels cannot be used. `graph_registrations` are numbers of CUDA graph addresses that custom all-reduce registered,
-    which shows its use. `gloo_peers` are numbers of ranks that a rank is connected to by Gloo.
+    a rank's memory for its weights. `kernels` are those for 4-bit weights; `fallbacks` are messages
+    that Marlin kernels cannot be used. `graph_registrations` are numbers of CUDA graph addresses
+    that custom all-reduce registered, which shows its use. `gloo_peers` are numbers of ranks that a
+    rank is connected to by Gloo.
 
     `completions` counts the answered chat completions. `is_cut` is true if limits kept part of the
     log from being read.

@@ -94,8 +94,8 @@ class _Sample(NamedTuple):
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """What the checks use of one exposition.
 
-    `totals` are the values of `COUNTERS`. `finished` are the requests by vLLM's finish reason
-    (`stop`, `length`, ...). `served_name` is the served model name, empty if absent, and `cache_config` the
+    `totals` are the values of `COUNTERS`, `finished` the requests by vLLM's finish reason (`stop`,
+    `length`, ...). `served_name` is the served model name, empty if absent, and `cache_config` the
     labels of `CACHE_CONFIG`.
     """
 

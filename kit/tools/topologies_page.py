@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from kit.edge.files import checkout
-from kit.plan.spec import Topology
+from kit.plan.topology import Topology
 from kit.tools import topology_table
 
 _TEXT = """\

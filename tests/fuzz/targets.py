@@ -10,7 +10,6 @@ import tomllib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -119,14 +118,10 @@ def _json(data: bytes) -> None:
 
 
 def _exposition(data: bytes) -> None:
-    totals = vllm_metrics.totals(data, vllm_metrics.WITNESSES)
-    assert all(math.isfinite(value) for value in totals.values())
-    latency_counts = vllm_metrics.latency_counts(data)
-    assert len(latency_counts) in (0, len(vllm_metrics.E2E_BOUNDS_S))
-    counts = (vllm_metrics.finished(data).values(), vllm_metrics.gap_counts(data).values())
-    assert all(0 <= count < math.inf for count in chain(latency_counts, *counts))
-    for name in (vllm_metrics.STARTED, vllm_metrics.CACHE_CONFIG):
-        assert all(label and '"' not in value for label, value in vllm_metrics.labels(data, name))
+    metrics = vllm_metrics.read(data)
+    assert all(math.isfinite(value) for value in metrics.totals.values())
+    assert all(0 <= count < math.inf for count in metrics.finished.values())
+    assert all(label and '"' not in value for label, value in metrics.cache_config)
 
 
 def _server_log(data: bytes) -> None:

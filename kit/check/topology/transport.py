@@ -94,7 +94,9 @@ def _gloo(evidence: Evidence, log: ServerLog) -> Iterator[Problem]:
 
 
 def _environment(evidence: Evidence) -> Iterator[Problem]:
-    log, environment = evidence.nccl_log, evidence.engine.environment
+    log, environment = evidence.observed.nccl_log, evidence.engine.environment
+    if log is None:  # of a single rank
+        return
     planned = {name: value for name, value in environment if name.startswith("NCCL_")}
     for name, value in log.environment:
         if value != planned.get(name):
@@ -106,12 +108,6 @@ def _environment(evidence: Evidence) -> Iterator[Problem]:
             yield warn(name, "NCCL's log does not say that it took it", clip(f"`{planned[name]}`"))
     if log.is_cut:
         yield unchecked(NCCL_LOG, "more lines than are read", "the plan's variables alone")
-
-
-def _has_nccl(evidence: Evidence) -> bool:
-    """A single rank may write a log of NCCL's, and need not."""
-    has_log = evidence.observed.nccl_log is not None
-    return evidence.is_on_gpus and (has_log or evidence.engine.tensor_parallel_size > 1)
 
 
 CHECKS: tuple[Check[Evidence], ...] = (
@@ -128,7 +124,7 @@ CHECKS: tuple[Check[Evidence], ...] = (
         holds="NCCL took the variables of the plan, and no others",
         hint="unset NCCL_* variables and /etc/nccl.conf on the host, then measure again",
         look=_environment,
-        applies=_has_nccl,
+        applies=lambda evidence: evidence.is_on_gpus,
         needs=(NCCL_LOG_THERE,),
         seen=Seen.SOURCE,
         for_figures=ForFigures.CHECKED,

@@ -47,7 +47,7 @@ def test_a_model_whose_files_nobody_looked_at_is_not() -> None:
 
 def test_a_server_of_somebody_elses_is_not() -> None:
     verdict = judge(draft(Settings(runtime=Runtime.ENDPOINT)).seal())
-    assert {"topology-arguments", "topology-transport"} < set(verdict.not_shown)
+    assert {"topology-tier", "protocol-model-files"} <= set(verdict.not_shown)
     assert not verdict.is_reportable
 
 
@@ -120,9 +120,9 @@ def test_a_gpu_topology_whose_cards_are_known_is_reportable(topology: str) -> No
     [
         (
             without_telemetry,
-            {"topology-telemetry", "topology-slowdown", "physics-tier", "physics-roofline"},
+            {"topology-telemetry", "topology-slowdown", "physics-tier"},
         ),
-        (a_card_that_nobody_knows, {"physics-tier", "physics-roofline"}),
+        (a_card_that_nobody_knows, {"physics-tier"}),
     ],
 )
 @pytest.mark.parametrize("topology", TRANSPORTS)

@@ -63,10 +63,10 @@ def test_runs_at_the_published_pace_pass(model: str, topology: str, cache: Cache
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        (Settings(), "of a CPU"),
-        (Settings(runtime=Runtime.DOCKER), "of a CPU"),
-        (Settings(topology="cpu-tp2"), "of a CPU"),
-        (Settings(runtime=Runtime.ENDPOINT), "nothing is known of the server"),
+        (Settings(), "a CPU's memory bandwidth"),
+        (Settings(runtime=Runtime.DOCKER), "a CPU's memory bandwidth"),
+        (Settings(topology="cpu-tp2"), "a CPU's memory bandwidth"),
+        (Settings(runtime=Runtime.ENDPOINT), "the kit did not start"),
         (Settings(topology="tp1", model="moe", rehearsal=True), "a rehearsal serves a twin"),
         (Settings(topology="tp1", model="tiny"), "the shape of model tiny is not known"),
     ],

@@ -14,7 +14,6 @@ import pytest
 from kit.bundle import bag
 from kit.bundle.document import Runtime
 from kit.check import schema
-from kit.check.finding import Outcome
 from kit.check.schema import LARGE_FIELDS, Validators
 from kit.plan.plan import CachePolicy
 from tests.factory import Settings, draft, schemas
@@ -50,7 +49,7 @@ def _refused_by_schema(value: dict[str, Any], name: str) -> bool:
 
 def _failed(name: str, text: bytes) -> set[str]:
     reading = schema.read({name: text}, VALIDATORS)
-    return {one.code for one in reading.findings if one.outcome is Outcome.FAIL}
+    return {code for code, problems in reading.problems.items() if problems}
 
 
 @pytest.mark.parametrize("name", [bag.DOCUMENT, bag.RECORDS])
@@ -74,12 +73,12 @@ def test_good_ones_are_read_without_the_schema(name: str) -> None:
     for value in good:
         text = msgspec.json.encode(value, order="sorted") + b"\n"
         reading = schema.read({name: text}, fresh)
-        assert all(one.outcome is Outcome.PASS for one in reading.findings)
+        assert not any(reading.problems.values())
 
 
 def test_null_for_absent_is_told_as_the_schema_tells_it() -> None:
     """It decodes, and is spelled otherwise: so the schema is asked, and says which field."""
     record = {**_records()[0], "error": None}
     reading = schema.read({bag.RECORDS: msgspec.json.encode(record) + b"\n"}, VALIDATORS)
-    told = [one.observed for one in reading.findings if one.outcome is Outcome.FAIL]
+    told = [one.observed for problems in reading.problems.values() for one in problems]
     assert any("$.error" in observed for observed in told)

@@ -121,7 +121,7 @@ def test_a_difference_is_shown_where_it_begins() -> None:
     (one,) = found(made)
     assert one.subject == "measured-1/debug"
     assert "X" in one.observed
-    assert one.expected.endswith(", by its ids")
+    assert one.expected.endswith(", by its token ids")
 
 
 def test_responses_without_ids_cannot_be_held() -> None:

@@ -96,9 +96,9 @@ def test_the_cache_of_a_twin_is_its_space_in_whole_blocks(topology: str, model: 
 def test_every_engine_of_the_checkout_serves_the_folder_of_its_model() -> None:
     catalog = checkout.catalog()
     for (_, model), engine in catalog.engines.items():
-        assert model_checks._served(engine) == model
+        assert model_checks.folder_of(engine) == model
     for model, one in catalog.models.items():
-        wanted = model_checks._CLASSES[one.config["model_type"]]
+        wanted = model_checks.CLASSES[one.config["model_type"]]
         assert not isinstance(one, Twin) or one.config["architectures"] == [wanted], model
 
 
@@ -114,7 +114,7 @@ def test_every_engine_of_the_checkout_serves_the_folder_of_its_model() -> None:
 )
 def test_the_folder_that_a_command_serves(command: tuple[str, ...], folder: str | None) -> None:
     engine = CATALOG.engines["cpu-tp1", TWIN.id]
-    assert model_checks._served(replace(engine, command=command)) == folder
+    assert model_checks.folder_of(replace(engine, command=command)) == folder
 
 
 @pytest.mark.parametrize(("share", "expected"), [("0.92", PASS), ("0.40", FAIL), ("x", PASS)])
