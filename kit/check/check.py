@@ -34,12 +34,11 @@ _GRAVEST_FIRST = (Outcome.FAIL, Outcome.WARN, Outcome.COULD_NOT_CHECK)
 class Seen(Enum):
     """Where the form of a check's evidence was seen: only what was seen may make a bundle invalid.
 
-    RUN: in runs of this kit. LOG: in logs that others published. SOURCE: nowhere yet; its form
-    follows from the source code of the program that writes it.
+    RUN: in runs of this kit. SOURCE: nowhere yet; its form follows from the source code of the
+    program that writes it.
     """
 
     RUN = "run"
-    LOG = "log"
     SOURCE = "source"
 
 

@@ -44,12 +44,7 @@ def _host_facts(evidence: Evidence) -> str | None:
     return None if is_there else "started without the kit: nothing was recorded on the host"
 
 
-def _metrics(evidence: Evidence) -> str | None:
-    return None if evidence.metrics else "no server metrics"
-
-
 READABLE_SERVER_LOG = Need(subject=SERVER_LOG, missing=_server_log)
 NCCL_LOG_THERE = Need(subject=NCCL_LOG, missing=_nccl_log)
 TELEMETRY_THERE = Need(subject=TELEMETRY, missing=_telemetry)
 HOST_FACTS_THERE = Need(subject=HOST_FACTS, missing=_host_facts)
-METRICS_THERE = Need(subject="bundle", missing=_metrics)

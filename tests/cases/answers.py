@@ -5,7 +5,6 @@ from msgspec.structs import replace
 from kit.bundle.record import FinishReason, Record
 from tests.cases.case import edit, forged, group
 from tests.cases.runs import CPU, CPU_TWO_RANKS, ENDPOINT, OPENAI, PCIE
-from tests.catalog import END_OF_TURN, TOKENIZER
 from tests.edits.document import set_absent, set_plan
 from tests.edits.records import copy_fields, each_record, edit_record, set_records
 from tests.factory import change_record
@@ -45,13 +44,6 @@ def one_more_token(record: Record) -> Record:
     return replace(record, completion_tokens=9, token_ids=(*(record.token_ids or ()), 1))
 
 
-def mostly_special(record: Record) -> Record:
-    """Return a record of which three of four tokens are special: they count, and have no text."""
-    pairs = enumerate(record.token_ids or ())
-    ids = tuple(END_OF_TURN if number % 4 else token_id for number, token_id in pairs)
-    return replace(record, token_ids=ids, text=TOKENIZER.text_of(ids))
-
-
 def eight_times_the_tokens(record: Record) -> Record:
     """Return a record whose tokens, ids and chunks all agree on eight times as many tokens."""
     ids = (record.token_ids or ()) * 8
@@ -73,6 +65,9 @@ ANSWERS = group(
            edit(edit_record, 4, other_first_id)),
     forged("One response ends in a token id that the tokenizer does not have", "arithmetic-text",
            edit(edit_record, 4, lambda record: other_last_id(record, 5000))),
+    forged("Every response of a twin, which never ends a text, has finish reason `stop`",
+           "arithmetic-server-counter",
+           edit(set_records, finish_reason=FinishReason.STOP)),
     forged("One response has fewer completion tokens than token ids",
            "arithmetic-completion-tokens arithmetic-server-counter",
            edit(change_record, 4, completion_tokens=7)),

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from kit.bundle.record import Record
 from kit.plan.schedule import Phase
 from tests.cases.case import edit, forged, group
-from tests.cases.runs import COLD_NVLINK, DENSE_TP1, ENDPOINT, OPENAI, TP1
+from tests.cases.runs import COLD_NVLINK, DENSE_TP1, ENDPOINT, NVLINK, OPENAI, TP1
 from tests.edits.document import step_utc_clock
 from tests.edits.records import Chunks, each_record, each_stream, edit_record
 from tests.factory import Draft, change_record
@@ -23,13 +23,6 @@ def held_back(chunks: Chunks) -> Chunks:
     """Let all chunks arrive in the last tenth of the response."""
     last_s = chunks[-1][0]
     return tuple((max(at_s, last_s * 0.9), 1) for at_s, _ in chunks)
-
-
-def bunched(chunks: Chunks) -> Chunks:
-    """Let all but the last chunk arrive right after the first."""
-    first_s = chunks[0][0]
-    early = tuple((first_s + number * 1e-4, 1) for number in range(len(chunks) - 1))
-    return (*early, (chunks[-1][0], 1))
 
 
 def evenly_spaced(chunks: Chunks) -> Chunks:
@@ -83,6 +76,8 @@ CHUNKS = group(
     forged("Arrival times are in tenths of a millisecond", "arithmetic-resolution",
            edit(each_stream, lambda chunks: [(round(at_s, 4), n) for at_s, n in chunks]),
            runs=(ENDPOINT,)),
+    forged("Chunks arrive at equal intervals", "arithmetic-stream-witness",
+           edit(each_stream, evenly_spaced), runs=(NVLINK,)),
     forged("The first token arrives after 2 ms, before a GPU can have read the prompt",
            "physics-prefill",
            edit(each_stream, lambda chunks: first_at(chunks, 0.002)), runs=(COLD_NVLINK,)),

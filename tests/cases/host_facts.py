@@ -6,7 +6,6 @@ from kit.bundle.host_facts import BASE_LABEL, DeviceRequest
 from tests.cases.case import edit, forged, group
 from tests.cases.runs import CPU_IN_CONTAINERS, NVLINK, PCIE
 from tests.catalog import BASE_IMAGE
-from tests.edits.document import set_document
 from tests.edits.host_facts import (
     CLIENT,
     ENGINE,
@@ -34,14 +33,6 @@ def unlink_cards(draft: Draft) -> None:
     matrix = facts_in(draft).topology_matrix
     assert matrix is not None
     set_host_facts(draft, topology_matrix=matrix.replace("NV4", "PHB"))
-
-
-def weigh(draft: Draft, size_bytes: int) -> None:
-    """Give the weights another size, in the host facts and in the document."""
-    weights, *rest = facts_in(draft).model_files
-    files = (replace(weights, size_bytes=size_bytes), *rest)
-    set_host_facts(draft, model_files=files)
-    set_document(draft, "engine.model_files", files)
 
 
 HOST_FACTS = group(

@@ -17,11 +17,6 @@ def replace_nccl_log(draft: Draft, log: bytes | None) -> None:
     draft.nccl_log = log
 
 
-def nvlink_graph(gb_s: str) -> bytes:
-    """Return the line of NCCL's graph that tells an NVLink bandwidth."""
-    return f"n [0] NCCL INFO + NVL[{gb_s}] - GPU/0-b3000\n".encode()
-
-
 NCCL_LOG = group(
     "NCCL's log",
     forged("The log is missing, and not declared absent", "protocol-evidence",

@@ -40,14 +40,6 @@ def ask_one_prompt_for_another(draft: Draft, asked: str, instead_of: str) -> Non
             change_record(draft, position, prompt_token_ids=ids[asked])
 
 
-def cache_one_token_less(draft: Draft) -> None:
-    """Lower the cached tokens of every request that has some, and the server's counter."""
-    for position, record in enumerate(draft.records):
-        if record.cached_tokens:
-            change_record(draft, position, cached_tokens=record.cached_tokens - 1)
-    recount_cache_hits(draft)
-
-
 def cache_whole_prompts(draft: Draft) -> None:
     """Call every token of a repeated prompt cached: then no first token can come too soon."""
     for position, record in enumerate(draft.records):

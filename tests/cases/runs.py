@@ -18,6 +18,7 @@ class Run:
 CPU = Run(name="cpu-tp1", settings=Settings())
 CPU_TWO_RANKS = Run(name="cpu-tp2", settings=Settings(topology="cpu-tp2"))
 CPU_IN_CONTAINERS = Run(name="cpu-tp1 in containers", settings=Settings(runtime=Runtime.DOCKER))
+MANY_PASSES = Run(name="cpu-tp1, 30 passes", settings=Settings(passes=30))
 COLD = Run(name="cpu-tp1, cold cache", settings=Settings(cache=CachePolicy.COLD))
 ARTICLE = Run(name="cpu-tp1, article's protocol", settings=Settings(protocol=ProtocolName.ARTICLE))
 PARTIAL = Run(name="cpu-tp1, stopped early", settings=Settings(stop_after=5))

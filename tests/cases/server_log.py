@@ -1,7 +1,6 @@
 """Cases that tamper with the server's log. Its GPU lines are written from vLLM's sources."""
 
 import re
-from datetime import timedelta
 
 from msgspec.structs import replace
 
@@ -19,10 +18,9 @@ from tests.cases.runs import (
     TP1,
 )
 from tests.catalog import ENGINES, MODELS, SUITE
-from tests.edits.document import set_document
 from tests.edits.logs import append_server_log, edit_server_log
 from tests.factory import Draft
-from tests.fake_logs import access_log, throughput_log
+from tests.fake_logs import access_log
 from tests.settings import START
 
 POST = b"POST /v1/chat/completions"
@@ -53,33 +51,10 @@ def drop_lines(draft: Draft, text: bytes) -> None:
     draft.server_log = b"".join(line for line in lines if text not in line)
 
 
-def delay_responses(draft: Draft) -> None:
-    """Log every response a minute later."""
-    assert draft.server_log is not None
-    lines = draft.server_log.splitlines(keepends=True)
-    draft.server_log = b"".join(
-        line.replace(b" 12:00:", b" 12:01:") if POST in line else line for line in lines
-    )
-
-
-def generate_after_the_end(draft: Draft) -> None:
-    """Log a rate of generated tokens 40 s after the run's end."""
-    end = START + timedelta(seconds=draft.document.clock.end_s)
-    append_server_log(draft, throughput_log([(end + timedelta(seconds=40), 99.9)]))
-
-
 def start_again(draft: Draft) -> None:
     """Add the log of a second start, of other processes."""
     assert draft.server_log is not None
     append_server_log(draft, re.sub(rb"pid=7\)", b"pid=907)", draft.server_log))
-
-
-def bind_to_cores(draft: Draft, count: int) -> None:
-    """Bind threads to more cores than planned: log, document and host agree."""
-    lines = b"".join(b"\n\tOMP tid: %d, core %d" % (7 + core, core) for core in range(1, count))
-    edit_server_log(draft, b"core 0", b"core 0" + lines)
-    set_document(draft, "engine.cores", tuple(range(count)))
-    set_document(draft, "host.cpu_count", count)
 
 
 def call_four_bits_eight(draft: Draft) -> None:

@@ -9,7 +9,7 @@ from tests.edits.telemetry import (
     each_card,
     each_reading,
     each_sample,
-    set_header,
+    set_one_reading,
     set_readings,
     telemetry_in,
     with_cards,
@@ -18,7 +18,6 @@ from tests.edits.telemetry import (
 from tests.factory import Draft
 from tests.fake_telemetry import telemetry_of
 
-GIB = 2**30
 SLOWED_BY_HEAT = (ClockReason.SW_POWER_CAP, ClockReason.SW_THERMAL_SLOWDOWN)
 SLOWED_BY_BOARD = (ClockReason.HW_SLOWDOWN, ClockReason.HW_POWER_BRAKE_SLOWDOWN)
 AN_HOUR_BEFORE = "2026-03-06T11:00:00.000000Z"
@@ -37,12 +36,6 @@ def drop_end(draft: Draft) -> None:
 def measure_another_run(draft: Draft, start_utc: str) -> None:
     """Replace the telemetry by that of a run at another time."""
     draft.telemetry = telemetry_of(start_utc, draft.document.clock.end_s)
-
-
-def sample_first_and_last_only(draft: Draft) -> None:
-    """Keep two samples, with an interval that allows any gap."""
-    with_samples(draft, lambda samples: (samples[0], samples[-1]))
-    set_header(draft, interval_s=1e8)
 
 
 def sample_after_the_end(draft: Draft) -> None:
@@ -84,11 +77,6 @@ def count_nvlink(draft: Draft, start_bytes: int, received: int, sent: int) -> No
     )
 
 
-def drop_every_other_reason(draft: Draft) -> None:
-    """Remove the reasons for low clocks from every other sample."""
-    each_reading(draft, lambda number, gpu: replace(gpu, clock_reasons=None) if number % 2 else gpu)
-
-
 SAMPLES = group(
     "Telemetry: samples, cards and readings",
     forged("Telemetry is missing, and not declared absent", "protocol-evidence",
@@ -115,6 +103,13 @@ SAMPLES = group(
 
 READINGS = group(
     "Telemetry: limits, slowdowns, memory, power, NVLink",
+    forged("The memory clock is far above its maximum once", "physics-memory-clock",
+           edit(each_card, memory_clock_max_mhz=9751),
+           edit(set_one_reading, memory_clock_mhz=99_999), runs=(TP1,)),
+    forged("The cards have an A10's clocks and power limits, and the name of an RTX 3090",
+           "physics-power",
+           edit(each_card, memory_clock_max_mhz=6251, power_limit_w=150.0,
+                power_default_limit_w=150.0), runs=(PCIE,)),
     forged("The clock reasons are thermal slowdowns", "topology-slowdown",
            edit(set_readings, clock_reasons=SLOWED_BY_HEAT), runs=(NVLINK,)),
     forged("The clock reasons are hardware slowdown and power brake", "topology-slowdown",

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from kit.bundle.record import Record
 from kit.plan.schedule import Phase
 from tests.cases.case import edit, forged, group
-from tests.cases.runs import CPU, ENDPOINT, OPENAI
+from tests.cases.runs import CPU, ENDPOINT, MANY_PASSES, OPENAI
 from tests.edits.document import set_document, set_end, set_plan, step_utc_clock
 from tests.edits.metrics import divide_sums
 from tests.edits.records import copy_fields, each_record, edit_record, set_records
@@ -93,13 +93,6 @@ def use_mean_time(draft: Draft) -> None:
         change_record(draft, position, wall_s=round(mean_s + number % 5 * 1e-6, 6))
 
 
-def set_year(draft: Draft, year: str) -> None:
-    """Put the run into another year."""
-    for name in ("start_utc", "end_utc"):
-        moment = getattr(draft.document.clock, name)
-        set_document(draft, f"clock.{name}", moment.replace("2026", year))
-
-
 TIMES = group(
     "Times of requests and the run's clocks",
     forged("The time of every request that is not streamed is divided by 10",
@@ -113,6 +106,9 @@ TIMES = group(
     forged("All measured requests are 5 % faster, and the UTC clock was slewed by 1.9 s",
            "arithmetic-time-witness",
            edit(step_utc_clock, 1.9), edit(shorten_measured, MEASURED)),
+    forged("Every response time is halved, and so are the server's sums; send times stay",
+           "arithmetic-idle",
+           halve_where_they_stand, runs=(MANY_PASSES,)),
     forged("Each measured pass begins 0.9 s later than the one before ended", "arithmetic-idle",
            edit(delay_each_measured_pass, 0.9)),
     forged("The streamed pass begins 20 s later than the measured passes ended", "arithmetic-idle",
@@ -136,6 +132,9 @@ TIMES = group(
            edit(copy_fields, FIRST_TO_THIRD_PASS, "wall_s")),
     forged("The second measured pass has the times of the first", "arithmetic-repeats",
            edit(copy_fields, FIRST_TO_SECOND_PASS, "wall_s"), runs=(OPENAI,)),
+    forged("All measured requests have the same time, give or take a few microseconds",
+           "arithmetic-overlap",
+           use_mean_time),
     forged("The start of the run is in month 13", "arithmetic-clock",
            edit(set_document, "clock.start_utc", "2026-13-06T12:00:00.000000Z")),
     forged("The UTC clock steps by two hours during the run", "arithmetic-clock",
