@@ -1,21 +1,18 @@
 """What the tiers above the bytes look at: a bundle that was read, and what the checkout ships."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
-from kit.bundle import bag, telemetry
 from kit.bundle.document import Document, Runtime
 from kit.bundle.host_facts import HostFacts
 from kit.bundle.record import Moment, Record
 from kit.bundle.telemetry import GpuFacts, GpuSample, Telemetry
-from kit.format.canonical import NotCanonical
-from kit.parse import nccl_log, vllm_log, vllm_metrics
+from kit.check.observed import Counters, MetricsKey, Observed
+from kit.parse import vllm_metrics
 from kit.parse.detokenizer import Detokenizer
-from kit.parse.nccl_log import NcclLog
 from kit.parse.vllm_log import ServerLog
-from kit.parse.vllm_metrics import Labels, Metrics
 from kit.plan.models import Model
 from kit.plan.plan import Engine
 from kit.plan.schedule import Phase
@@ -35,11 +32,6 @@ _FROM_ZERO = (
     vllm_metrics.E2E_LATENCY_COUNT,
 )
 """Counters of vLLM 0.17 that are 0 in an engine's metrics before its first request."""
-
-Counters = Mapping[str, float]
-"""GpuSample name to value, as `kit.parse.vllm_metrics` reads them."""
-
-MetricsKey = tuple[Phase, int, Moment]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,27 +83,6 @@ class Pass:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Observed:
-    """What logs, telemetry and metrics say of the engine and its GPUs; None where there is none.
-
-    `has_server_log` tells of the file, readable or not; `telemetry_fault` says why telemetry that
-    is there cannot be read. Of the server's metrics,
-    `finished` are its requests by finish reason, `served_names` and `cache_configs` each different
-    model name and KV cache configuration once.
-    """
-
-    has_server_log: bool = False
-    server_log: ServerLog | None = None
-    nccl_log: NcclLog | None = None
-    telemetry: Telemetry | None = None
-    telemetry_fault: str | None = None
-    host_facts: HostFacts | None = None
-    finished: Mapping[MetricsKey, Counters] = field(default_factory=dict)
-    served_names: tuple[str, ...] = ()
-    cache_configs: tuple[Labels, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
     """A bundle whose document and records could be read, and the catalog it is compared with.
 
@@ -143,7 +114,9 @@ class Evidence:
 
     @property
     def model(self) -> Model | None:
-        """The plan's model, if the checkout has it."""
+        """The plan's model, if the checkout has it; an endpoint's has only its name."""
+        if not self.is_own_engine:
+            return None
         return self.catalog.models.get(self.document.plan.cell.model)
 
     @property
@@ -229,48 +202,6 @@ def _moves(before: Counters, after: Counters) -> Counters:
         for name, value in after.items()
         if name in before and -math.inf < (move := value - before[name]) < math.inf
     }
-
-
-class OfLogs(TypedDict, total=False):
-    """What logs say, as `Observed` has it."""
-
-    server_log: ServerLog
-    nccl_log: NcclLog
-    telemetry: Telemetry
-    telemetry_fault: str
-
-
-def of_log(name: str, text: bytes) -> OfLogs:
-    """Read the text of a bundle's log or telemetry, by its name of `bag.LOGS`."""
-    match name:
-        case bag.SERVER_LOG:
-            return {"server_log": vllm_log.read(text)}
-        case bag.NCCL_LOG:
-            return {"nccl_log": nccl_log.read(text)}
-    try:
-        return {"telemetry": telemetry.read(text)}
-    except NotCanonical as error:
-        return {"telemetry_fault": str(error)}
-
-
-def observe(
-    logs: Iterable[OfLogs], expositions: Mapping[MetricsKey, Metrics], *, has_server_log: bool
-) -> Observed:
-    """Put together what logs and the server's metrics say."""
-    of_logs = OfLogs()
-    for log in logs:
-        of_logs.update(log)
-    return Observed(
-        **of_logs,
-        has_server_log=has_server_log,
-        finished={key: told.finished for key, told in expositions.items()},
-        served_names=_distinct(told.served_name for told in expositions.values()),
-        cache_configs=_distinct(told.cache_config for told in expositions.values()),
-    )
-
-
-def _distinct(values: Iterable[T]) -> tuple[T, ...]:
-    return tuple(filter(None, dict.fromkeys(values)))
 
 
 def is_whole(evidence: Evidence, pass_: Pass) -> bool:

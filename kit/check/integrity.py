@@ -15,7 +15,7 @@ import msgspec
 from kit.bundle import bag
 from kit.bundle.record import Moment
 from kit.check.check import BUNDLE, Check, Problem, clip, fail
-from kit.check.evidence import observe, of_log
+from kit.check.observed import observe, of_log
 from kit.check.refusal import Refusal, Refused
 from kit.check.submission import OpenedBag, Submission
 from kit.parse import vllm_metrics

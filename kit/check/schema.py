@@ -1,16 +1,12 @@
 """Tier 1, schema: shape, types, ranges, spelling and version of the document and the records.
 
-The only module that knows JSON Schema. What decodes into the types, whose bounds are the schemas',
-and is spelled canonically needs none: that takes a fiftieth of the time. JSON Schema says what is
-wrong with the rest, but for the big arrays and the texts of records, which code looks at.
+Big arrays and texts of records are checked in one pass of code: JSON Schema would take 50 times as
+long.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -26,7 +22,18 @@ from kit.bundle.limits import (
 from kit.bundle.record import Record
 from kit.check import answers
 from kit.check.answers import Sizes
-from kit.check.check import SHOWN, Check, Problem, clip, fail
+from kit.check.check import Check, Problem, clip, fail
+from kit.check.decoding import (
+    ARRAYS,
+    CANONICAL,
+    JSON,
+    LARGE_FIELDS,
+    SHAPE,
+    Form,
+    Problems,
+    Validators,
+    decoded,
+)
 from kit.check.submission import Reading, Submission
 from kit.format import canonical
 from kit.plan.plan import Plan
@@ -34,69 +41,15 @@ from kit.plan.plan import Plan
 T = TypeVar("T")
 
 
-LARGE_FIELDS = ("prompt_token_ids", "token_ids", "text", "chunks")
-"""Fields of a record that JSON Schema describes and code checks."""
-
-_ANY = msgspec.json.Decoder()
-
-
-class Validator(Protocol):
-    """A compiled JSON Schema."""
-
-    def iter_errors(self, instance: object) -> Iterator[Any]:
-        """Yield an error with `json_path` and `message` for each violation."""
-
-
-class Validators:
-    """The schemas of what a bundle holds, each compiled when something is wrong for the first time.
-
-    Nothing is ever fetched.
-    """
-
-    def __init__(self, schemas: Mapping[str, Mapping[str, Any]]) -> None:
-        self._schemas = schemas
-
-    @cached_property
-    def document(self) -> Validator:
-        return _compiled(self._schemas["bundle"])
-
-    @cached_property
-    def record(self) -> Validator:
-        return _compiled(self._schemas["record"])
-
-
-def _compiled(schema: Mapping[str, Any]) -> Validator:
-    # Imported here: jsonschema takes longer to import than a good bundle takes to check.
-    from jsonschema import Draft202012Validator  # noqa: PLC0415
-    from referencing import Registry  # noqa: PLC0415
-
-    offline: Registry[Any] = Registry()
-    return Draft202012Validator(schema, registry=offline)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Form(Generic[T]):
-    """A kind of JSON text: its type, its schema, and the fields that this is not asked about."""
-
-    decoder: msgspec.json.Decoder[T]
-    schema: str
-    large_fields: Sequence[str] = ()
-
-
-_DOCUMENT = _Form(decoder=msgspec.json.Decoder(Document), schema="schemas/bundle.schema.json")
-_RECORD = _Form(
+_DOCUMENT = Form(decoder=msgspec.json.Decoder(Document), schema="schemas/bundle.schema.json")
+_RECORD = Form(
     decoder=msgspec.json.Decoder(Record),
     schema="schemas/record.schema.json",
     large_fields=LARGE_FIELDS,
 )
 
 
-Problems = defaultdict[str, list[Problem]]
-"""By the id of the check that names them."""
-
-VERSION, JSON, SHAPE = "schema-version", "schema-json", "schema-shape"
-CANONICAL, LIMITS = "schema-canonical", "schema-limits"
-ARRAYS, ANSWER = "schema-arrays", "schema-answer"
+VERSION, LIMITS, ANSWER = "schema-version", "schema-limits", "schema-answer"
 
 
 def read(files: Mapping[str, bytes], validators: Validators) -> Reading:
@@ -159,7 +112,7 @@ def _document(data: bytes, validators: Validators, problems: Problems) -> Docume
             fail(bag.DOCUMENT, f"{len(data)} bytes", f"at most {DOCUMENT_LIMIT_BYTES} bytes")
         )
         return None
-    document = _decoded(bag.DOCUMENT, data, _DOCUMENT, lambda: validators.document, problems)
+    document = decoded(bag.DOCUMENT, data, _DOCUMENT, lambda: validators.document, problems)
     if document is None:
         return None
     planned = _planned_requests(document.plan)
@@ -245,56 +198,7 @@ def _record(place: str, line: bytes, validators: Validators, problems: Problems)
             fail(place, f"{len(line)} bytes", f"at most {LINE_LIMIT_BYTES} bytes")
         )
         return None
-    return _decoded(place, line + b"\n", _RECORD, lambda: validators.record, problems)
-
-
-def _decoded(
-    place: str,
-    text: bytes,
-    form: _Form[T],
-    validator: Callable[[], Validator],
-    problems: Problems,
-) -> T | None:
-    """Return what a text holds, or None; the schema is asked only where something is wrong."""
-    value, fault = None, None
-    try:
-        value = form.decoder.decode(text)
-        if canonical.encode(value) == text:
-            return value
-    except canonical.UNREADABLE as error:
-        fault = error
-    try:
-        raw = _ANY.decode(text)
-    except canonical.UNREADABLE as error:
-        problems[JSON].append(fail(place, clip(error), "a JSON document"))
-        return None
-    shape = list(_violations(place, raw, form, validator()))
-    problems[SHAPE] += shape
-    if fault is not None and not shape:
-        problems[_code_of(fault, form)].append(fail(place, clip(fault), form.schema))
-    if fault is not None or shape:
-        return None
-    problems[CANONICAL].append(
-        fail(place, "another spelling", "sorted keys, no spaces, shortest numbers")
-    )
-    return value
-
-
-def _code_of(fault: Exception, form: _Form[T]) -> str:
-    """Tell a number out of range in a large field from a value of the wrong type (msgspec)."""
-    is_range = bool(form.large_fields) and ", got " not in str(fault)
-    return ARRAYS if is_range else SHAPE
-
-
-def _violations(place: str, raw: object, form: _Form[T], validator: Validator) -> Iterator[Problem]:
-    small = raw
-    if isinstance(raw, dict):
-        small = {name: value for name, value in raw.items() if name not in form.large_fields}
-    try:
-        for error in islice(validator.iter_errors(small), SHOWN):
-            yield fail(place, clip(f"{clip(error.json_path)}: {error.message}"), form.schema)
-    except RecursionError:  # a message quotes the value, however deeply nested
-        yield fail(place, "nested too deeply", form.schema)
+    return decoded(place, line + b"\n", _RECORD, lambda: validators.record, problems)
 
 
 def _problems(check_id: str) -> Callable[[Submission], Sequence[Problem]]:

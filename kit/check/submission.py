@@ -8,7 +8,7 @@ from kit.bundle.document import Document
 from kit.bundle.host_facts import HostFacts
 from kit.bundle.record import Record
 from kit.check.check import Problem
-from kit.check.evidence import Counters, MetricsKey, Observed
+from kit.check.observed import Counters, MetricsKey, Observed
 from kit.check.refusal import Refusal
 
 

@@ -9,7 +9,15 @@ from kit.check.arithmetic import counts, ordering, text, times, timestamps
 from kit.check.check import BUNDLE, Check, ForFigures, Problem, run, unchecked
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding, Outcome
-from kit.check.protocol import cache, completeness, outputs, plan, steadiness
+from kit.check.protocol import (
+    cache,
+    completeness,
+    model_files,
+    outputs,
+    plan,
+    requests,
+    steadiness,
+)
 from kit.check.topology import (
     cards,
     containers,
@@ -137,6 +145,8 @@ PROTOCOL = TierOfChecks(
     prepare=_same,
     checks=(
         *plan.CHECKS,
+        *model_files.CHECKS,
+        *requests.CHECKS,
         *outputs.CHECKS,
         *cache.CHECKS,
         *completeness.CHECKS,

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from kit.bundle.bag import Bundle
 from kit.check import duplicates, integrity, reportable, schema, tiers
 from kit.check.check import run
+from kit.check.decoding import Validators
 from kit.check.evidence import Catalog, Evidence, gather
 from kit.check.finding import Finding, Outcome, Verdict
 from kit.check.refusal import Refusal
-from kit.check.schema import Validators
 from kit.check.submission import Submission
 from kit.errors import ExitCode
 

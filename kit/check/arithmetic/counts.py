@@ -6,7 +6,8 @@ from itertools import pairwise
 from kit.bundle.record import FinishReason, Moment
 from kit.check.arithmetic import sums
 from kit.check.check import BUNDLE, Check, Problem, fail, spelled, unchecked
-from kit.check.evidence import Counters, Evidence, Pass, is_whole, subject_of
+from kit.check.evidence import Evidence, Pass, is_whole, subject_of
+from kit.check.observed import Counters
 from kit.parse import vllm_metrics
 
 

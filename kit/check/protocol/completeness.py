@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from kit.bundle.document import Document, Runtime, Status
 from kit.bundle.record import Moment
 from kit.check.check import BUNDLE, Check, Problem, clip, fail, unchecked
-from kit.check.evidence import Evidence, MetricsKey, subject_of
+from kit.check.evidence import Evidence, subject_of
+from kit.check.observed import MetricsKey
 from kit.plan.plan import Dialect
 from kit.plan.schedule import passes
 

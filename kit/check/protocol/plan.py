@@ -1,18 +1,13 @@
-"""The plan is one that the kit makes of its choices, and the records are the plan's requests."""
+"""The plan is one that the kit makes of its choices, and names its protocol truly."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kit.bundle.bag import HOST_FACTS
-from kit.bundle.document import ModelFile, Runtime, Status
-from kit.bundle.host_facts import BASE_LABEL
-from kit.bundle.record import Record
-from kit.check.check import BUNDLE, Check, ForFigures, Problem, clip, fail, spelled, unchecked, warn
+from kit.bundle.document import Runtime, Status
+from kit.check.check import BUNDLE, Check, ForFigures, Problem, clip, fail, unchecked, warn
 from kit.check.evidence import Evidence, subject_of
-from kit.check.needs import HOST_FACTS_THERE
 from kit.errors import UsageError
-from kit.plan.models import WEIGHTS, HubModel, Model, Twin
 from kit.plan.plan import (
     PUBLISHED_MAX_TOKENS,
     PUBLISHED_SAMPLING,
@@ -25,13 +20,10 @@ from kit.plan.plan import (
     plan_engine,
     twin_of,
 )
-from kit.plan.schedule import Phase, Request, requests
 from kit.plan.suite import Suite
 from kit.plan.topology import Device
 
 ENDPOINT_TOPOLOGY = "endpoint"
-
-RequestKey = tuple[Phase, int, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,7 +167,7 @@ def _sampling(evidence: Evidence) -> Iterator[Problem]:
 
 
 def _budget(evidence: Evidence) -> Iterator[Problem]:
-    plan, model = evidence.document.plan, _own_model(evidence)
+    plan, model = evidence.document.plan, evidence.model
     if plan.published_max_tokens != PUBLISHED_MAX_TOKENS:
         observed = f"published_max_tokens {plan.published_max_tokens}"
         yield fail(BUNDLE, observed, f"{PUBLISHED_MAX_TOKENS}, as the article says")
@@ -191,118 +183,6 @@ def _budget(evidence: Evidence) -> Iterator[Problem]:
 
 def _stands_for(twin_of: str | None) -> str:
     return "no twin" if twin_of is None else f"twin of {clip(twin_of)}"
-
-
-def _own_model(evidence: Evidence) -> Model | None:
-    """Return the plan's model where the kit served it; an endpoint's has only its name."""
-    return evidence.model if evidence.is_own_engine else None
-
-
-def _model_files(evidence: Evidence) -> Iterator[Problem]:
-    document, model = evidence.document, _own_model(evidence)
-    if document.plan.rehearsal:
-        yield unchecked(BUNDLE, "a rehearsal serves a twin", "the digests of the model's files")
-        return
-    listed = document.engine.model_files or ()
-    pinned = _pinned_digests(model)
-    if not listed or not pinned:
-        yield unchecked(BUNDLE, _why_unheld(model), "the digests of the model's files")
-        return
-    files = {file.name: file.sha256 for file in listed}
-    for name, count in Counter(file.name for file in listed).items():
-        if count > 1:
-            yield fail(clip(name), f"listed {count} times", "each file once")
-    for name in dict.fromkeys([*pinned, *files]):
-        if files.get(name) != pinned.get(name):
-            observed = f"SHA-256 {files.get(name, 'not listed')}"
-            yield fail(clip(name), observed, pinned.get(name, "no such file"))
-    yield from _sizes(listed, model)
-
-
-def _sizes(listed: Sequence[ModelFile], model: Model | None) -> Iterator[Problem]:
-    """Compare sizes, too, where they are pinned: the article quotes the size of a checkpoint."""
-    if not isinstance(model, HubModel):
-        return
-    pinned = {file.name: file.size_bytes for file in model.files}
-    for file in listed:
-        wanted = pinned.get(file.name, file.size_bytes)
-        if file.size_bytes != wanted:
-            yield fail(clip(file.name), f"{spelled(file.size_bytes)} bytes", f"{wanted} bytes")
-
-
-def _base_image(evidence: Evidence) -> Iterator[Problem]:
-    facts, pinned = evidence.host_facts, evidence.catalog.base_image
-    expected = clip(pinned or "a base that is pinned")
-    if pinned is None:
-        yield unchecked(HOST_FACTS, "docker/images.toml has no digest of it yet", expected)
-    for container in facts.containers:
-        told = container.image_labels.get(BASE_LABEL)
-        subject = f"image of {clip(container.service)}"
-        if told is None:
-            yield unchecked(subject, "its labels name no base", expected)
-        elif pinned is not None and told != pinned:
-            yield fail(subject, clip(told), expected)
-
-
-def _pinned_digests(model: Model | None) -> Mapping[str, str]:
-    """Return the SHA-256 of every file of the model that is pinned, by name."""
-    match model:
-        case Twin():
-            return {**model.files, WEIGHTS: model.sha256}
-        case HubModel(is_pinned=True):
-            return {file.name: file.sha256 for file in model.files}
-        case _:
-            return {}
-
-
-def _why_unheld(model: Model | None) -> str:
-    if model is None:
-        return "the checkout does not have the model"
-    return "no model files are listed" if _pinned_digests(model) else "the model is not pinned yet"
-
-
-def _requests(evidence: Evidence) -> Iterator[Problem]:
-    """Compare the records with the plan: all of it, or its beginning if the run broke off."""
-    done = [_record_key(record) for record in evidence.records]
-    wanted = [_request_key(request) for request in requests(evidence.document.plan)]
-    if evidence.document.status is Status.PARTIAL:
-        wanted = wanted[: len(done)]
-    if done == wanted:
-        return
-    missing, added = Counter(wanted) - Counter(done), Counter(done) - Counter(wanted)
-    yield from _each(missing, "no record", "one record")
-    yield from _each(added, "a record too many", "the plan's requests only")
-    if not missing and not added:
-        for position, (observed, expected) in enumerate(zip(done, wanted, strict=True), start=1):
-            if observed != expected:
-                yield fail(_name(observed), f"at position {position}", f"{_name(expected)} there")
-
-
-def _each(keys: Iterable[RequestKey], observed: str, expected: str) -> Iterator[Problem]:
-    for key in keys:
-        yield fail(_name(key), observed, expected)
-
-
-def _seeds(evidence: Evidence) -> Iterator[Problem]:
-    planned = requests(evidence.document.plan)
-    seeds = {_request_key(request): request.seed for request in planned}
-    for record in evidence.records:
-        expected = seeds.get(_record_key(record), record.seed)
-        if record.seed != expected:
-            yield fail(subject_of(record), f"seed {record.seed}", f"{expected}")
-
-
-def _record_key(record: Record) -> RequestKey:
-    return record.phase, record.pass_number, record.prompt_id
-
-
-def _request_key(request: Request) -> RequestKey:
-    return request.phase, request.pass_number, request.prompt_id
-
-
-def _name(key: RequestKey) -> str:
-    phase, number, prompt_id = key
-    return clip(f"{phase.value}-{number}/{prompt_id}")
 
 
 CHECKS: tuple[Check[Evidence], ...] = (
@@ -352,33 +232,5 @@ CHECKS: tuple[Check[Evidence], ...] = (
         holds="the token budget is the one that this model is measured with",
         hint="measure again with the model's own max_tokens",
         look=_budget,
-    ),
-    Check(
-        id="protocol-model-files",
-        holds="the engine was given the model's files and no others, each with its pinned SHA-256",
-        hint="let the kit make the model again, then measure again",
-        look=_model_files,
-        for_figures=ForFigures.CHECKED,
-    ),
-    Check(
-        id="protocol-base-image",
-        holds="the images stand on the base that docker/images.toml pins by its digest",
-        hint="build with make images, once the base is pinned where its registry can be reached",
-        look=_base_image,
-        applies=lambda evidence: evidence.document.runtime is Runtime.DOCKER,
-        needs=(HOST_FACTS_THERE,),
-        for_figures=ForFigures.CHECKED,
-    ),
-    Check(
-        id="protocol-requests",
-        holds="the records are the plan's requests: none missing, none added, in order",
-        hint="measure again: requests were dropped, repeated or swapped",
-        look=_requests,
-    ),
-    Check(
-        id="protocol-seed",
-        holds="every request has the seed that the plan gives it",
-        hint="measure again: a record was moved from one pass to another, or another seed was sent",
-        look=_seeds,
     ),
 )

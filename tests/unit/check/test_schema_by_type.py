@@ -14,7 +14,7 @@ import pytest
 from kit.bundle import bag
 from kit.bundle.document import Runtime
 from kit.check import schema
-from kit.check.schema import LARGE_FIELDS, Validators
+from kit.check.decoding import LARGE_FIELDS, Validators
 from kit.plan.plan import CachePolicy
 from tests.factory import Settings, draft, schemas
 from tests.mutations import changed

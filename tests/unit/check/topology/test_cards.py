@@ -8,8 +8,9 @@ from msgspec.structs import replace
 from kit.bundle.document import Runtime, Status
 from kit.bundle.telemetry import ClockReason, GpuProcesses, GpuSample
 from kit.check.check import run
-from kit.check.evidence import Observed, gather, observe, of_log
+from kit.check.evidence import gather
 from kit.check.finding import Outcome
+from kit.check.observed import Observed, observe, of_log
 from kit.check.topology import cards
 from kit.errors import ExitCode
 from kit.plan.schedule import Phase
