@@ -71,7 +71,7 @@ def _no_gpus(evidence: Evidence) -> str | None:
 def _names(evidence: Evidence, telemetry: Telemetry) -> list[str]:
     """Return the GPUs' names, without unknown cards that did nothing.
 
-    All known cards count, since a faster card than those that served accuses nobody. An unknown
+    All known cards count: a faster card than those that served only raises the limit. An unknown
     one that was busy may have served: then there is no limit.
     """
     readings = by_gpu(while_measured(evidence))

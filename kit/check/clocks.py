@@ -15,7 +15,7 @@ STEP_S = 1000.0
 
 
 def utc_apart_s(clock: Clock) -> float:
-    """Return by how much the UTC clock was set over the run; without end where it is not told."""
+    """Return by how much the UTC clock was set over the run; infinite where it is not known."""
     try:
         return abs(utc_s(clock.end_utc, clock.start_utc) - clock.end_s)
     except ValueError:
@@ -29,7 +29,7 @@ def utc_s(moment: str, origin: str) -> float:
 
 
 def epoch_s(moment: str) -> float:
-    """Return a UTC time in seconds since 1970; without end for what is none."""
+    """Return a UTC time in seconds since 1970; infinite for what is none."""
     try:
         return datetime.fromisoformat(moment).timestamp()
     except (ValueError, OverflowError):

@@ -29,7 +29,7 @@ def fingerprint(records: Iterable[Record]) -> frozenset[int]:
     """Return hashes of a run's times: two for each measured request.
 
     They are Python's own: equal in processes forked from one and salted anew in the next, so that
-    nobody can choose them.
+    no forger can choose them.
     """
     measured = (
         record for record in records if record.phase is Phase.MEASURED and record.error is None

@@ -140,8 +140,8 @@ class Evidence:
     @property
     def gpus(self) -> tuple[GpuFacts, ...]:
         """The cards of telemetry's inventory; none without telemetry."""
-        told = self.observed.telemetry
-        return () if told is None else told.header.inventory.gpus
+        telemetry = self.observed.telemetry
+        return () if telemetry is None else telemetry.header.inventory.gpus
 
 
 def _there(value: T | None) -> T:
@@ -253,8 +253,9 @@ def while_measured(evidence: Evidence) -> list[GpuSample]:
 
 def _sampled(evidence: Evidence, records: Sequence[Record]) -> list[GpuSample]:
     start_s, end_s = span_s(records)
-    told = evidence.observed.telemetry
-    return [sample for sample in (told.samples if told else ()) if start_s <= sample.t_s <= end_s]
+    telemetry = evidence.observed.telemetry
+    samples = () if telemetry is None else telemetry.samples
+    return [sample for sample in samples if start_s <= sample.t_s <= end_s]
 
 
 def subject_of(record: Record) -> str:

@@ -32,7 +32,7 @@ class Outcome(Enum):
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One check's outcome; `subject` is a file, a record (`measured-2/impl`) or the bundle.
 
-    What a bundle says stands here as it is, only cut short: whoever shows it escapes it.
+    Text from a bundle is only cut short here; report formats escape it.
     """
 
     code: str

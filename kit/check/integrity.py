@@ -56,9 +56,9 @@ def open_bag(files: Mapping[str, bytes]) -> OpenedBag:
     inflated = _Inflated(files)
     named = filter(None, map(bag.METRICS.fullmatch, files))
     metrics = {
-        (Phase(name["phase"]), int(name["number"]), Moment(name["moment"])): told
+        (Phase(name["phase"]), int(name["number"]), Moment(name["moment"])): read
         for name in sorted(named, key=_in_time)
-        if (told := inflated.read(name[0], METRICS_LIMIT_BYTES, vllm_metrics.read)) is not None
+        if (read := inflated.read(name[0], METRICS_LIMIT_BYTES, vllm_metrics.read)) is not None
     }
     logs = [
         inflated.read(name, bag.INFLATED_LIMIT_BYTES, partial(of_log, name)) for name in bag.LOGS
@@ -69,7 +69,7 @@ def open_bag(files: Mapping[str, bytes]) -> OpenedBag:
         manifest=bag.manifest_from(
             {name: digests[name] for name in digests if bag.is_plain_name(name)}
         ),
-        metrics={key: told.totals for key, told in metrics.items()},
+        metrics={key: read.totals for key, read in metrics.items()},
         observed=observe(filter(None, logs), metrics, has_server_log=bag.SERVER_LOG in files),
         problems=tuple(inflated.problems),
     )

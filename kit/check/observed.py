@@ -29,7 +29,7 @@ MetricsKey = tuple[Phase, int, Moment]
 class Observed:
     """What logs, telemetry and metrics say of the engine and its GPUs; None where there is none.
 
-    `has_server_log` tells of the file, readable or not; `telemetry_fault` says why telemetry that
+    `has_server_log` is true of a file, readable or not; `telemetry_fault` says why telemetry that
     is there cannot be read. Of the server's metrics,
     `finished` are its requests by finish reason, `served_names` and `cache_configs` each different
     model name and KV cache configuration once.
@@ -78,9 +78,9 @@ def observe(
     return Observed(
         **of_logs,
         has_server_log=has_server_log,
-        finished={key: told.finished for key, told in expositions.items()},
-        served_names=_distinct(told.served_name for told in expositions.values()),
-        cache_configs=_distinct(told.cache_config for told in expositions.values()),
+        finished={key: metrics.finished for key, metrics in expositions.items()},
+        served_names=_distinct(metrics.served_name for metrics in expositions.values()),
+        cache_configs=_distinct(metrics.cache_config for metrics in expositions.values()),
     )
 
 

@@ -81,8 +81,8 @@ def _limit(services: Mapping[str, Any], name: str) -> tuple[str, ...]:
     body = {**services[services[name]["extends"]["service"]]} if "extends" in services[name] else {}
     body |= services[name]
     locked = body.get("ulimits", {}).get("memlock", "Docker's default")
-    told = (body["mem_limit"], body["pids_limit"], body.get("shm_size", "64m"), locked)
-    memory, processes, shared, locked = (interpolate(str(word), {}) for word in told)
+    limits = (body["mem_limit"], body["pids_limit"], body.get("shm_size", "64m"), locked)
+    memory, processes, shared, locked = (interpolate(str(word), {}) for word in limits)
     return f"`{name}`", memory, processes, shared, "no limit" if locked == "-1" else locked
 
 

@@ -44,7 +44,7 @@ def _http_count(pass_: Pass) -> Iterator[Problem]:
     """Requests over HTTP are counted after the response, so that one may be counted late."""
     count, requests = _http_requests(pass_) or 0, len(pass_.records)
     if abs(count - requests) > 1:
-        problem = warn if count > requests else fail  # somebody may look at the server meanwhile
+        problem = warn if count > requests else fail  # others may read the metrics meanwhile
         observed = f"{vllm_metrics.HTTP_COUNT} moved by {count:g}"
         yield problem(pass_.name, observed, f"{requests}, or one that is counted late")
 

@@ -84,8 +84,8 @@ def _uncounted(evidence: Evidence, pass_: Pass) -> Iterator[Problem]:
 def _fresh_engine(evidence: Evidence) -> Iterator[Problem]:
     """An engine counts from 0, and counts no token of its own start-up.
 
-    A warning: with containers that were started by hand, somebody may have sent requests first.
-    What they put into the cache is in no record, so that the figures are not reportable.
+    A warning: with containers that were started by hand, other requests may have been sent
+    first. What they left in the cache is in no record, so that the figures are not reportable.
     """
     if not evidence.passes:
         return

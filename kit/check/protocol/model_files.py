@@ -50,12 +50,12 @@ def _base_image(evidence: Evidence) -> Iterator[Problem]:
     if pinned is None:
         yield unchecked(HOST_FACTS, "docker/images.toml has no digest of it yet", expected)
     for container in facts.containers:
-        told = container.image_labels.get(BASE_LABEL)
+        base = container.image_labels.get(BASE_LABEL)
         subject = f"image of {clip(container.service)}"
-        if told is None:
+        if base is None:
             yield unchecked(subject, "its labels name no base", expected)
-        elif pinned is not None and told != pinned:
-            yield fail(subject, clip(told), expected)
+        elif pinned is not None and base != pinned:
+            yield fail(subject, clip(base), expected)
 
 
 def _pinned_digests(model: Model | None) -> Mapping[str, str]:

@@ -44,5 +44,5 @@ def spellings(word: str | None) -> set[str]:
 
 
 def _json(value: object) -> str:
-    """Spell a value as `kit.parse.vllm_log` spells those that a log tells."""
+    """Spell a value as `kit.parse.vllm_config` spells the log's."""
     return msgspec.json.encode(value).decode()

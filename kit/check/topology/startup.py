@@ -121,7 +121,7 @@ CHECKS: tuple[Check[Evidence], ...] = (
     ),
     Check(
         id="topology-all-reduce",
-        holds="custom all-reduce is off: it goes over NVLink whatever NCCL is told",
+        holds="custom all-reduce is off: it uses NVLink whatever NCCL's variables say",
         hint="measure again with --disable-custom-all-reduce",
         look=_all_reduce,
         needs=(READABLE_SERVER_LOG,),
