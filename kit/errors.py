@@ -3,8 +3,7 @@
 An error has three parts: what failed, with the value; what was expected, or the likely cause;
 the next command to type. They are rendered once, in `kit.cli`. "The data is bad" (`SpecError`,
 `BundleError`), "the machine is bad" (`MachineError`) and "the run went wrong" (`RunError`) are
-different families; anything else is a bug of ours
-(`InternalError`).
+different families; anything else is a bug of ours (`InternalError`).
 """
 
 from enum import IntEnum

@@ -1,7 +1,7 @@
 """HTTP as the hub of models speaks it: addresses, redirections, tokens, ranges, retries.
 
 Standard library alone, since it also runs in an image build where nothing is installed. Nothing
-that comes from here is to be believed: who asks for bytes holds them against a pin.
+that comes from here is to be believed: callers must verify hashes.
 
 What the hub does is taken from its documentation and its public clients; the real hub was never
 reached from here. Tests run against `tests/stand_in_hub.py`.

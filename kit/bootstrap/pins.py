@@ -49,7 +49,7 @@ def read_pin(path: Path) -> Pin:
     except FileNotFoundError as error:
         raise SpecError(
             f"the model {path.stem} is not pinned yet: there is no {path}",
-            "without its files' digests nothing tells the right bytes from wrong ones",
+            "without its files' digests, downloads cannot be verified",
             f"kit lock-models {path.stem}",
         ) from error
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What neither type nor schema says of records: how much they hold, and what goes together."""
+"""Checks of records beyond their types: total sizes of arrays, fields that must go together."""
 
 from collections.abc import Iterable, Iterator
 

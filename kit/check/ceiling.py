@@ -107,7 +107,7 @@ def _memory_clock_ratio(telemetry: Telemetry, table: Mapping[str, Gpu]) -> float
 
 
 def _bandwidth_ratio(evidence: Evidence, clock_ratio: float) -> float:
-    """Return what the memory's bandwidth may be, of its datasheet's: it falls with the clock.
+    """Return the achievable bandwidth as a fraction of the datasheet's, from the memory clock.
 
     A lower clock counts only if enough readings have it; then a little is added.
     """

@@ -79,7 +79,7 @@ class Check(Generic[T]):
     `id` is public and keeps its meaning; its first word is the tier. `look` yields what is wrong.
     `applies` tells whether a bundle can have such evidence at all: where not, there is no finding.
     Where a need is missing, the finding is `could-not-check`. `suites` are the workloads that it is
-    true of; `instead` says what stands in for it in the others.
+    true of.
     """
 
     id: str
@@ -89,7 +89,6 @@ class Check(Generic[T]):
     applies: Callable[[T], bool] = lambda _: True
     needs: tuple[Need[T], ...] = ()
     suites: tuple[SuiteMode, ...] = tuple(SuiteMode)
-    instead: str = ""
     seen: Seen = Seen.RUN
     for_figures: ForFigures = ForFigures.NOTHING
 

@@ -11,7 +11,7 @@ TOLERANCE_RATIO = 0.001
 read one after the other."""
 
 STEP_S = 1000.0
-"""Who keeps a clock refuses to set it by more: the panic threshold of ntpd (ntpd(8), option -g)."""
+"""ntpd refuses larger steps: its panic threshold (ntpd(8), option -g)."""
 
 
 def utc_apart_s(clock: Clock) -> float:

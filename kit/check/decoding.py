@@ -65,7 +65,7 @@ def _compiled(schema: Mapping[str, Any]) -> Validator:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Form(Generic[T]):
-    """A kind of JSON text: its type, its schema, and the fields that this is not asked about."""
+    """A kind of JSON text: its type, its schema, and the fields that are not validated by it."""
 
     decoder: msgspec.json.Decoder[T]
     schema: str

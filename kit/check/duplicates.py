@@ -78,7 +78,7 @@ class Duplicates:
         return replace(verdict, findings=all_findings)
 
     def _shared(self, verdict: Verdict) -> Mapping[_Source, int]:
-        """Count the times that earlier bundles have, too, but for the same bundle read again."""
+        """Count shared times for each earlier bundle, ignoring the same id."""
         sources = (self._first[time] for time in verdict.fingerprint if time in self._first)
         return Counter(source for source in sources if source.id != verdict.id)
 

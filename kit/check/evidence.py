@@ -1,4 +1,4 @@
-"""What the tiers above the bytes look at: a bundle that was read, and what the checkout ships."""
+"""The input of the tiers from arithmetic on: a decoded bundle, and the checkout's catalog."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -205,7 +205,7 @@ def _moves(before: Counters, after: Counters) -> Counters:
 
 
 def is_whole(evidence: Evidence, pass_: Pass) -> bool:
-    """Tell whether a pass has a response to each prompt: one cut short has no metrics after it."""
+    """Tell whether a pass has a response to each prompt; else there are no metrics after it."""
     prompts = len(evidence.document.plan.prompts)
     return len(pass_.records) >= prompts and all(record.error is None for record in pass_.records)
 

@@ -45,11 +45,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """All findings on one bundle; `id` and `status` are absent where it cannot be read so far.
+    """All findings on one bundle; `id` and `status` are None if they cannot be read.
 
-    A complete rehearsal has nothing to judge either. `not_shown` are the checks that stand against
-    quoting the figures (`kit.check.reportable`); `fingerprint` is what a copy under another id has
-    in common with it (`kit.check.duplicates`).
+    A rehearsal is never judged. `not_shown` are the checks that keep a bundle from being reportable
+    (`kit.check.reportable`); `fingerprint` is what a copy under another id has in common with it
+    (`kit.check.duplicates`).
     """
 
     path: str

@@ -84,7 +84,7 @@ class _Inflated:
         self.problems: list[Problem] = []
 
     def read(self, name: str, limit_bytes: int, reader: Callable[[bytes], T]) -> T | None:
-        """Return what `reader` makes of a file's text; None of no file, or none that is whole."""
+        """Return what `reader` makes of a file's text; None if there is none to inflate."""
         if name not in self._files:
             return None
         limit = min(self._left_bytes, limit_bytes)

@@ -28,7 +28,7 @@ def _server_log(evidence: Evidence) -> str | None:
 
 
 def _nccl_log(evidence: Evidence) -> str | None:
-    """A single rank may write a log of NCCL's, and need not."""
+    """NCCL's log is optional with one rank."""
     has_peers = evidence.engine.tensor_parallel_size > 1
     return "no NCCL log" if has_peers and evidence.observed.nccl_log is None else None
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 Counters = Mapping[str, float]
-"""GpuSample name to value, as `kit.parse.vllm_metrics` reads them."""
+"""Name of a Prometheus sample to its total, as `kit.parse.vllm_metrics` reads them."""
 
 
 MetricsKey = tuple[Phase, int, Moment]
@@ -30,9 +30,8 @@ class Observed:
     """What logs, telemetry and metrics say of the engine and its GPUs; None where there is none.
 
     `has_server_log` is true of a file, readable or not; `telemetry_fault` says why telemetry that
-    is there cannot be read. Of the server's metrics,
-    `finished` are its requests by finish reason, `served_names` and `cache_configs` each different
-    model name and KV cache configuration once.
+    is there cannot be read. Of the server's metrics, `finished` are its requests by finish reason,
+    `served_names` and `cache_configs` each different model name and KV cache configuration once.
     """
 
     has_server_log: bool = False

@@ -23,7 +23,7 @@ _ENOUGH = {
 
 
 def not_shown(findings: Sequence[Finding], document: Document | None) -> tuple[str, ...]:
-    """Return the ids of the checks that stand against quoting a bundle's figures."""
+    """Return the ids of the checks that block a bundle from being reportable."""
     engine = None if document is None else document.plan.engine
     outcomes: dict[str, set[Outcome]] = defaultdict(set)
     for finding in findings:

@@ -1,7 +1,7 @@
 """Tier 5, physics: no figure is better than the hardware in the bundle allows.
 
 Limits follow from the model's configuration and the GPUs that telemetry names, never from a flat
-cap. They are bounds and not estimates: nothing here depends on chance, but for the two that say so.
+cap. They are bounds and not estimates; only `_bursts` and `_power` judge by averages.
 What has no known limit (an endpoint, a CPU, a GPU or model that the checkout does not list) is not
 judged, and that is said.
 """

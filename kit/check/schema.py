@@ -88,7 +88,7 @@ _VERSIONED = msgspec.json.Decoder(_Versioned)
 
 
 def _version(data: bytes | None) -> Problem | None:
-    """Tell when the document says that it is of another version; garbage is not another version."""
+    """Return a problem if `schema_version` can be read and is not ours."""
     try:
         found = _VERSIONED.decode(data or b"")
     except canonical.UNREADABLE:

@@ -16,9 +16,8 @@ from kit.check.refusal import Refusal
 class OpenedBag:
     """A bag's payload, each file hashed once and inflated once.
 
-    `listed` maps the paths of the manifest to their digests, `digests` those of the payload to
-    what they are; `manifest` is what the manifest must be. `problems` are those of compressed
-    files.
+    `listed` are the digests by the manifest, `digests` those that were computed, `manifest` the
+    manifest that these imply. `problems` are those of compressed files.
     """
 
     listed: Mapping[str, str]

@@ -239,35 +239,35 @@ def _setup_deviations(
     model: Model | None, engine: Engine | None, dialect: Dialect, max_tokens: int
 ) -> Iterator[Deviation]:
     yield Deviation(
-        what="the kit's own prompts on the article's five tasks",
-        why="the article's prompts were not published as text that may be carried over",
+        what="the kit's own prompts for the article's five tasks",
+        why="the article names its tasks and did not publish its prompts",
     )
     if engine is not None:
         yield Deviation(
             what="client and server on one host; the article's client was across 1 Gb/s Ethernet",
-            why="one machine must be enough to check the article",
+            why="one machine is enough to check the article",
         )
         yield _added_flags(engine.device)
         yield Deviation(
             what="no --trust-remote-code, PYTORCH_CUDA_ALLOC_CONF unset",
-            why="neither is needed, and a benchmark should not run code that came with a model",
+            why="neither is needed, and a benchmark should not run code from a model's repository",
         )
     if isinstance(model, Twin):
         yield Deviation(
             what=f"the small twin {model.id} with random weights in place of the {model.twin_of} "
             f"model, {max_tokens} tokens a request in place of {PUBLISHED_MAX_TOKENS}, on CPU",
-            why="the whole way can then be walked without a GPU; a twin never testifies for its "
-            "model",
+            why="the whole path can then be run without a GPU; a twin's result is never evidence "
+            "about its model",
         )
     elif max_tokens != PUBLISHED_MAX_TOKENS:
         yield Deviation(
             what=f"{max_tokens} tokens a request in place of {PUBLISHED_MAX_TOKENS}",
-            why="asked for with --max-tokens",
+            why="requested with --max-tokens",
         )
     if dialect is Dialect.OPENAI:
         yield Deviation(
             what="top_k and repetition_penalty not sent",
-            why="the server does not say that it knows vLLM's fields; its own defaults apply",
+            why="the server may not know vLLM's fields; its own defaults apply",
         )
 
 
@@ -276,14 +276,14 @@ def _added_flags(device: Device) -> Deviation:
         case Device.CPU:
             return Deviation(
                 what="--enable-prompt-tokens-details and --block-size=32 added",
-                why="the first shows what came from the cache; on CPU the second lets most of a "
-                "prompt come from it, as the smaller blocks of a GPU do",
+                why="the first reports cached prompt tokens; with the second most of a prompt can "
+                "be cached on CPU, as it can on a GPU, whose blocks are smaller",
             )
         case Device.GPU:
             return Deviation(
                 what="--enable-prompt-tokens-details and --enable-auto-tool-choice added",
-                why="the first shows what came from the cache; without the second vLLM refuses "
-                "requests with tools, which the article's server answered",
+                why="the first reports cached prompt tokens; without the second vLLM refuses "
+                "requests with tools, which the article's server accepted",
             )
     assert_never(device)
 
@@ -292,21 +292,21 @@ def _protocol_deviations(choices: Choices) -> Iterator[Deviation]:
     if choices.rehearsal:
         yield Deviation(
             what="a rehearsal: the CPU engine serves a small twin in place of the model",
-            why="every step can then be walked without a GPU; its numbers are never results",
+            why="every step can then be tested without a GPU; its numbers are never results",
         )
     if choices.protocol is ProtocolName.ARTICLE and (choices.passes or 1) > 1:
         yield Deviation(
             what=f"{choices.passes} measured passes in place of one",
-            why="asked for with --passes",
+            why="requested with --passes",
         )
     if choices.protocol is not ProtocolName.ARTICLE:
         repeated = "" if choices.passes == 1 else "repeated measured passes, "
         yield Deviation(
             what=f"{repeated}one kept connection, a streaming pass of its own",
-            why="the published single pass has no error bar; PROTOCOL=article leaves these out",
+            why="a single pass, as published, has no interval; PROTOCOL=article omits these",
         )
     if choices.cache is CachePolicy.COLD:
         yield Deviation(
-            what="every request salted so that it shares no prefix-cache block",
-            why="asked for with --cache cold; the published runs had a warm cache",
+            what="each request has a cache_salt, so that it shares no prefix-cache block",
+            why="requested with --cache cold; the published runs had a warm cache",
         )

@@ -16,8 +16,9 @@ _PREFACE = """\
 
 What `kit verify` looks at. Each finding carries one of these codes, in every format; a code keeps
 its meaning. Outcomes are `pass`, `fail`, `warn` and `could-not-check`, which is never a pass.
-A bundle is invalid if any check fails; its figures may be quoted if, in addition, every check
-marked * could be made. `make pages` writes this page from the checks themselves.
+A bundle is invalid if any check fails. It is reportable if, in addition, no check marked * is
+`could-not-check`, and `topology-tier` and `protocol-fresh-engine` pass; `physics-tier` counts on
+GPUs only, `topology-nvlink` where NVLink is promised. `make pages` writes this page.
 """
 
 _SOURCE = """\
@@ -76,7 +77,7 @@ def _of_some_suites() -> Iterator[str]:
     for check in CHECKS:
         if check.suites != tuple(SuiteMode):
             modes = ", ".join(mode.value for mode in check.suites)
-            yield f"- `{check.id}`: {modes}{f'; elsewhere {check.instead}' * bool(check.instead)}\n"
+            yield f"- `{check.id}`: {modes}\n"
 
 
 if __name__ == "__main__":

@@ -27,10 +27,11 @@ from kit.edge.files import checkout, disk, safe_read, twin_files
 from kit.edge.host import probes
 from kit.edge.session import RunContext
 from kit.parse.vllm_metrics import GENERATION_TOKENS, totals
-from kit.plan import plan, spec
+from kit.plan import plan
 from kit.plan.models import Twin
 from kit.plan.plan import Choices, Plan
 from kit.plan.schedule import Phase
+from kit.plan.topology import fill_variables
 from kit.twins.checkpoint import weight_chunks
 
 pytestmark = pytest.mark.e2e
@@ -108,7 +109,7 @@ def engine(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> ProcessEngin
         cores=cores,
     )
     return ProcessEngine(
-        service=spec.fill(checkout.topology(TOPOLOGY).services[twin.id], variables),
+        service=fill_variables(checkout.topology(TOPOLOGY).services[twin.id], variables),
         served_model=twin.id,
         environment=checkout.ENGINE,
         port=port,
@@ -133,7 +134,7 @@ def test_own_engine_gives_a_valid_bundle_and_leaves_nothing_running(
     engine: ProcessEngine, twin: Twin, tmp_path: Path
 ) -> None:
     topology, observer = checkout.topology(TOPOLOGY), Silent()
-    described = plan.describe_engine(topology, spec.fill(topology.services[twin.id], {}))
+    described = plan.describe_engine(topology, fill_variables(topology.services[twin.id], {}))
     suite = checkout.suite("single")
     planned = plan.plan_engine(twin, described, TOPOLOGY, suite, Choices(passes=3))
 

@@ -19,7 +19,7 @@ from kit.plan.schedule import Phase
 
 
 class Relation(Enum):
-    """What our sum must be, of theirs, within the tolerance."""
+    """How our sum must compare with the server's, within the tolerance."""
 
     EQUAL = "equal to"
     AT_LEAST = "at least"
@@ -51,7 +51,8 @@ class Tolerance:
 
 
 Severity = Callable[[Evidence, Pass, float | None], Outcome | None]
-"""What a wrong difference (ours less theirs) comes to, or a missing sum (None); None: nothing."""
+"""The outcome of a difference out of tolerance (ours less theirs; None if a sum is missing), or
+None for no finding."""
 
 
 @dataclass(frozen=True, slots=True)

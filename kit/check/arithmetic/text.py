@@ -103,7 +103,7 @@ def _in_order(text: str, parts: Sequence[str]) -> bool:
 CHECKS: tuple[Check[Evidence], ...] = (
     Check(
         id="arithmetic-text",
-        holds="a response's text is what its token ids say, and a prompt's ids ask the prompt",
+        holds="token ids decode to the response's text, and prompt token ids to the planned prompt",
         hint="ask for the original; for a model of the hub give its tokenizer with --tokenizer",
         look=_texts,
     ),

@@ -74,7 +74,7 @@ def _stream(evidence: Evidence, pass_: Pass) -> Iterator[Problem]:
 CHECKS: tuple[Check[Evidence], ...] = (
     Check(
         id="arithmetic-time-witness",
-        holds="a pass's seconds are those that the server counted, plus a little for the way",
+        holds="a pass's seconds are those that the server counted, plus a bounded client overhead",
         hint="client and server disagree about time: do not use these figures",
         look=_times,
         for_figures=ForFigures.CHECKED,

@@ -28,9 +28,9 @@ def _copies(evidence: Evidence) -> Iterator[Problem]:
 
     One response may come out again, if it is short or certain: that is a warning. Several of one
     pass may not, at the planned temperature. A twin's weights are random, so that none of its
-    tokens is certain; the article's models answer in about 1,000 tokens, and if they hesitate only
-    at each twentieth, and take the other choice one time in five, two answers are equal once in 200
-    million. An endpoint may ignore temperature and seed.
+    tokens is certain; the article's models answer in about 1,000 tokens, and if only each
+    twentieth has a second choice, taken one time in five, two answers are equal with probability
+    0.68^50 (0.8^2 + 0.2^2 = 0.68), once in 200 million. Endpoints may ignore temperature and seed.
     """
     first_with: dict[tuple[str, int], Pass] = {}
     for pass_ in evidence.passes:

@@ -117,7 +117,7 @@ CHECKS: tuple[Check[Evidence], ...] = (
     ),
     Check(
         id="topology-limits",
-        holds="no GPU was held back: its power limit is its default, its memory runs near its most",
+        holds="no GPU was held back: power limit at its default, memory clock near its maximum",
         hint="sudo nvidia-smi -pl WATTS and -rmc undo it; or say that the cards were limited",
         look=_limits,
         applies=lambda evidence: evidence.is_on_gpus,

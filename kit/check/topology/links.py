@@ -1,6 +1,6 @@
 """How GPUs are linked: NVLink, and PCI Express.
 
-No GPU of this kit's own was seen yet: what only the driver's counters say is a warning.
+Not tested on GPUs yet: findings that rest on the driver's counters alone are warnings.
 """
 
 import re

@@ -7,7 +7,7 @@ from functools import lru_cache
 import msgspec
 
 OF_THE_MACHINE = ("host", "model", "model_tag", "port")
-"""The plan has these at the defaults of its Compose file; a machine fills in its own."""
+"""Options that a machine fills in; they are not compared."""
 
 
 @lru_cache(maxsize=4)

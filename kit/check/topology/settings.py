@@ -32,8 +32,8 @@ DEFAULTS = {
     "trust_remote_code": "false",
     "uvicorn_log_level": '"info"',
 }
-"""What the log leaves out: defaults of vLLM 0.17.0, as its own argument parser gives them. That of
-`max_model_len`, `max_num_seqs`, `enable_chunked_prefill` and others is None: no plan says that."""
+"""Defaults of vLLM 0.17.0, which the log omits. Options whose default is None, such as
+`max_model_len`, are not here: no plan sets them to None."""
 
 DTYPES = ("bfloat16", "float16", "float32")
 """What a plan may name; `auto` is whatever the model's own files say."""

@@ -66,8 +66,8 @@ def _spelled(indexes: Sequence[int]) -> str:
 def _of_this_run(telemetry: Telemetry, clock: Clock) -> Iterator[Problem]:
     """Join the two clocks: telemetry of another run has another distance between them.
 
-    The sampler starts before the engine loads, and the host's clock may be set meanwhile. Then its
-    end has the distance of the run's end: of another run, neither has.
+    The sampler starts before the engine loads, and the host's clock may be set in between. Then the
+    distance still matches at the end; for another run it matches at neither.
     """
     header = telemetry.header
     try:
