@@ -30,7 +30,7 @@ def _run(arguments: list[str]) -> int:
     try:
         return _call(arguments)
     except (KeyboardInterrupt, click.Abort) as interrupt:
-        lines = ("interrupted; no engine is left running", *getattr(interrupt, "__notes__", ()))
+        lines = ("interrupted; nothing is left running", *getattr(interrupt, "__notes__", ()))
         click.echo("\n".join(lines), err=True)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader of the output has ended
