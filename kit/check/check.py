@@ -77,7 +77,7 @@ class Check(Generic[T]):
     """One thing that must hold of evidence of type T.
 
     `id` is public and keeps its meaning; its first word is the tier. `look` yields what is wrong.
-    `applies` tells whether a bundle can have such evidence at all: where not, there is no finding.
+    `applies` is whether a bundle can have such evidence at all; if it cannot, there is no finding.
     Where a need is missing, the finding is `could-not-check`. `suites` are the workloads that it is
     true of.
     """

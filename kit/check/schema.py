@@ -219,7 +219,7 @@ CHECKS: tuple[Check[Submission], ...] = (
     Check(
         id=JSON,
         holds="`bundle.json` and every line of `records.jsonl` are JSON",
-        hint="ask whoever made the bundle for the original; a sealed bundle is never edited",
+        hint="ask the sender for the original; a sealed bundle is never edited",
         look=_problems(JSON),
         applies=_is_this_version,
     ),

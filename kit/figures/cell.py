@@ -64,7 +64,7 @@ class CellFigures:
 
     `pass_rates` are those of the complete measured passes, in tok/s; `no_interval` says why
     `interval` is absent. `starts` counts the bundles in the report with the same host, plan and
-    runtime. `tag` (` #2`) tells rows of the same model and topology apart; it is empty where there
+    runtime. `tag` (` #2`) separates rows of the same model and topology; it is empty where there
     is only one. `roofline` is None if the GPUs or the model are unknown.
     """
 

@@ -135,9 +135,9 @@ def _look_at(folder: Path, topology: str, model: str) -> None:
     for service in (model, f"telemetry-{model}"):
         (request,) = asked[service]
         assert request.device_ids == tuple(map(str, range(ranks)))
-    told = bag.inflate(files[bag.TELEMETRY])
-    assert told.count(b'"index"') >= ranks
-    assert b"NVIDIA GeForce RTX 3090" in told
+    telemetry = bag.inflate(files[bag.TELEMETRY])
+    assert telemetry.count(b'"index"') >= ranks
+    assert b"NVIDIA GeForce RTX 3090" in telemetry
 
 
 def test_without_nvlink_its_topology_is_refused_before_anything_starts(

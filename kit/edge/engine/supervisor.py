@@ -76,7 +76,7 @@ def _wakeup_pipe() -> int:
 
 
 def _wait(engine: int, child_ended: int) -> bool:
-    """Return True when told to stop, False when the engine has ended by itself."""
+    """Return True when asked to stop, False when the engine has ended by itself."""
     while not _ended(engine):
         readable, _, _ = select.select([0, child_ended], [], [])
         numbers = os.read(child_ended, 4096) if child_ended in readable else b""

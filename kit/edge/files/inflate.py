@@ -1,6 +1,6 @@
 """Decompresses an archive in pieces, as it is read, up to a limit.
 
-One zstd frame (RFC 8878) or one gzip member (RFC 1952), told apart by the first bytes.
+One zstd frame (RFC 8878) or one gzip member (RFC 1952), recognised by its first bytes.
 """
 
 import io
