@@ -9,7 +9,7 @@ from kit.errors import ExitCode
 
 
 class Tier(Enum):
-    """The tiers of checks, from bytes to claims."""
+    """The tiers of checks, from bytes to protocol."""
 
     SCHEMA = "schema"
     INTEGRITY = "integrity"
@@ -17,7 +17,6 @@ class Tier(Enum):
     TOPOLOGY = "topology"
     PHYSICS = "physics"
     PROTOCOL = "protocol"
-    CLAIMS = "claims"
 
 
 class Outcome(Enum):

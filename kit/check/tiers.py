@@ -75,14 +75,6 @@ def _has_limits(evidence: Evidence | None) -> Iterator[Problem]:
         yield unchecked(BUNDLE, reason, "a model and GPUs whose limits are known")
 
 
-def _claims(evidence: Evidence | None) -> Iterator[Problem]:
-    if evidence is None or evidence.is_own_engine:
-        reason = "claims are judged for a set of bundles: kit verify PATH... --reference NAME"
-    else:
-        reason = "the kit did not start this endpoint's server"
-    yield unchecked(BUNDLE, reason, "judgements on the claims of a reference")
-
-
 def _same(evidence: Evidence) -> Evidence:
     return evidence
 
@@ -153,17 +145,7 @@ PROTOCOL = TierOfChecks(
         *steadiness.CHECKS,
     ),
 )
-CLAIMS = TierOfChecks(
-    gate=Check(
-        id="claims-tier",
-        holds="a reference's claims were judged",
-        hint="kit verify PATH... --reference article-part-1: claims are about sets of bundles",
-        look=_claims,
-    ),
-    prepare=_same,
-    checks=(),
-)
-OF_EVIDENCE: tuple[TierOfChecks[Any], ...] = (ARITHMETIC, TOPOLOGY, PHYSICS, PROTOCOL, CLAIMS)
+OF_EVIDENCE: tuple[TierOfChecks[Any], ...] = (ARITHMETIC, TOPOLOGY, PHYSICS, PROTOCOL)
 
 ALL: tuple[Check[Any], ...] = (
     *schema.CHECKS,

@@ -1,6 +1,6 @@
 """The way in: the files of one bundle, and what the checkout ships, to a verdict. Pure.
 
-Tiers run from bytes to claims. One bad tier does not stop the others, as long as there is
+Tiers run from bytes to protocol. One bad tier does not stop the others, as long as there is
 something left for them to look at.
 """
 

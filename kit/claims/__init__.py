@@ -1,4 +1,4 @@
-"""Tier 7, claims: judge a publication's claims from a set of bundles.
+"""Judge a publication's claims from a set of bundles.
 
 A `reference` holds what was published, its `claim`s as a `formula` each. `eligible` bundles are
 grouped into `comparable` sets; `quantities` turns their records into values of a formula, as an

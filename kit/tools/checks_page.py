@@ -47,6 +47,8 @@ Codes that earlier versions had, and why they went; they are not used again.
 |---|---|---|
 | `arithmetic-smoothness` | measured requests and chunks scatter as a machine's do | only a \
 forger who computes times would trip it, and one who adds noise would not |
+| `claims-tier` | a reference's claims were judged | a bundle alone has no claims, so it never \
+passed; `kit verify PATH... --reference NAME` judges a set of bundles |
 """
 
 

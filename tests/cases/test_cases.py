@@ -25,7 +25,6 @@ WITHOUT_A_CASE = {
     "topology-tier",
     "physics-tier",
     "protocol-tier",
-    "claims-tier",
     # They only warn.
     "topology-limits",
     "topology-pcie",

@@ -40,7 +40,6 @@ ALWAYS = {
     "protocol-first-pass",
     "protocol-spread",
     "physics-tier",
-    "claims-tier",
 }
 NO_NCCL = {"topology-transport", "topology-nccl-environment"}
 NO_COUNTERS = {"topology-nvlink"}  # GeForce cards count no bytes, and NCCL tells of no link
