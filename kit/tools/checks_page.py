@@ -49,6 +49,12 @@ Codes that earlier versions had, and why they went; they are not used again.
 forger who computes times would trip it, and one who adds noise would not |
 | `claims-tier` | a reference's claims were judged | a bundle alone has no claims, so it never \
 passed; `kit verify PATH... --reference NAME` judges a set of bundles |
+| `protocol-definition` | passes and connection are those of the named protocol | \
+`protocol-plan` compares the whole plan |
+| `protocol-prompts` | prompts and system message are the suite's | \
+`protocol-plan` compares the whole plan |
+| `protocol-sampling` | sampling is as published | `protocol-plan` compares the whole plan |
+| `protocol-budget` | the token budget is the model's | `protocol-plan` compares the whole plan |
 """
 
 

@@ -11,8 +11,10 @@ from kit.check.verify import Known, verify
 from kit.errors import ExitCode
 from kit.plan import plan
 from kit.plan.models import HubFile, HubModel
-from kit.plan.plan import CachePolicy, Choices, Dialect
+from kit.plan.plan import CachePolicy, Choices, Connection, Dialect
+from kit.plan.suite import Prompt
 from tests.catalog import ENGINE, SUITE
+from tests.edits.document import set_plan
 from tests.factory import KNOWN, Draft, Settings, change_plan, change_record, draft, judge, utc
 
 ENDPOINT = Settings(runtime=Runtime.ENDPOINT)
@@ -36,7 +38,6 @@ def _outcome(code: str, made: Draft) -> Outcome:
 @pytest.mark.parametrize(
     ("code", "settings", "expected"),
     [
-        ("budget", ENDPOINT, UNCHECKED),
         ("model-files", ENDPOINT, UNCHECKED),
         ("metrics-files", OPENAI, UNCHECKED),
         ("cache", OPENAI, UNCHECKED),
@@ -63,8 +64,7 @@ def test_an_endpoint_may_serve_what_is_not_known_here() -> None:
     verdict = verify("case", draft(ENDPOINT).seal(), (), NOTHING).verdict
     outcomes = {found.code: found.outcome for found in verdict.findings}
     assert outcomes["protocol-plan"] is WARN
-    for code in ("prompts", "budget", "model-files"):
-        assert outcomes[f"protocol-{code}"] is UNCHECKED
+    assert outcomes["protocol-model-files"] is UNCHECKED
     assert verdict.exit_code is ExitCode.DONE
 
 
@@ -124,9 +124,7 @@ def of_a_model_of_the_hub(
 def test_a_pinned_model_of_the_hub_is_held_against_every_file() -> None:
     right = {file.name: file.sha256 for file in HUB_FILES}
     found = of_a_model_of_the_hub(right, PINNED)
-    assert [one.outcome for code in ("plan", "budget", "model-files") for one in found[code]] == [
-        PASS
-    ] * 3
+    assert [one.outcome for code in ("plan", "model-files") for one in found[code]] == [PASS, PASS]
     changed = {**right, "config.json": "03" * 32, "more.safetensors": "04" * 32}
     found = of_a_model_of_the_hub(changed, PINNED)
     assert [(one.outcome, one.subject) for one in found["model-files"]] == [
@@ -154,17 +152,39 @@ def test_a_model_that_is_not_pinned_yet_cannot_be_checked_and_never_passes() -> 
     assert (one.outcome, one.observed) == (UNCHECKED, "the model is not pinned yet")
 
 
-def test_a_model_of_the_hub_that_calls_itself_a_twin_is_found_out() -> None:
+def test_each_field_that_differs_is_named_with_both_values() -> None:
     made = draft()
-    change_plan(made, cell=replace(made.document.plan.cell, model="moe"))
-    catalog = Catalog(suites={}, models={"moe": PINNED}, engines={}, gpus={})
-    known = Known(validators=KNOWN.validators, catalog=catalog)
-    found = [
-        (one.observed, one.expected)
-        for one in verify("case", made.seal(), (), known).verdict.findings
-        if one.code == "protocol-budget"
+    set_plan(made, "twin_of", None)
+    set_plan(made, "sampling.max_tokens", 9)
+    set_plan(made, "connection", Connection.PER_REQUEST)
+    first, second, third = made.document.plan.prompts
+    set_plan(made, "prompts", (first, Prompt(id=second.id, text="Say yes."), third))
+    found = [(one.observed, one.expected) for one in _findings("plan", made)]
+    assert found == [
+        ("twin_of: none", "moe"),
+        ("connection: per-request", "kept"),
+        ("sampling.max_tokens: 9", "8"),
+        ("prompts[1].text: Say yes.", second.text),
     ]
-    assert found == [("twin of moe", "no twin"), ("max_tokens 8", "4096 for moe")]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("warmup_passes", 0),
+        ("connection", Connection.PER_REQUEST),
+        ("sampling.temperature", 0.0),
+        ("published_max_tokens", 8),
+    ],
+)
+def test_an_endpoint_that_was_sent_another_suite_is_held_to_its_protocol(
+    path: str, value: object
+) -> None:
+    made = draft(ENDPOINT)
+    set_plan(made, path, value)
+    verdict = verify("case", made.seal(), (), NOTHING).verdict
+    found = {one.outcome for one in verdict.findings if one.code == "protocol-plan"}
+    assert found == {WARN, FAIL}
 
 
 def test_counters_that_others_moved_cannot_be_checked_but_ours_alone_can() -> None:
@@ -280,7 +300,6 @@ def test_an_interrupted_run_without_an_error_is_sound() -> None:
 def test_a_plan_of_an_unknown_suite_is_still_held_against_its_own_records() -> None:
     made = draft()
     change_plan(made, cell=replace(made.document.plan.cell, suite="mine"))
-    assert _outcome("prompts", made) is UNCHECKED
     made.records.pop()
     assert _outcome("requests", made) is FAIL
 
