@@ -5,20 +5,22 @@ RFC 8493 (BagIt), narrowed: one payload layout, tag files with one spelling, no 
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import TypeVar
 
 import msgspec
 
-from kit.bundle import bag
+from kit.bundle import bag, telemetry
 from kit.bundle.record import Moment
+from kit.bundle.telemetry import Telemetry
 from kit.check.check import BUNDLE, Check, Problem, clip, fail
-from kit.check.observed import observe, of_log
+from kit.check.observed import MetricsKey, Observed
 from kit.check.refusal import Refusal, Refused
 from kit.check.submission import OpenedBag, Submission
-from kit.parse import vllm_metrics
+from kit.format.canonical import NotCanonical
+from kit.parse import nccl_log, vllm_log, vllm_metrics
+from kit.parse.vllm_metrics import Metrics
 from kit.plan.schedule import Phase
 
 T = TypeVar("T")
@@ -29,8 +31,6 @@ METRICS_LIMIT_BYTES = 2 * 2**20
 
 INFLATED_TOTAL_LIMIT_BYTES = 256 * 2**20
 """A bundle of small files that each inflate to the limit must not keep a verifier busy for long."""
-
-_PHASES = tuple(phase.value for phase in Phase)
 
 _MANIFEST_LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^\n]+)")
 _REQUIRED = (bag.DOCUMENT, bag.RECORDS, *bag.TAG_FILES, bag.TAG_MANIFEST)
@@ -54,15 +54,13 @@ def open_bag(files: Mapping[str, bytes]) -> OpenedBag:
         if name.startswith("data/")
     }
     inflated = _Inflated(files)
-    named = filter(None, map(bag.METRICS.fullmatch, files))
+    names = filter(None, map(bag.METRICS.fullmatch, sorted(files)))
     metrics = {
         (Phase(name["phase"]), int(name["number"]), Moment(name["moment"])): read
-        for name in sorted(named, key=_in_time)
+        for name in names
         if (read := inflated.read(name[0], METRICS_LIMIT_BYTES, vllm_metrics.read)) is not None
     }
-    logs = [
-        inflated.read(name, bag.INFLATED_LIMIT_BYTES, partial(of_log, name)) for name in bag.LOGS
-    ]
+    observed = _observed(inflated, metrics, has_server_log=bag.SERVER_LOG in files)
     return OpenedBag(
         listed=_listed(files.get(bag.MANIFEST, b"")),
         digests=digests,
@@ -70,7 +68,7 @@ def open_bag(files: Mapping[str, bytes]) -> OpenedBag:
             {name: digests[name] for name in digests if bag.is_plain_name(name)}
         ),
         metrics={key: read.totals for key, read in metrics.items()},
-        observed=observe(filter(None, logs), metrics, has_server_log=bag.SERVER_LOG in files),
+        observed=observed,
         problems=tuple(inflated.problems),
     )
 
@@ -102,9 +100,34 @@ class _Inflated:
         self._left_bytes = max(1, self._left_bytes - count)  # to zlib, 0 is no limit at all
 
 
-def _in_time(name: re.Match[str]) -> tuple[int, int, bool]:
-    """Return what to sort files of metrics by: they follow each other as they were read."""
-    return _PHASES.index(name["phase"]), int(name["number"]), name["moment"] == Moment.AFTER.value
+def _observed(
+    inflated: _Inflated, metrics: Mapping[MetricsKey, Metrics], *, has_server_log: bool
+) -> Observed:
+    limit = bag.INFLATED_LIMIT_BYTES
+    sampled = inflated.read(bag.TELEMETRY, limit, _telemetry)
+    return Observed(
+        has_server_log=has_server_log,
+        server_log=inflated.read(bag.SERVER_LOG, limit, vllm_log.read),
+        nccl_log=inflated.read(bag.NCCL_LOG, limit, nccl_log.read),
+        telemetry=sampled if isinstance(sampled, Telemetry) else None,
+        telemetry_fault=sampled if isinstance(sampled, str) else None,
+        finished={key: read.finished for key, read in metrics.items()},
+        served_names=_distinct(read.served_name for read in metrics.values()),
+        cache_configs=_distinct(read.cache_config for read in metrics.values()),
+    )
+
+
+def _telemetry(text: bytes) -> Telemetry | str:
+    """Return telemetry, or why it cannot be read."""
+    try:
+        return telemetry.read(text)
+    except NotCanonical as error:
+        return str(error)
+
+
+def _distinct(values: Iterable[T]) -> tuple[T, ...]:
+    """Return each value once, without empty ones."""
+    return tuple(filter(None, dict.fromkeys(values)))
 
 
 def _not_a_bag(submission: Submission) -> Iterator[Problem]:

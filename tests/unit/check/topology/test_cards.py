@@ -5,12 +5,14 @@ import dataclasses
 import pytest
 from msgspec.structs import replace
 
+from kit.bundle import bag
 from kit.bundle.document import Runtime, Status
 from kit.bundle.telemetry import ClockReason, GpuProcesses, GpuSample
 from kit.check.check import run
 from kit.check.evidence import gather
 from kit.check.finding import Outcome
-from kit.check.observed import Observed, observe, of_log
+from kit.check.integrity import open_bag
+from kit.check.observed import Observed
 from kit.check.topology import cards
 from kit.errors import ExitCode
 from kit.plan.schedule import Phase
@@ -213,7 +215,7 @@ def processes(observed: Observed) -> set[Outcome]:
 
 
 def test_telemetry_that_cannot_be_read_is_not_used() -> None:
-    observed = observe([of_log("data/telemetry.jsonl.gz", b"{}\n")], {}, has_server_log=False)
+    observed = open_bag({bag.TELEMETRY: bag.compress(b"{}\n")}).observed
     assert observed.telemetry is None
     assert observed.telemetry_fault is not None
     assert dataclasses.replace(observed, telemetry_fault=None) == Observed()
