@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from kit.bundle.record import Record
 from kit.check.check import BUNDLE, Check, Problem, clip, fail, findings
-from kit.check.finding import Outcome, Verdict
+from kit.check.finding import Outcome, Time, Verdict
 from kit.plan.schedule import Phase
 
 FEWEST = 3
@@ -25,23 +25,14 @@ SHOWN_ID = 12
 """Characters of an id in a finding; the paths are there, too."""
 
 
-def fingerprint(records: Iterable[Record]) -> frozenset[int]:
-    """Return hashes of a run's times: two for each measured request.
-
-    They are Python's own: equal in processes forked from one and salted anew in the next, so that
-    no forger can choose them.
-    """
-    measured = (
+def fingerprint(records: Iterable[Record]) -> frozenset[Time]:
+    """Return how long each measured request of a run took, and when it was sent."""
+    measured = [
         record for record in records if record.phase is Phase.MEASURED and record.error is None
-    )
-    return frozenset(
-        hashed
-        for record in measured
-        for hashed in (
-            hash(("took", record.prompt_id, record.wall_s, record.completion_tokens)),
-            hash(("sent", record.prompt_id, record.sent_s)),
-        )
-    )
+    ]
+    took = {("took", record.prompt_id, record.wall_s) for record in measured}
+    sent = {("sent", record.prompt_id, record.sent_s) for record in measured}
+    return frozenset(took | sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +50,7 @@ class Duplicates:
     """The runs that were seen so far, by their fingerprints."""
 
     def __init__(self) -> None:
-        self._first: dict[int, _Source] = {}
+        self._first: dict[Time, _Source] = {}
 
     def admit(self, verdict: Verdict) -> Verdict:
         """Return a verdict with one more finding: whether an earlier bundle holds the same run.

@@ -7,6 +7,9 @@ import msgspec
 from kit.bundle.document import Status
 from kit.errors import ExitCode
 
+Time = tuple[str, str, float]
+"""One time of a measured request: which of its times, the prompt's id, and seconds."""
+
 
 class Tier(Enum):
     """The tiers of checks, from bytes to protocol."""
@@ -47,7 +50,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """All findings on one bundle; `id` and `status` are None if they cannot be read.
 
     A rehearsal is never judged. `not_shown` are the checks that keep a bundle from being reportable
-    (`kit.check.reportable`); `fingerprint` is what a copy under another id has in common with it
+    (`kit.check.reportable`); `fingerprint` are the times that a copy under another id shares
     (`kit.check.duplicates`).
     """
 
@@ -56,7 +59,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     status: Status | None
     is_rehearsal: bool = False
     not_shown: tuple[str, ...] = ()
-    fingerprint: frozenset[int] = frozenset()
+    fingerprint: frozenset[Time] = frozenset()
     findings: tuple[Finding, ...]
 
     @property
