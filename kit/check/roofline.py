@@ -7,8 +7,7 @@ judged, and that is said.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
-from operator import ge
+from itertools import pairwise
 from statistics import fmean
 
 from kit.bundle.bag import TELEMETRY
@@ -76,16 +75,15 @@ def _in_flight(records: Sequence[Record]) -> tuple[int, float]:
 
     A step gives each running request one token: what ran at once shares its steps.
     """
-    edges = sorted(
-        edge
-        for record in records
-        for edge in ((record.sent_s, 1), (record.sent_s + record.wall_s - ROUNDING_S, -1))
-    )
-    running, most, busy_s = 0, 0, 0.0
-    for (moment_s, change), (next_s, _) in pairwise([*edges, (edges[-1][0], 0)] if edges else []):
+    starts = [(record.sent_s, 1) for record in records]
+    ends = [(record.sent_s + record.wall_s - ROUNDING_S, -1) for record in records]
+    running, most, busy_s, earlier_s = 0, 0, 0.0, 0.0
+    for at_s, change in sorted(starts + ends):
+        if running > 0:
+            busy_s += at_s - earlier_s
         running += change
         most = max(most, running)
-        busy_s += next_s - moment_s if running > 0 else 0.0
+        earlier_s = at_s
     return most, busy_s + ROUNDING_S * len(records)
 
 
@@ -115,11 +113,9 @@ def _early(record: Record, limits: Limits) -> Iterator[Problem]:
     Several tokens in a chunk count as several.
     """
     prompt, count = record.prompt_tokens or 0, record.completion_tokens or 0
-    arrivals_s, tokens = zip(*record.chunks or (), strict=True)
-    mean_pace_s = roofline.tokens_s(limits.shape, limits.ceiling, prompt, count) / max(1, count)
-    if all(map(ge, arrivals_s, accumulate(map(mean_pace_s.__mul__, tokens)))):
-        return  # later steps take longer: at the mean pace of all, no token is early
-    for at_s, so_far in zip(arrivals_s, accumulate(tokens), strict=True):
+    so_far = 0
+    for at_s, tokens in record.chunks or ():
+        so_far += tokens
         if so_far > count:
             return  # `arithmetic-chunks` names it
         floor_s = roofline.tokens_s(limits.shape, limits.ceiling, prompt, so_far)
