@@ -18,7 +18,7 @@ from kit.parse import vllm_metrics as vllm
 from kit.plan.schedule import Phase
 
 
-class Relation(Enum):
+class Comparison(Enum):
     """How our sum must compare with the server's, within the tolerance."""
 
     EQUAL = "equal to"
@@ -26,15 +26,8 @@ class Relation(Enum):
     AT_MOST = "at most"
 
 
-class Clock(Enum):
-    """What timed a sum: one by UTC may be off by as much as that clock was set over the run."""
-
-    MONOTONIC = "monotonic"
-    UTC = "UTC"
-
-
 @dataclass(frozen=True, slots=True)
-class Quantity:
+class PassTotal:
     """A sum over a pass, by its name; None where it is not known."""
 
     name: str
@@ -43,11 +36,14 @@ class Quantity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tolerance:
-    """How far two sums may differ: `ratio` of theirs, plus `per_request` for each request."""
+    """How far two sums may differ: `ratio` of theirs, plus `per_request` for each request.
+
+    A sum that vLLM times by UTC may be off by as much as that clock was set over the run.
+    """
 
     ratio: float = 0.0
     per_request: float = 0.0
-    clock: Clock = Clock.MONOTONIC
+    by_utc: bool = False
 
 
 Severity = Callable[[Evidence, Pass, float | None], Outcome | None]
@@ -59,8 +55,8 @@ None for no finding."""
 class Sum:
     """Two sums of one quantity over a pass; `theirs` are counters whose moves add up."""
 
-    ours: Quantity
-    relation: Relation
+    ours: PassTotal
+    comparison: Comparison
     theirs: tuple[str, ...]
     severity: Severity
     tolerance: Tolerance
@@ -79,24 +75,24 @@ def compare(sums: Sequence[Sum], evidence: Evidence, pass_: Pass) -> Iterator[Pr
                 outcome=outcome,
                 subject=pass_.name,
                 observed=f"{row.ours.name}: {_spelled(ours)}",
-                expected=f"{row.relation.value} {_spelled(theirs)}, {' + '.join(row.theirs)}",
+                expected=f"{row.comparison.value} {_spelled(theirs)}, {' + '.join(row.theirs)}",
             )
 
 
 def _agrees(row: Sum, difference: float, allowed: float) -> bool:
-    match row.relation:
-        case Relation.EQUAL:
+    match row.comparison:
+        case Comparison.EQUAL:
             return abs(difference) <= allowed
-        case Relation.AT_LEAST:
+        case Comparison.AT_LEAST:
             return difference >= -allowed
-        case Relation.AT_MOST:
+        case Comparison.AT_MOST:
             return difference <= allowed
 
 
 def _allowed(row: Sum, evidence: Evidence, pass_: Pass) -> float:
     theirs, tolerance = pass_.moved(*row.theirs) or 0.0, row.tolerance
     allowed = tolerance.ratio * abs(theirs) + tolerance.per_request * len(pass_.records)
-    if tolerance.clock is Clock.UTC:
+    if tolerance.by_utc:
         allowed += clocks.utc_apart_s(evidence.document.clock)
     return allowed
 
@@ -180,8 +176,8 @@ def _budgets(evidence: Evidence, pass_: Pass) -> float:
     return evidence.document.plan.sampling.max_tokens * len(pass_.records)
 
 
-def _counter(name: str) -> Quantity:
-    return Quantity(name, lambda _, pass_: pass_.moved(name))
+def _counter(name: str) -> PassTotal:
+    return PassTotal(name, lambda _, pass_: pass_.moved(name))
 
 
 def _arrivals_s(pass_: Pass, position: int) -> float | None:
@@ -200,18 +196,18 @@ def _stream_s(_evidence: Evidence, pass_: Pass) -> float | None:
     return None if first_s is None or last_s is None else last_s - first_s
 
 
-TOKENS = Quantity("completion tokens of the records", _completion_tokens)
-PROMPT_TOKENS = Quantity("prompt tokens of the records", _prompt_tokens)
-REQUESTS = Quantity("records", lambda _, pass_: len(pass_.records))
-STEPS = Quantity("tokens after the first of each response", _steps)
-BUDGETS = Quantity("token budgets of the requests", _budgets)
-WALL_S = Quantity("client's seconds", lambda _, pass_: pass_.wall_s)
-FIRST_S = Quantity("seconds to first tokens", lambda _, pass_: _arrivals_s(pass_, 0))
-LAST_S = Quantity("seconds to last tokens", lambda _, pass_: _arrivals_s(pass_, -1))
-STREAM_S = Quantity("seconds from first tokens to last", _stream_s)
+TOKENS = PassTotal("completion tokens of the records", _completion_tokens)
+PROMPT_TOKENS = PassTotal("prompt tokens of the records", _prompt_tokens)
+REQUESTS = PassTotal("records", lambda _, pass_: len(pass_.records))
+STEPS = PassTotal("tokens after the first of each response", _steps)
+BUDGETS = PassTotal("token budgets of the requests", _budgets)
+WALL_S = PassTotal("client's seconds", lambda _, pass_: pass_.wall_s)
+FIRST_S = PassTotal("seconds to first tokens", lambda _, pass_: _arrivals_s(pass_, 0))
+LAST_S = PassTotal("seconds to last tokens", lambda _, pass_: _arrivals_s(pass_, -1))
+STREAM_S = PassTotal("seconds from first tokens to last", _stream_s)
 
 SHAVED = Tolerance(ratio=0.001, per_request=0.001)
-SHAVED_UTC = Tolerance(ratio=0.001, per_request=0.001, clock=Clock.UTC)
+SHAVED_UTC = Tolerance(ratio=0.001, per_request=0.001, by_utc=True)
 """A client cannot be faster than its server: below that, only rounding, and the slewing of the UTC
 clock by which vLLM times a request end to end."""
 
@@ -219,17 +215,17 @@ OVERHEAD_S = 0.05
 """What a request may spend on the way: connecting, and rendering and parsing JSON on a busy host.
 On loopback it is a few milliseconds."""
 
-OVERHEAD = Tolerance(ratio=0.03, per_request=OVERHEAD_S, clock=Clock.UTC)
-HELD_UP = Tolerance(ratio=0.001, per_request=0.001 + OVERHEAD_S, clock=Clock.UTC)
+OVERHEAD = Tolerance(ratio=0.03, per_request=OVERHEAD_S, by_utc=True)
+HELD_UP = Tolerance(ratio=0.001, per_request=0.001 + OVERHEAD_S, by_utc=True)
 """A busy host may hold up the front end, which times first tokens, while the engine goes on."""
 
 OF_HTTP = Tolerance(ratio=0.005, per_request=OVERHEAD_S)
-OF_FRONT_END = Tolerance(ratio=0.005, per_request=OVERHEAD_S, clock=Clock.UTC)
+OF_FRONT_END = Tolerance(ratio=0.005, per_request=OVERHEAD_S, by_utc=True)
 """What a client spends beyond its server's HTTP does not grow with the answer: on loopback it was
 2 to 9 ms a request of 2 to 15 s. A busy host may stop a server between its last byte and its
 clock, so that the overhead is allowed both ways."""
 
-LATE = Tolerance(per_request=0.1, clock=Clock.UTC)
+LATE = Tolerance(per_request=0.1, by_utc=True)
 """A busy host may hold a client up at a first token: by 3 to 28 ms a request were seen."""
 
 READ_LATE = Tolerance(ratio=0.3, per_request=OVERHEAD_S)
@@ -237,7 +233,7 @@ READ_LATE = Tolerance(ratio=0.3, per_request=OVERHEAD_S)
 others. A starved client may come late by that much of a short response."""
 
 EXACT = Tolerance()
-EQUAL, AT_LEAST, AT_MOST = Relation.EQUAL, Relation.AT_LEAST, Relation.AT_MOST
+EQUAL, AT_LEAST, AT_MOST = Comparison.EQUAL, Comparison.AT_LEAST, Comparison.AT_MOST
 UP_TO_LAST_TOKENS = (vllm.FIRST_TOKEN_SUM, vllm.BETWEEN_TOKENS_SUM)
 
 COUNTERS = (
