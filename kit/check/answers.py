@@ -59,10 +59,8 @@ def incomplete(records: Iterable[Record]) -> Iterator[Problem]:
         if record.error is not None:
             continue
         if record.wall_s < SHORTEST_S:
-            observed = f"wall_s {record.wall_s}"
-            yield fail(subject_of(record), observed, f"{SHORTEST_S} s or more")
+            yield fail(subject_of(record), f"wall_s {record.wall_s}", f"{SHORTEST_S} s or more")
         usage = (record.prompt_tokens, record.completion_tokens, record.finish_reason, record.text)
         for name, value in zip(_USAGE, usage, strict=True) if None in usage else ():
             if value is None:
-                expected = f"{name}, or the code of an error"
-                yield fail(subject_of(record), f"no {name}", expected)
+                yield fail(subject_of(record), f"no {name}", f"{name}, or the code of an error")

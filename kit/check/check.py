@@ -25,9 +25,6 @@ SHOWN = 20
 TEXT_LIMIT = 200
 """Characters of a bundle's text that a finding carries."""
 
-DIGITS_LIMIT = 10**18
-"""Larger numbers are not spelled out: Python refuses those of thousands of digits."""
-
 _GRAVEST_FIRST = (Outcome.FAIL, Outcome.WARN, Outcome.COULD_NOT_CHECK)
 
 
@@ -120,11 +117,6 @@ def clip(value: object) -> str:
     """Return the text of `value`, cut to what a finding may carry."""
     text = str(value)
     return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
-
-
-def spelled(number: int) -> str:
-    """Return a number from a bundle as text, whatever its size."""
-    return str(number) if abs(number) < DIGITS_LIMIT else "a number of more than 18 digits"
 
 
 def run(check: Check[T], evidence: T) -> Sequence[Finding]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from kit.bundle.record import Record
-from kit.check.check import BUNDLE, Check, Problem, clip, fail, findings
+from kit.check.check import BUNDLE, Check, Problem, fail, findings
 from kit.check.finding import Outcome, Time, Verdict
 from kit.plan.schedule import Phase
 
@@ -80,8 +80,8 @@ def _problems(
     times = len(verdict.fingerprint)
     for other, count in shared.items():
         if count >= max(FEWEST, times / 4):  # each request has two of them
-            observed = clip(f"{count} of {times} times are those of bundle {other}")
-            yield fail(BUNDLE, observed, clip(f"measurements of its own in bundle {source}"))
+            observed = f"{count} of {times} times are those of bundle {other}"
+            yield fail(BUNDLE, observed, f"measurements of its own in bundle {source}")
 
 
 def _nothing_in_one(_verdict: Verdict) -> Sequence[Problem]:

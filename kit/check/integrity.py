@@ -14,7 +14,7 @@ import msgspec
 from kit.bundle import bag, telemetry
 from kit.bundle.record import Moment
 from kit.bundle.telemetry import Telemetry
-from kit.check.check import BUNDLE, Check, Problem, clip, fail
+from kit.check.check import BUNDLE, Check, Problem, fail
 from kit.check.observed import MetricsKey, Observed
 from kit.check.refusal import Refusal, Refused
 from kit.check.submission import OpenedBag, Submission
@@ -90,7 +90,7 @@ class _Inflated:
             text = bag.inflate(self._files[name], limit)
         except ValueError as error:
             expected = f"one gzip member of at most {limit} bytes"
-            self.problems.append(fail(name, clip(error), expected))
+            self.problems.append(fail(name, str(error), expected))
             self._spend(limit if isinstance(error, bag.Oversized) else 0)
             return None
         self._spend(len(text))
@@ -134,7 +134,7 @@ def _not_a_bag(submission: Submission) -> Iterator[Problem]:
     if not is_bag(submission.files, submission.refused):
         reasons = [f"{refusal.name}: {refusal.reason}" for refusal in submission.refused]
         observed = next(iter(reasons), "neither bagit.txt nor data/ is there")
-        yield fail(BUNDLE, clip(observed), "a folder or archive that holds a BagIt bag")
+        yield fail(BUNDLE, observed, "a folder or archive that holds a BagIt bag")
 
 
 def _refused(code: Refused) -> Callable[[Submission], Iterator[Problem]]:
@@ -143,7 +143,7 @@ def _refused(code: Refused) -> Callable[[Submission], Iterator[Problem]]:
     def look(submission: Submission) -> Iterator[Problem]:
         for refusal in submission.refused:
             if refusal.code == code:
-                yield fail(clip(refusal.name), clip(refusal.reason), "an entry as the kit seals it")
+                yield fail(refusal.name, refusal.reason, "an entry as the kit seals it")
 
     return look
 
@@ -152,7 +152,7 @@ def _names(submission: Submission) -> Iterator[Problem]:
     yield from _refused(Refused.NAME)(submission)
     for name in dict.fromkeys([*submission.files, *submission.opened.listed]):
         if not bag.is_plain_name(name):
-            yield fail(clip(name), "a name that is not a plain relative path", "a path in the bag")
+            yield fail(name, "a name that is not a plain relative path", "a path in the bag")
 
 
 def _fetch(submission: Submission) -> Iterator[Problem]:
@@ -164,7 +164,7 @@ def _unknown(submission: Submission) -> Iterator[Problem]:
     known = {*bag.TAG_FILES, bag.TAG_MANIFEST, _FETCH}
     for name in submission.files:
         if name not in known and not bag.is_payload_name(name):
-            yield fail(clip(name), "an unknown file", "a file of the bundle's layout")
+            yield fail(name, "an unknown file", "a file of the bundle's layout")
 
 
 def _missing(submission: Submission) -> Iterator[Problem]:
@@ -172,21 +172,21 @@ def _missing(submission: Submission) -> Iterator[Problem]:
     for name in dict.fromkeys([*_REQUIRED, *listed]):
         if name not in submission.files:
             reason = "listed in the manifest" if name in listed else "required by the format"
-            yield fail(clip(name), "not there", f"a file that is {reason}")
+            yield fail(name, "not there", f"a file that is {reason}")
 
 
 def _unlisted(submission: Submission) -> Iterator[Problem]:
     listed = submission.opened.listed
     for name in submission.opened.digests:
         if name not in listed:
-            yield fail(clip(name), "not in the manifest", "a line for each payload file")
+            yield fail(name, "not in the manifest", "a line for each payload file")
 
 
 def _changed(submission: Submission) -> Iterator[Problem]:
     digests = submission.opened.digests
     for name, digest in submission.opened.listed.items():
         if digests.get(name, digest) != digest:
-            yield fail(clip(name), f"SHA-256 {digests[name]}", digest)
+            yield fail(name, f"SHA-256 {digests[name]}", digest)
 
 
 def _spelling(submission: Submission) -> Iterator[Problem]:
@@ -196,7 +196,7 @@ def _spelling(submission: Submission) -> Iterator[Problem]:
         yield fail(bag.MANIFEST, "another spelling", "sorted lines of `<digest>  <path>`")
     for name in listed:
         if not name.startswith("data/"):
-            yield fail(bag.MANIFEST, f"lists {clip(name)}", "payload files only")
+            yield fail(bag.MANIFEST, f"lists {name}", "payload files only")
 
 
 def _tag_files(submission: Submission) -> Iterator[Problem]:
@@ -208,7 +208,7 @@ def _tag_files(submission: Submission) -> Iterator[Problem]:
         expected[bag.BAG_INFO] = bag.bag_info(files, submission.opened.manifest)
     for name, data in expected.items():
         if name in files and files[name] != data:
-            yield fail(name, clip(_first_difference(files[name], data)), "what the payload implies")
+            yield fail(name, _first_difference(files[name], data), "what the payload implies")
 
 
 def _first_difference(data: bytes, expected: bytes) -> str:
@@ -222,7 +222,7 @@ def _first_difference(data: bytes, expected: bytes) -> str:
 def _plan_digest(submission: Submission) -> Iterator[Problem]:
     document = submission.reading.document
     if document is not None and document.plan_digest != document.plan.digest():
-        yield fail(bag.DOCUMENT, clip(document.plan_digest), document.plan.digest())
+        yield fail(bag.DOCUMENT, document.plan_digest, document.plan.digest())
 
 
 def _listed(manifest: bytes) -> dict[str, str]:

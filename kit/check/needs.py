@@ -3,7 +3,7 @@
 import re
 
 from kit.bundle.bag import HOST_FACTS, NCCL_LOG, SERVER_LOG, TELEMETRY
-from kit.check.check import Need, clip
+from kit.check.check import Need
 from kit.check.evidence import Evidence
 
 PINNED_VLLM = "0.17.0"
@@ -23,7 +23,7 @@ def _server_log(evidence: Evidence) -> str | None:
         return "no server log"
     if not log.engine_versions:
         return "the log does not contain vLLM's version"
-    others = [clip(name) for name in log.engine_versions if release_of(name) != PINNED_VLLM]
+    others = [name for name in log.engine_versions if release_of(name) != PINNED_VLLM]
     return f"a log of vLLM {others[0]}, which this kit does not read" if others else None
 
 

@@ -14,7 +14,7 @@ from kit.bundle.bag import TELEMETRY
 from kit.bundle.record import Record
 from kit.bundle.telemetry import Reading, by_gpu
 from kit.check.ceiling import Limits, limits_of, was_idle
-from kit.check.check import Check, ForFigures, Problem, clip, fail, unchecked, warn
+from kit.check.check import Check, ForFigures, Problem, fail, unchecked, warn
 from kit.check.evidence import ROUNDING_S, Evidence, subject_of, while_measured
 from kit.plan.schedule import Phase
 from kit.roofline import model as roofline
@@ -38,7 +38,7 @@ OVER_LIMIT_RATIO = 1.10
 def no_limits(evidence: Evidence) -> str | None:
     """Return why figures cannot be compared with limits; None where they can."""
     found = limits_of(evidence)
-    return clip(found) if isinstance(found, str) else None
+    return found if isinstance(found, str) else None
 
 
 def limits(evidence: Evidence) -> Limits:
@@ -175,8 +175,7 @@ def _energy(limits: Limits, mean_w: dict[int, float]) -> Iterator[Problem]:
     measured = [record for record in evidence.answered if record.phase is Phase.MEASURED]
     tokens = sum(record.completion_tokens or 0 for record in measured)
     if len(mean_w) < evidence.engine.tensor_parallel_size:
-        observed = "no power in telemetry of the measured passes"
-        yield unchecked(TELEMETRY, observed, "W of each GPU")
+        yield unchecked(TELEMETRY, "no power in telemetry of the measured passes", "W of each GPU")
         return
     batch, busy_s = _in_flight(measured)
     floor_j = roofline.token_energy_j(limits.shape, limits.ceiling) / max(1, batch)

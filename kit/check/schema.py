@@ -22,7 +22,7 @@ from kit.bundle.limits import (
 from kit.bundle.record import Record
 from kit.check import answers
 from kit.check.answers import Sizes
-from kit.check.check import Check, Problem, clip, fail
+from kit.check.check import Check, Problem, fail
 from kit.check.decoding import (
     ARRAYS,
     CANONICAL,
@@ -95,12 +95,12 @@ def _version(data: bytes | None) -> Problem | None:
         return None
     if found.schema_version == SCHEMA_VERSION:
         return None
-    made_by = clip(found.kit_version)[:40]
+    made_by = found.kit_version[:40]
     newer = found.schema_version > SCHEMA_VERSION
     advice = f"use kit {made_by} or newer" if newer else f"use kit {made_by}, which made the bundle"
     return fail(
         bag.DOCUMENT,
-        f"schema version {clip(found.schema_version)} ({'newer' if newer else 'older'})",
+        f"schema version {found.schema_version} ({'newer' if newer else 'older'})",
         f"schema version {SCHEMA_VERSION}",
         advice,
     )
@@ -136,7 +136,7 @@ def _host_facts(data: bytes | None, problems: Problems) -> HostFacts | None:
         return canonical.decode(data, HostFacts)
     except canonical.NotCanonical as error:
         expected = "the host's facts, spelled canonically"
-        problems[SHAPE].append(fail(bag.HOST_FACTS, clip(error), expected))
+        problems[SHAPE].append(fail(bag.HOST_FACTS, str(error), expected))
         return None
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from kit.bundle.record import FinishReason, Moment
 from kit.check.arithmetic import sums
-from kit.check.check import BUNDLE, Check, Problem, fail, spelled, unchecked
+from kit.check.check import BUNDLE, Check, Problem, fail, unchecked
 from kit.check.evidence import Evidence, Pass, is_whole, subject_of
 from kit.check.observed import Counters
 from kit.parse import vllm_metrics
@@ -43,11 +43,11 @@ def _chunks(evidence: Evidence) -> Iterator[Problem]:
             continue
         tokens = [count for _, count in record.chunks]
         if record.token_ids is None and max(tokens, default=0) > 1:
-            observed = f"a chunk of {spelled(max(tokens))} tokens, and no token ids"
+            observed = f"a chunk of {max(tokens)} tokens, and no token ids"
             yield fail(subject_of(record), observed, "at most one token a chunk without token ids")
         elif sum(tokens) != record.completion_tokens:
             problem = fail if record.token_ids is not None else unchecked
-            observed = f"chunks of {spelled(sum(tokens))} tokens"
+            observed = f"chunks of {sum(tokens)} tokens"
             expected = f"{record.completion_tokens}, the completion tokens"
             yield problem(subject_of(record), observed, expected)
 

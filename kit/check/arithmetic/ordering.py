@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from kit.bundle.record import Record
 from kit.check import clocks
-from kit.check.check import BUNDLE, Check, Problem, clip, fail, unchecked, warn
+from kit.check.check import BUNDLE, Check, Problem, fail, unchecked, warn
 from kit.check.evidence import ROUNDING_S, Evidence, subject_of
 from kit.parse import vllm_metrics
 from kit.plan.schedule import Phase
@@ -71,7 +71,7 @@ def _clock(evidence: Evidence) -> Iterator[Problem]:
     apart_s = clocks.utc_apart_s(clock)
     tolerance_s = clocks.TOLERANCE_S + clocks.TOLERANCE_RATIO * clock.end_s
     if math.isinf(apart_s):
-        observed = clip(f"{clock.start_utc} to {clock.end_utc}")
+        observed = f"{clock.start_utc} to {clock.end_utc}"
         yield fail(BUNDLE, observed, "dates and times of the UTC calendar")
     elif apart_s > tolerance_s:
         problem = warn if apart_s <= clocks.STEP_S + tolerance_s else fail

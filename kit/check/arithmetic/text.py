@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from kit.bundle.record import Record
-from kit.check.check import BUNDLE, Check, Problem, clip, fail, unchecked
+from kit.check.check import BUNDLE, Check, Problem, fail, unchecked
 from kit.check.evidence import Evidence, subject_of
 from kit.parse.detokenizer import Detokenizer
 from kit.plan.models import HubModel, Model, Twin
@@ -65,8 +65,7 @@ def _text(record: Record, tokenizer: Detokenizer) -> Iterator[Problem]:
         pairs = enumerate(zip(expected, text, strict=False))
         first = next((position for position, (a, b) in pairs if a != b), len(expected))
         around = slice(max(0, first - 10), first + 30)
-        wording = clip(f"{expected[around]}, by its token ids")
-        yield fail(subject_of(record), clip(text[around]), wording)
+        yield fail(subject_of(record), text[around], f"{expected[around]}, by its token ids")
 
 
 def _prompts(evidence: Evidence, tokenizer: Detokenizer) -> Iterator[Problem]:
@@ -80,10 +79,10 @@ def _prompts(evidence: Evidence, tokenizer: Detokenizer) -> Iterator[Problem]:
             continue
         asked = tokenizer.prompt_of(ids)
         if asked is None:
-            yield fail(clip(prompt_id), "a prompt id that the tokenizer does not have", "its own")
+            yield fail(prompt_id, "a prompt id that the tokenizer does not have", "its own")
         elif not _in_order(asked, (plan.system, texts[prompt_id])):
-            observed = clip(f"asked, by its token ids: {asked}")
-            yield fail(clip(prompt_id), observed, "the plan's system message and prompt")
+            observed = f"asked, by its token ids: {asked}"
+            yield fail(prompt_id, observed, "the plan's system message and prompt")
 
 
 def _in_order(text: str, parts: Sequence[str]) -> bool:

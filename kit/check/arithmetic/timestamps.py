@@ -76,8 +76,7 @@ def _equal_durations(evidence: Evidence) -> Iterator[Problem]:
     durations = [one.wall_s for one in evidence.answered if one.phase is Phase.MEASURED]
     distinct = len(set(durations))
     if len(durations) < FEWEST_REQUESTS:
-        observed = f"{len(durations)} measured requests"
-        yield unchecked(BUNDLE, observed, f"{FEWEST_REQUESTS} or more")
+        yield unchecked(BUNDLE, f"{len(durations)} measured requests", f"{FEWEST_REQUESTS} or more")
     elif distinct <= len(durations) / 2:
         observed = f"{distinct} different durations of {len(durations)} measured requests"
         yield fail(BUNDLE, observed, "as many as requests, or nearly")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from kit.bundle.document import Status
-from kit.check.check import BUNDLE, Check, ForFigures, Problem, fail, spelled, unchecked, warn
+from kit.check.check import BUNDLE, Check, ForFigures, Problem, fail, unchecked, warn
 from kit.check.evidence import Evidence, Pass, counted_before, subject_of
 from kit.parse import vllm_metrics
 from kit.plan.plan import CachePolicy
@@ -31,7 +31,7 @@ def _whole_prompts(evidence: Evidence) -> Iterator[Problem]:
     for record in evidence.answered:
         cached, prompt = record.cached_tokens or 0, record.prompt_tokens
         if prompt is not None and cached > 0 and cached >= prompt:
-            observed = f"{spelled(cached)} of {spelled(prompt)} prompt tokens cached"
+            observed = f"{cached} of {prompt} prompt tokens cached"
             yield problem(subject_of(record), observed, "one less than all, or fewer")
 
 

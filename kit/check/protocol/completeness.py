@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from kit.bundle.document import Document, Runtime, Status
 from kit.bundle.record import Moment
-from kit.check.check import BUNDLE, Check, Problem, clip, fail, unchecked
+from kit.check.check import BUNDLE, Check, Problem, fail, unchecked
 from kit.check.evidence import Evidence, subject_of
 from kit.check.observed import MetricsKey
 from kit.plan.plan import Dialect
@@ -53,8 +53,7 @@ def _evidence(evidence: Evidence) -> Iterator[Problem]:
     document = evidence.document
     for name in _not_there(evidence):
         if name not in document.absent:
-            observed = f"no {name}, and no reason for it"
-            yield fail(BUNDLE, observed, f"{name} named in `absent`")
+            yield fail(BUNDLE, f"no {name}, and no reason for it", f"{name} named in `absent`")
     if evidence.is_own_engine:
         yield from _of_own_engine(evidence)
     if document.plan.dialect is Dialect.VLLM:
@@ -76,8 +75,7 @@ def _of_own_engine(evidence: Evidence) -> Iterator[Problem]:
     may_be_absent = MAY_BE_ABSENT + (ONLY_THE_HOST if _is_started_by_hand(document) else ())
     for name in document.absent:
         if name not in may_be_absent:
-            observed = f"{clip(name)} named in `absent`"
-            yield fail(BUNDLE, observed, "all evidence of the kit's own engine")
+            yield fail(BUNDLE, f"{name} named in `absent`", "all evidence of the kit's own engine")
 
 
 def _known_of_engine(document: Document) -> Sequence[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from kit.bundle.bag import HOST_FACTS
 from kit.bundle.document import ModelFile, Runtime
 from kit.bundle.host_facts import BASE_LABEL
-from kit.check.check import BUNDLE, Check, ForFigures, Problem, clip, fail, spelled, unchecked
+from kit.check.check import BUNDLE, Check, ForFigures, Problem, fail, unchecked
 from kit.check.evidence import Evidence
 from kit.check.needs import HOST_FACTS_THERE
 from kit.plan.models import WEIGHTS, HubModel, Model, Twin
@@ -25,11 +25,11 @@ def _model_files(evidence: Evidence) -> Iterator[Problem]:
     files = {file.name: file.sha256 for file in listed}
     for name, count in Counter(file.name for file in listed).items():
         if count > 1:
-            yield fail(clip(name), f"listed {count} times", "each file once")
+            yield fail(name, f"listed {count} times", "each file once")
     for name in dict.fromkeys([*pinned, *files]):
         if files.get(name) != pinned.get(name):
             observed = f"SHA-256 {files.get(name, 'not listed')}"
-            yield fail(clip(name), observed, pinned.get(name, "no such file"))
+            yield fail(name, observed, pinned.get(name, "no such file"))
     yield from _sizes(listed, model)
 
 
@@ -41,21 +41,21 @@ def _sizes(listed: Sequence[ModelFile], model: Model | None) -> Iterator[Problem
     for file in listed:
         wanted = pinned.get(file.name, file.size_bytes)
         if file.size_bytes != wanted:
-            yield fail(clip(file.name), f"{spelled(file.size_bytes)} bytes", f"{wanted} bytes")
+            yield fail(file.name, f"{file.size_bytes} bytes", f"{wanted} bytes")
 
 
 def _base_image(evidence: Evidence) -> Iterator[Problem]:
     facts, pinned = evidence.host_facts, evidence.catalog.base_image
-    expected = clip(pinned or "a base that is pinned")
+    expected = pinned or "a base that is pinned"
     if pinned is None:
         yield unchecked(HOST_FACTS, "docker/images.toml has no digest of it yet", expected)
     for container in facts.containers:
         base = container.image_labels.get(BASE_LABEL)
-        subject = f"image of {clip(container.service)}"
+        subject = f"image of {container.service}"
         if base is None:
             yield unchecked(subject, "its labels name no base", expected)
         elif pinned is not None and base != pinned:
-            yield fail(subject, clip(base), expected)
+            yield fail(subject, base, expected)
 
 
 def _pinned_digests(model: Model | None) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from msgspec import Struct
 
 from kit.bundle.document import Runtime, Status
-from kit.check.check import BUNDLE, Check, ForFigures, Problem, clip, fail, warn
+from kit.check.check import BUNDLE, Check, ForFigures, Problem, fail, warn
 from kit.check.evidence import Evidence, subject_of
 from kit.errors import UsageError
 from kit.plan.plan import Choices, Plan, plan_endpoint, plan_engine
@@ -46,7 +46,7 @@ def _runtime(evidence: Evidence) -> Iterator[Problem]:
         observed = "no engine" if plan.engine is None else "an engine"
         yield fail(BUNDLE, f"{observed} in the plan of runtime {runtime}", "one unless `endpoint`")
     if evidence.is_own_engine == (plan.cell.topology == ENDPOINT_TOPOLOGY):
-        observed = f"topology {clip(plan.cell.topology)} with runtime {runtime}"
+        observed = f"topology {plan.cell.topology} with runtime {runtime}"
         yield fail(BUNDLE, observed, "topology `endpoint` for runtime `endpoint`")
     on_gpus = plan.engine is not None and plan.engine.device is Device.GPU
     if on_gpus and evidence.document.runtime is Runtime.PROCESS:
@@ -64,12 +64,12 @@ def _plan(evidence: Evidence) -> Iterator[Problem]:
     try:
         made = _made_again(evidence, suite)
     except UsageError as error:
-        yield fail(BUNDLE, clip(error.what), "choices that the kit makes a plan of")
+        yield fail(BUNDLE, error.what, "choices that the kit makes a plan of")
         return
     if made is None or suite is None:
         problem = fail if evidence.is_own_engine else warn
         wanted = "a model, a topology and a suite of the kit, in a combination that it plans"
-        yield problem(BUNDLE, clip(plan.cell), wanted)
+        yield problem(BUNDLE, str(plan.cell), wanted)
         yield from _repeated_prompts(plan)
     if made is not None:
         for name in plan.__struct_fields__ if suite else _OF_THE_PROTOCOL:
@@ -105,7 +105,7 @@ def _made_again(evidence: Evidence, suite: Suite | None) -> Plan | None:
 def _repeated_prompts(plan: Plan) -> Iterator[Problem]:
     for prompt_id, count in Counter(prompt.id for prompt in plan.prompts).items():
         if count > 1:
-            yield fail(BUNDLE, f"{count} prompts with the id {clip(prompt_id)}", "distinct ids")
+            yield fail(BUNDLE, f"{count} prompts with the id {prompt_id}", "distinct ids")
 
 
 def _differences(name: str, observed: object, expected: object) -> Iterator[Problem]:
@@ -122,7 +122,7 @@ def _differences(name: str, observed: object, expected: object) -> Iterator[Prob
                 yield from _differences(f"{name}[{position}]", ours, theirs)
                 return
     else:
-        yield fail(BUNDLE, clip(f"{name}: {_spelled(observed)}"), clip(_spelled(expected)))
+        yield fail(BUNDLE, f"{name}: {_spelled(observed)}", _spelled(expected))
 
 
 def _spelled(value: object) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from kit.bundle.document import Status
 from kit.bundle.record import Record
-from kit.check.check import Check, Problem, clip, fail
+from kit.check.check import Check, Problem, fail
 from kit.check.evidence import Evidence, subject_of
 from kit.plan.schedule import Phase, Request, requests
 
@@ -53,7 +53,7 @@ def _request_key(request: Request) -> RequestKey:
 
 def _name(key: RequestKey) -> str:
     phase, number, prompt_id = key
-    return clip(f"{phase.value}-{number}/{prompt_id}")
+    return f"{phase.value}-{number}/{prompt_id}"
 
 
 CHECKS: tuple[Check[Evidence], ...] = (

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 
 from kit.bundle.document import Load
-from kit.check.check import BUNDLE, Check, Problem, clip, unchecked, warn
+from kit.check.check import BUNDLE, Check, Problem, unchecked, warn
 from kit.check.evidence import Evidence
 from kit.figures import intervals, throughput
 
@@ -82,7 +82,7 @@ def _governor(evidence: Evidence) -> Iterator[Problem]:
     if host.governor is None:
         yield unchecked(BUNDLE, "the host has no governor, as virtual ones do not", PERFORMANCE)
     elif host.governor != PERFORMANCE:
-        yield warn(BUNDLE, clip(host.governor), PERFORMANCE)
+        yield warn(BUNDLE, host.governor, PERFORMANCE)
 
 
 CHECKS: tuple[Check[Evidence], ...] = (

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from kit.bundle.bag import TELEMETRY
 from kit.bundle.telemetry import ClockReason, GpuFacts, GpuSample, Reading, by_gpu
-from kit.check.check import BUNDLE, Check, ForFigures, Problem, fail, spelled, unchecked, warn
+from kit.check.check import BUNDLE, Check, ForFigures, Problem, fail, unchecked, warn
 from kit.check.evidence import Evidence, while_measured
 from kit.check.needs import TELEMETRY_THERE
 from kit.check.topology.links import subject_of
@@ -89,7 +89,7 @@ def _memory_clock(gpu: GpuFacts, readings: Sequence[Reading]) -> Iterator[Proble
     highest_mhz, most_mhz = max(clocks_mhz, default=0), gpu.memory_clock_max_mhz
     if most_mhz and 0 < highest_mhz < most_mhz * (1 - UNDER_LOAD_RATIO):
         observed = f"memory at {highest_mhz} MHz at most"
-        yield warn(subject_of(gpu), observed, f"near {spelled(most_mhz)} MHz")
+        yield warn(subject_of(gpu), observed, f"near {most_mhz} MHz")
 
 
 def _processes(evidence: Evidence) -> Iterator[Problem]:

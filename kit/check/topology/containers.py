@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from kit.bundle.bag import HOST_FACTS, TELEMETRY
 from kit.bundle.document import Runtime
 from kit.bundle.host_facts import Container, HostFacts
-from kit.check.check import Check, Problem, clip, fail, unchecked, warn
+from kit.check.check import Check, Problem, fail, unchecked, warn
 from kit.check.evidence import Evidence
 from kit.check.needs import HOST_FACTS_THERE, PINNED_VLLM
 
@@ -29,7 +29,7 @@ def _containers(evidence: Evidence) -> Iterator[Problem]:
             yield from _devices(evidence, container)
             yield from _labels(container, model)
         if container.image_digest is None:
-            subject = f"image of {clip(container.service)}"
+            subject = f"image of {container.service}"
             expected = "a digest that others can pull it by"
             yield unchecked(subject, "built on this machine: it has no registry's digest", expected)
     yield from _telemetry_looks(evidence, facts, model)
@@ -50,26 +50,24 @@ def _services(evidence: Evidence, facts: HostFacts, model: str) -> Iterator[Prob
     services = [container.service for container in facts.containers]
     for service in expected:
         if services.count(service) != 1:
-            observed = f"{services.count(service)} containers of {clip(service)}"
-            yield fail(HOST_FACTS, observed, "one")
+            yield fail(HOST_FACTS, f"{services.count(service)} containers of {service}", "one")
     for service in dict.fromkeys(services):
         if service not in expected:
-            observed = "a container that no topology has"
-            yield fail(clip(service), observed, clip(", ".join(expected)))
+            yield fail(service, "a container that no topology has", ", ".join(expected))
 
 
 def _devices(evidence: Evidence, container: Container) -> Iterator[Problem]:
     ranks = evidence.engine.tensor_parallel_size if evidence.is_on_gpus else 0
     requested = _requested(container)
     if len(set(requested)) != ranks or len(requested) != ranks:
-        observed = f"{len(requested)} GPUs requested: {clip(' '.join(requested)) or 'none'}"
-        yield fail(clip(container.service), observed, f"{ranks}, one for each rank")
+        observed = f"{len(requested)} GPUs requested: {' '.join(requested) or 'none'}"
+        yield fail(container.service, observed, f"{ranks}, one for each rank")
     for request in container.device_requests:
         if request.driver != _DRIVER:
-            yield fail(clip(container.service), f"devices of {clip(request.driver)}", _DRIVER)
+            yield fail(container.service, f"devices of {request.driver}", _DRIVER)
         if _COMPUTES not in request.capabilities:
-            observed = f"devices for {clip(' '.join(request.capabilities)) or 'nothing'}"
-            yield fail(clip(container.service), observed, f"capability `{_COMPUTES}`")
+            observed = f"devices for {' '.join(request.capabilities) or 'nothing'}"
+            yield fail(container.service, observed, f"capability `{_COMPUTES}`")
 
 
 def _requested(container: Container) -> Sequence[str]:
@@ -81,8 +79,7 @@ def _labels(container: Container, model: str) -> Iterator[Problem]:
     for label, expected in ((_MODEL_LABEL, model), (_VLLM_LABEL, PINNED_VLLM)):
         value = container.image_labels.get(label, expected)
         if value != expected:
-            subject = f"image of {clip(container.service)}"
-            yield fail(subject, clip(f"label {label}={value}"), clip(expected))
+            yield fail(f"image of {container.service}", f"label {label}={value}", expected)
 
 
 def _telemetry_looks(evidence: Evidence, facts: HostFacts, model: str) -> Iterator[Problem]:
@@ -97,22 +94,20 @@ def _telemetry_looks(evidence: Evidence, facts: HostFacts, model: str) -> Iterat
         if container.service == _TELEMETRY.format(model):
             yield from _sampled(container, serving)
         elif container.service != model and container.device_requests:
-            yield fail(clip(container.service), "a device", "no device")
+            yield fail(container.service, "a device", "no device")
     if serving and len(evidence.gpus) > len(serving) and not evidence.document.plan.rehearsal:
         # WSL2 shows every card to every container.
-        expected = f"{len(serving)}, as requested"
-        yield warn(TELEMETRY, f"{len(evidence.gpus)} GPUs", expected)
+        yield warn(TELEMETRY, f"{len(evidence.gpus)} GPUs", f"{len(serving)}, as requested")
 
 
 def _sampled(container: Container, serving: set[str]) -> Iterator[Problem]:
-    subject, requested = clip(container.service), _requested(container)
+    subject, requested = container.service, _requested(container)
     if set(requested) != serving:
-        observed = f"samples GPUs {clip(' '.join(requested)) or 'none'}"
-        expected = f"{clip(' '.join(sorted(serving))) or 'none'}, which serve"
-        yield fail(subject, observed, expected)
+        observed = f"samples GPUs {' '.join(requested) or 'none'}"
+        yield fail(subject, observed, f"{' '.join(sorted(serving)) or 'none'}, which serve")
     for request in container.device_requests:
         if set(request.capabilities) != {_LOOKS} or request.driver != _DRIVER:
-            observed = f"devices for {clip(' '.join(request.capabilities)) or 'nothing'}"
+            observed = f"devices for {' '.join(request.capabilities) or 'nothing'}"
             yield fail(subject, observed, f"capability `{_LOOKS}`")
 
 

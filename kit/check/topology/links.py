@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from kit.bundle.bag import HOST_FACTS, NCCL_LOG
 from kit.bundle.host_facts import connections
 from kit.bundle.telemetry import GpuFacts, Reading, by_gpu
-from kit.check.check import Check, ForFigures, Problem, Seen, clip, fail, unchecked, warn
+from kit.check.check import Check, ForFigures, Problem, Seen, fail, unchecked, warn
 from kit.check.evidence import Evidence, while_measured, while_serving
 from kit.check.needs import TELEMETRY_THERE
 from kit.plan.topology import Transport
@@ -63,8 +63,7 @@ def _linked_to_each_other(evidence: Evidence) -> Iterator[Problem]:
     for (gpu, peer), word in connections(facts.topology_matrix).items():
         if gpu != peer and {gpu, peer} <= serving and not _BONDED.fullmatch(word):
             problem = fail if word in _NOT_NVLINK else warn
-            observed = f"GPU {gpu} to GPU {peer}: {clip(word)}"
-            yield problem(HOST_FACTS, observed, "NV#, linked by NVLink")
+            yield problem(HOST_FACTS, f"GPU {gpu} to GPU {peer}: {word}", "NV#, linked by NVLink")
 
 
 def _links_used(evidence: Evidence) -> Iterator[Problem]:
@@ -85,8 +84,7 @@ def _links_unused(evidence: Evidence) -> Iterator[Problem]:
         if moved is not None and moved > STILL_BYTES:
             yield warn(subject_of(gpu), f"{moved} bytes over NVLink in the run", expected)
         elif moved is None and gpu.nvlink_links_active != 0:
-            observed = "the card does not count bytes on its links"
-            yield unchecked(subject_of(gpu), observed, expected)
+            yield unchecked(subject_of(gpu), "the card does not count bytes on its links", expected)
 
 
 def _nvlink_bytes(readings: Sequence[Reading]) -> int | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from kit.bundle.bag import NCCL_LOG, SERVER_LOG
 from kit.bundle.document import Status
-from kit.check.check import Check, ForFigures, Problem, clip, fail, unchecked, warn
+from kit.check.check import Check, ForFigures, Problem, fail, unchecked, warn
 from kit.check.evidence import Evidence, counted_before
 from kit.check.needs import READABLE_SERVER_LOG
 from kit.parse.vllm_log import ServerLog
@@ -45,17 +45,17 @@ def _ranks(evidence: Evidence, log: ServerLog) -> Iterator[Problem]:
     """
     ranks, nccl = evidence.engine.tensor_parallel_size, evidence.observed.nccl_log
     if len(log.rank_pids) > ranks:
-        observed = clip(f"ranks in processes {', '.join(map(str, log.rank_pids))}")
+        observed = f"ranks in processes {', '.join(map(str, log.rank_pids))}"
         yield fail(SERVER_LOG, observed, f"{ranks}, of one start of the engine")
     if nccl is None:
         return
     in_server, in_nccl = _releases(log.nccl_versions), _releases(nccl.versions)
     if in_server and in_nccl and in_server.isdisjoint(in_nccl):
-        expected = clip(f"NCCL {', '.join(log.nccl_versions)}, by the server's log")
-        yield warn(NCCL_LOG, clip(f"NCCL {', '.join(nccl.versions)}"), expected)
+        expected = f"NCCL {', '.join(log.nccl_versions)}, by the server's log"
+        yield warn(NCCL_LOG, f"NCCL {', '.join(nccl.versions)}", expected)
     if nccl.pids and not nccl.is_cut and not set(log.rank_pids) <= set(nccl.pids):
-        observed = clip(f"written by processes {', '.join(map(str, nccl.pids))}")
-        expected = clip(f"by processes {', '.join(map(str, log.rank_pids))}, the server's ranks")
+        observed = f"written by processes {', '.join(map(str, nccl.pids))}"
+        expected = f"by processes {', '.join(map(str, log.rank_pids))}, the server's ranks"
         yield warn(NCCL_LOG, observed, expected)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from kit.bundle.bag import SERVER_LOG
-from kit.check.check import BUNDLE, Check, ForFigures, Problem, clip, fail, unchecked, warn
+from kit.check.check import BUNDLE, Check, ForFigures, Problem, fail, unchecked, warn
 from kit.check.evidence import Evidence
 from kit.check.needs import READABLE_SERVER_LOG
 from kit.check.topology.options import planned_options
@@ -53,11 +53,11 @@ def _folder(evidence: Evidence) -> Iterator[Problem]:
     names = {PurePosixPath(folder).name for folder in (*log.models, *given)} - {""}
     for name in sorted(names):
         if "<" in name:
-            yield unchecked(SERVER_LOG, clip(f"a redacted name, {name}"), clip(expected))
+            yield unchecked(SERVER_LOG, f"a redacted name, {name}", expected)
         elif name != expected:
-            yield fail(SERVER_LOG, clip(f"model {name}"), clip(expected))
+            yield fail(SERVER_LOG, f"model {name}", expected)
     if not names:
-        yield unchecked(SERVER_LOG, "the log names no model", clip(expected))
+        yield unchecked(SERVER_LOG, "the log names no model", expected)
 
 
 def folder_of(engine: Engine) -> str | None:
@@ -74,11 +74,11 @@ def _served_name(evidence: Evidence, planned: Mapping[str, str | None]) -> Itera
     if expected is None:
         return
     if not evidence.observed.served_names:
-        yield unchecked(BUNDLE, "no metrics name the model", clip(expected))
+        yield unchecked(BUNDLE, "no metrics name the model", expected)
     for name in evidence.observed.served_names:
         if name != expected:
             problem = unchecked if "<" in name else fail
-            yield problem(BUNDLE, clip(f"metrics of model {name}"), clip(expected))
+            yield problem(BUNDLE, f"metrics of model {name}", expected)
 
 
 def _cache_blocks(evidence: Evidence) -> Iterator[Problem]:
@@ -107,7 +107,7 @@ def _class(evidence: Evidence, model: Model) -> Iterator[Problem]:
         yield unchecked(SERVER_LOG, "the log resolves no architecture", expected)
     for name in classes:
         if name != expected:
-            yield fail(SERVER_LOG, f"architecture {clip(name)}", expected)
+            yield fail(SERVER_LOG, f"architecture {name}", expected)
 
 
 def _cache(
@@ -149,7 +149,7 @@ def _cache_on_cpu(
     for tokens in evidence.server_log.kv_cache_tokens:
         if not most - int(block) < tokens <= most:
             expected = f"{most:.0f}, less a part of a block: {space_gib} GiB, by the model's shape"
-            yield fail(SERVER_LOG, f"a KV cache of {tokens} tokens", clip(expected))
+            yield fail(SERVER_LOG, f"a KV cache of {tokens} tokens", expected)
 
 
 def _cache_on_gpus(

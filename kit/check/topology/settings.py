@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from kit.bundle.bag import SERVER_LOG
-from kit.check.check import BUNDLE, Check, ForFigures, Problem, clip, fail, unchecked, warn
+from kit.check.check import BUNDLE, Check, ForFigures, Problem, fail, unchecked, warn
 from kit.check.evidence import Evidence
 from kit.check.needs import READABLE_SERVER_LOG
 from kit.check.topology.options import OF_THE_MACHINE, planned_options, spellings
@@ -179,7 +179,7 @@ def _settings(evidence: Evidence) -> Iterator[Problem]:
         values = {value for name, value in written[setting.source] if name == setting.name}
         for value in sorted(values - set(allowed)) if allowed else ():
             problem = warn if setting.known and value not in setting.known else fail
-            yield problem(setting.name, clip(value), clip(f"{' or '.join(allowed)}, as planned"))
+            yield problem(setting.name, value, f"{' or '.join(allowed)}, as planned")
 
 
 def _planned(evidence: Evidence) -> Planned:
@@ -215,17 +215,16 @@ def _arguments(evidence: Evidence) -> Iterator[Problem]:
         yield from _argument(name, word, given.get(name, DEFAULTS.get(name)))
     for name, value in given.items():
         if name not in planned and name not in OF_THE_MACHINE:
-            yield fail(clip(name), clip(value), "not given, as planned")
+            yield fail(name, value, "not given, as planned")
 
 
 def _argument(name: str, word: str | None, given: str | None) -> Iterator[Problem]:
     if given is None:
-        observed = "not in the log, and its default is not known"
-        yield unchecked(clip(name), observed, clip(f"`{word}`"))
+        yield unchecked(name, "not in the log, and its default is not known", f"`{word}`")
     elif "<" in given:
-        yield unchecked(clip(name), f"redacted, {clip(given)}", clip(f"`{word}`, as planned"))
+        yield unchecked(name, f"redacted, {given}", f"`{word}`, as planned")
     elif given not in spellings(word):
-        yield fail(clip(name), clip(given), clip(f"`{word}`, as planned"))
+        yield fail(name, given, f"`{word}`, as planned")
 
 
 def _started_as_planned(evidence: Evidence) -> Iterator[Problem]:
@@ -241,11 +240,11 @@ def _context_limit(evidence: Evidence) -> Iterator[Problem]:
     )
     if planned is None or not log.context_limits:
         reason = "the plan has no limit" if planned is None else "the log does not contain it"
-        yield unchecked(SERVER_LOG, reason, f"{clip(planned)} tokens")
+        yield unchecked(SERVER_LOG, reason, f"{planned} tokens")
         return
     for tokens in log.context_limits:
         if str(tokens) != planned:
-            yield fail(SERVER_LOG, f"{tokens} tokens", f"{clip(planned)} tokens")
+            yield fail(SERVER_LOG, f"{tokens} tokens", f"{planned} tokens")
 
 
 CHECKS: tuple[Check[Evidence], ...] = (

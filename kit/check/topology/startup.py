@@ -6,7 +6,7 @@ Lines that only a GPU writes follow the sources of vLLM 0.17.0; none was seen ye
 from collections.abc import Iterator
 
 from kit.bundle.bag import SERVER_LOG
-from kit.check.check import Check, ForFigures, Problem, Seen, clip, fail, unchecked, warn
+from kit.check.check import Check, ForFigures, Problem, Seen, fail, unchecked, warn
 from kit.check.evidence import Evidence
 from kit.check.needs import PINNED_VLLM, READABLE_SERVER_LOG, release_of
 from kit.plan.topology import Device
@@ -45,12 +45,11 @@ def _version(evidence: Evidence) -> Iterator[Problem]:
     versions += [] if answered is None else [("/version", answered)]
     for subject, version in versions:
         if release_of(version) != PINNED_VLLM:
-            yield fail(subject, f"vLLM {clip(version)}", f"vLLM {PINNED_VLLM}")
+            yield fail(subject, f"vLLM {version}", f"vLLM {PINNED_VLLM}")
     if len(logged) > 1:
         yield fail(SERVER_LOG, f"{len(logged)} versions", "one engine, started once")
     elif logged and answered not in (None, *logged):
-        expected = clip(f"{logged[0]}, as in its log")
-        yield fail("/version", f"vLLM {clip(answered)}", expected)
+        yield fail("/version", f"vLLM {answered}", f"{logged[0]}, as in its log")
 
 
 def _device(evidence: Evidence) -> Iterator[Problem]:
@@ -62,7 +61,7 @@ def _device(evidence: Evidence) -> Iterator[Problem]:
     for name in evidence.server_log.devices:
         if name != expected:
             problem = fail if name in _DEVICE_NAMES.values() else warn
-            yield problem(SERVER_LOG, clip(name), expected)
+            yield problem(SERVER_LOG, name, expected)
 
 
 def _all_reduce(evidence: Evidence) -> Iterator[Problem]:
@@ -80,18 +79,17 @@ def _kernels(evidence: Evidence) -> Iterator[Problem]:
     log, model = evidence.server_log, evidence.document.plan.cell.model
     if model in NOT_4_BIT:
         for line in (*log.kernels, *log.fallbacks):
-            yield fail(SERVER_LOG, clip(line), "no kernel for 4-bit weights: the model has none")
+            yield fail(SERVER_LOG, line, "no kernel for 4-bit weights: the model has none")
         return
     if model not in MARLIN:
-        observed = f"no kernels are known for model {clip(model)}"
-        yield unchecked(SERVER_LOG, observed, "Marlin kernels")
+        yield unchecked(SERVER_LOG, f"no kernels are known for model {model}", "Marlin kernels")
         return
     for line in log.fallbacks:
-        yield fail(SERVER_LOG, clip(line), "Marlin kernels for every layer")
+        yield fail(SERVER_LOG, line, "Marlin kernels for every layer")
     for kernel in log.kernels:
         if kernel not in MARLIN[model]:
             problem = fail if _is_known_kernel(kernel) else warn
-            yield problem(SERVER_LOG, clip(kernel), " and ".join(MARLIN[model]))
+            yield problem(SERVER_LOG, kernel, " and ".join(MARLIN[model]))
     for kernel in MARLIN[model]:
         if kernel not in log.kernels:
             yield unchecked(SERVER_LOG, "the log does not name it", kernel)

@@ -7,7 +7,7 @@ from kit.bundle.bag import TELEMETRY
 from kit.bundle.document import Clock, Status
 from kit.bundle.telemetry import GpuFacts, Telemetry
 from kit.check import clocks
-from kit.check.check import Check, ForFigures, Problem, clip, fail, unchecked, warn
+from kit.check.check import Check, ForFigures, Problem, fail, unchecked, warn
 from kit.check.evidence import Evidence, measured_records, span_s, while_measured
 from kit.roofline.gpus import Gpu
 
@@ -22,7 +22,7 @@ GAP_S = 5.0
 def _telemetry(evidence: Evidence) -> Iterator[Problem]:
     fault, telemetry = evidence.observed.telemetry_fault, evidence.observed.telemetry
     if fault is not None:
-        yield fail(TELEMETRY, clip(fault), "canonical lines in order")
+        yield fail(TELEMETRY, fault, "canonical lines in order")
         return
     if telemetry is None:
         yield unchecked(TELEMETRY, "no telemetry", "samples over the run")
@@ -60,7 +60,7 @@ def _indexes(telemetry: Telemetry) -> Iterator[Problem]:
 
 
 def _spelled(indexes: Sequence[int]) -> str:
-    return clip(", ".join(map(str, indexes)))
+    return ", ".join(map(str, indexes))
 
 
 def _of_this_run(telemetry: Telemetry, clock: Clock) -> Iterator[Problem]:
@@ -74,7 +74,7 @@ def _of_this_run(telemetry: Telemetry, clock: Clock) -> Iterator[Problem]:
         apart_s = clocks.utc_s(header.utc, clock.start_utc) - header.t_s
         is_stepped = _is_stepped(telemetry, clock, apart_s)
     except (ValueError, TypeError) as error:
-        yield fail(TELEMETRY, clip(error), "a date and time in UTC")
+        yield fail(TELEMETRY, str(error), "a date and time in UTC")
         return
     if abs(apart_s) > clocks.TOLERANCE_S:
         problem = warn if is_stepped else fail

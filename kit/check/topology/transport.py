@@ -6,7 +6,7 @@ NCCL's lines follow its sources (2.4 to 2.27); none was seen from a GPU host of 
 from collections.abc import Iterator
 
 from kit.bundle.bag import NCCL_LOG, SERVER_LOG
-from kit.check.check import Check, ForFigures, Problem, Seen, clip, fail, unchecked, warn
+from kit.check.check import Check, ForFigures, Problem, Seen, fail, unchecked, warn
 from kit.check.evidence import Evidence
 from kit.check.needs import NCCL_LOG_THERE, READABLE_SERVER_LOG
 from kit.parse.nccl_log import NcclLog, Via
@@ -35,7 +35,7 @@ def _transport(evidence: Evidence) -> Iterator[Problem]:
             yield from _backend(evidence.server_log, "nccl")
         return
     for channel in () if channels is None else channels.channels:
-        yield fail(f"channel {channel.number}", clip(channel.wording), "no channel of NCCL's")
+        yield fail(f"channel {channel.number}", channel.wording, "no channel of NCCL's")
     if promised is Transport.GLOO:
         yield from _gloo(evidence, evidence.server_log)
 
@@ -51,9 +51,9 @@ def _channels(evidence: Evidence, log: NcclLog | None) -> Iterator[Problem]:
     for channel in log.channels:
         subject = f"channel {channel.number}, rank {channel.source_rank} to {channel.target_rank}"
         if channel.via is Via.OTHER:
-            yield warn(subject, clip(f"a form that is not known: {channel.wording}"), expected)
+            yield warn(subject, f"a form that is not known: {channel.wording}", expected)
         elif channel.via is not via:
-            yield fail(subject, clip(channel.wording), expected)
+            yield fail(subject, channel.wording, expected)
         if max(channel.source_rank, channel.target_rank) >= ranks:
             yield fail(subject, "a rank too many", f"{ranks} ranks")
     sources = {channel.source_rank for channel in log.channels}
@@ -78,7 +78,7 @@ def _backend(log: ServerLog, expected: str) -> Iterator[Problem]:
     for world in log.worlds:
         if world.backend != expected:
             problem = fail if world.backend in BACKENDS else warn
-            yield problem(SERVER_LOG, f"backend {clip(world.backend)}", f"backend {expected}")
+            yield problem(SERVER_LOG, f"backend {world.backend}", f"backend {expected}")
 
 
 def _gloo(evidence: Evidence, log: ServerLog) -> Iterator[Problem]:
@@ -101,11 +101,11 @@ def _environment(evidence: Evidence) -> Iterator[Problem]:
     for name, value in log.environment:
         if value != planned.get(name):
             expected = f"`{planned[name]}`" if name in planned else "unset, as in the plan"
-            yield fail(clip(name), f"`{clip(value)}`", clip(expected))
+            yield fail(name, f"`{value}`", expected)
     logged = {name for name, _ in log.environment}
     for name in LOGGED_WHEN_SET:
         if name in planned and name not in logged:
-            yield warn(name, "NCCL's log does not say that it took it", clip(f"`{planned[name]}`"))
+            yield warn(name, "NCCL's log does not say that it took it", f"`{planned[name]}`")
     if log.is_cut:
         yield unchecked(NCCL_LOG, "more lines than are read", "the plan's variables alone")
 
