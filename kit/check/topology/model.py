@@ -8,7 +8,7 @@ from kit.bundle.bag import SERVER_LOG
 from kit.check.check import BUNDLE, Check, ForFigures, Problem, fail, unchecked, warn
 from kit.check.evidence import Evidence
 from kit.check.needs import READABLE_SERVER_LOG
-from kit.check.topology.options import planned_options
+from kit.check.topology.options import SIZE, cpu_cache_gib, planned_options
 from kit.parse import vllm_metrics
 from kit.parse.vllm_metrics import Labels
 from kit.plan.models import Model
@@ -29,9 +29,6 @@ CLOSE_RATIO = 1.10
 _SHARE = re.compile(r"0?\.[0-9]{1,6}|1(?:\.0{1,6})?")
 _DEFAULT_SHARE = "0.9"
 """`--gpu-memory-utilization` of vLLM 0.17."""
-
-_DIGITS = 12
-"""Of a space and a block together: longer numbers are no sizes."""
 
 
 def _model(evidence: Evidence) -> Iterator[Problem]:
@@ -93,8 +90,7 @@ def _cache_blocks(evidence: Evidence) -> Iterator[Problem]:
 
 def _whole_number(labels: Labels, name: str) -> int | None:
     value = dict(labels).get(name, "")
-    is_number = value.isascii() and value.isdecimal() and len(value) < _DIGITS
-    return int(value) if is_number else None
+    return int(value) if SIZE.fullmatch(value) else None
 
 
 def _class(evidence: Evidence, model: Model) -> Iterator[Problem]:
@@ -140,12 +136,11 @@ def _cache_on_cpu(
 
     Each rank has that space to itself, for its share of the heads (vllm/v1/worker/cpu_worker.py).
     """
-    engine = evidence.engine
-    space_gib = dict(engine.environment).get("VLLM_CPU_KVCACHE_SPACE", "")
+    engine, space_gib = evidence.engine, cpu_cache_gib(evidence.engine)
     block = planned.get("block_size") or str(CPU_BLOCK_TOKENS)
-    if not (space_gib.isdecimal() and block.isdecimal() and len(space_gib + block) < _DIGITS):
+    if space_gib is None or not SIZE.fullmatch(block):
         return
-    most = int(space_gib) * 2**30 * engine.tensor_parallel_size / shape.kv_bytes_per_token
+    most = space_gib * 2**30 * engine.tensor_parallel_size / shape.kv_bytes_per_token
     for tokens in evidence.server_log.kv_cache_tokens:
         if not most - int(block) < tokens <= most:
             expected = f"{most:.0f}, less a part of a block: {space_gib} GiB, by the model's shape"

@@ -1,13 +1,20 @@
 """What a plan's command line says: its options, and every spelling that a log may give them."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 
 import msgspec
 
+from kit.plan.plan import Engine
+
 OF_THE_MACHINE = ("host", "model", "model_tag", "port")
 """Options that a machine fills in; they are not compared."""
+
+
+SIZE = re.compile(r"[0-9]{1,9}")
+"""A whole number, of GiB or tokens; longer ones are no sizes."""
 
 
 @lru_cache(maxsize=4)
@@ -28,6 +35,12 @@ def planned_options(command: tuple[str, ...]) -> Mapping[str, str | None]:
         elif last is not None and found[last] is None:
             found[last] = word
     return {name: word for name, word in found.items() if name not in OF_THE_MACHINE}
+
+
+def cpu_cache_gib(engine: Engine) -> int | None:
+    """Return the space that a plan gives to the KV cache on CPU; None if it is no size."""
+    space = dict(engine.environment).get("VLLM_CPU_KVCACHE_SPACE", "")
+    return int(space) if SIZE.fullmatch(space) else None
 
 
 def spellings(word: str | None) -> set[str]:

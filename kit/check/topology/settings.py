@@ -1,20 +1,23 @@
 """What the engine was started with: the plan's options against its log and its metrics' labels.
 
-A table says which settings of vLLM 0.17 are compared, where each is written, and what a plan makes
-of it; the command's arguments are compared one by one.
+The command's arguments are compared one by one; of the configuration that vLLM 0.17 makes of them,
+the settings that a plan decides.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Iterable, Iterator, Mapping
 
 from kit.bundle.bag import SERVER_LOG
 from kit.check.check import BUNDLE, Check, ForFigures, Problem, fail, unchecked, warn
 from kit.check.evidence import Evidence
 from kit.check.needs import READABLE_SERVER_LOG
-from kit.check.topology.options import OF_THE_MACHINE, planned_options, spellings
+from kit.check.topology.options import (
+    OF_THE_MACHINE,
+    cpu_cache_gib,
+    planned_options,
+    spellings,
+)
 from kit.parse import vllm_metrics
-from kit.plan.topology import Device
+from kit.plan.plan import Engine
 
 DEFAULTS = {
     "disable_custom_all_reduce": "false",
@@ -61,137 +64,80 @@ QUANTIZATION_METHODS = (
 )
 """The common ones of vLLM 0.17 (vllm/model_executor/layers/quantization/__init__.py)."""
 
-_DIGITS = 12
-"""Of a size in GiB."""
+Allowed = Mapping[str, tuple[str, ...]]
+"""The values that a plan allows, by the name of a setting; none where it does not decide."""
 
 
-class Source(Enum):
-    """Where a setting is written."""
-
-    CONFIG = "the engine's configuration in its log"
-    CACHE_LABELS = vllm_metrics.CACHE_CONFIG
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Planned:
-    """What a plan says of its engine: the command's options, its environment, and the model."""
-
-    options: Mapping[str, str | None]
-    environment: Mapping[str, str]
-    tensor_parallel_size: int
-    device: Device
-    model: str
-    is_rehearsal: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting, and the values that the plan allows; none where the plan does not decide it.
-
-    `known` are the values that vLLM can have, of a setting whose spelling was not seen yet: there a
-    value that is not among them is a warning.
-    """
-
-    source: Source
-    name: str
-    allowed: Callable[[Planned], tuple[str, ...]]
-    known: tuple[str, ...] = ()
-
-
-def _always(value: str) -> Callable[[Planned], tuple[str, ...]]:
-    return lambda _: (value,)
-
-
-def _option(name: str, default: str) -> Callable[[Planned], tuple[str, ...]]:
-    return lambda planned: (planned.options.get(name) or default,)
-
-
-def _flag(name: str) -> Callable[[Planned], tuple[str, ...]]:
-    return lambda planned: (str(name in planned.options),)
-
-
-def _dtype(planned: Planned) -> tuple[str, ...]:
-    dtype = planned.options.get("dtype")
-    return (f"torch.{dtype}",) if dtype in DTYPES else ()
-
-
-def _quantization(planned: Planned) -> tuple[str, ...]:
-    """A rehearsal serves a twin under the name of its model."""
-    if planned.is_rehearsal:
-        return ()
-    return ("None",) if planned.device is Device.CPU else QUANTIZATIONS.get(planned.model, ())
-
-
-def _memory_share(planned: Planned) -> tuple[str, ...]:
-    """Spell a number as Python does: an option's `0.90` is logged as `0.9`."""
-    option = planned.options.get("gpu_memory_utilization") or "0.9"
-    try:
-        return (str(float(option)),)
-    except ValueError:
-        return (option,)
-
-
-def _block_size(planned: Planned) -> tuple[str, ...]:
-    size = planned.options.get("block_size")
-    return () if size is None else (size,)
-
-
-def _cpu_cache_bytes(planned: Planned) -> tuple[str, ...]:
-    space_gib = planned.environment.get("VLLM_CPU_KVCACHE_SPACE", "")
-    is_size = space_gib.isdecimal() and len(space_gib) < _DIGITS
-    return (str(int(space_gib) * 2**30),) if is_size else ()
-
-
-SETTINGS = (
-    Setting(Source.CONFIG, "tensor_parallel_size", lambda p: (str(p.tensor_parallel_size),)),
-    Setting(Source.CONFIG, "pipeline_parallel_size", _always("1")),
-    Setting(Source.CONFIG, "data_parallel_size", _always("1")),
-    Setting(Source.CONFIG, "dtype", _dtype),
-    Setting(Source.CONFIG, "quantization", _quantization, QUANTIZATION_METHODS),
-    Setting(Source.CONFIG, "kv_cache_dtype", _option("kv_cache_dtype", "auto")),
-    Setting(Source.CONFIG, "load_format", _always("auto")),
-    Setting(Source.CONFIG, "trust_remote_code", _flag("trust_remote_code")),
-    Setting(Source.CONFIG, "enforce_eager", _flag("enforce_eager")),
-    Setting(Source.CONFIG, "enable_prefix_caching", _always("True")),
-    Setting(Source.CONFIG, "enable_chunked_prefill", _always("True")),
-    Setting(Source.CONFIG, "speculative_config", _always("None")),
-    Setting(Source.CONFIG, "seed", _option("seed", "0")),
-    Setting(Source.CACHE_LABELS, "cache_dtype", _option("kv_cache_dtype", "auto")),
-    Setting(Source.CACHE_LABELS, "enable_prefix_caching", _always("True")),
-    Setting(Source.CACHE_LABELS, "gpu_memory_utilization", _memory_share),
-    Setting(Source.CACHE_LABELS, "num_gpu_blocks_override", _always("None")),
-    Setting(Source.CACHE_LABELS, "block_size", _block_size),
-    Setting(Source.CACHE_LABELS, "cpu_kvcache_space_bytes", _cpu_cache_bytes),
-)
-
-
-def _settings(evidence: Evidence) -> Iterator[Problem]:
-    """Compare what is written in each source; what is not there is not compared."""
-    planned = _planned(evidence)
-    written = {
-        Source.CONFIG: tuple(evidence.server_log.settings),
-        Source.CACHE_LABELS: tuple(
-            label for config in evidence.observed.cache_configs for label in config
-        ),
+def _allowed_config(evidence: Evidence) -> Allowed:
+    """Return what the engine's configuration must be in its log."""
+    engine, options = evidence.engine, planned_options(evidence.engine.command)
+    dtype = options.get("dtype")
+    return {
+        "tensor_parallel_size": (str(engine.tensor_parallel_size),),
+        "pipeline_parallel_size": ("1",),
+        "data_parallel_size": ("1",),
+        "dtype": (f"torch.{dtype}",) if dtype in DTYPES else (),
+        "quantization": _quantizations(evidence),
+        "kv_cache_dtype": (options.get("kv_cache_dtype") or "auto",),
+        "load_format": ("auto",),
+        "trust_remote_code": (str("trust_remote_code" in options),),
+        "enforce_eager": (str("enforce_eager" in options),),
+        "enable_prefix_caching": ("True",),
+        "enable_chunked_prefill": ("True",),
+        "speculative_config": ("None",),
+        "seed": (options.get("seed") or "0",),
     }
-    for setting in SETTINGS:
-        allowed = setting.allowed(planned)
-        values = {value for name, value in written[setting.source] if name == setting.name}
-        for value in sorted(values - set(allowed)) if allowed else ():
-            problem = warn if setting.known and value not in setting.known else fail
-            yield problem(setting.name, value, f"{' or '.join(allowed)}, as planned")
 
 
-def _planned(evidence: Evidence) -> Planned:
-    engine, plan = evidence.engine, evidence.document.plan
-    return Planned(
-        options=planned_options(engine.command),
-        environment=dict(engine.environment),
-        tensor_parallel_size=engine.tensor_parallel_size,
-        device=engine.device,
-        model=plan.cell.model,
-        is_rehearsal=plan.rehearsal,
-    )
+def _allowed_cache(evidence: Evidence) -> Allowed:
+    """Return what the labels of the cache's configuration must be in the metrics."""
+    options = planned_options(evidence.engine.command)
+    block_size = options.get("block_size")
+    return {
+        "cache_dtype": (options.get("kv_cache_dtype") or "auto",),
+        "enable_prefix_caching": ("True",),
+        "gpu_memory_utilization": (_as_logged(options.get("gpu_memory_utilization") or "0.9"),),
+        "num_gpu_blocks_override": ("None",),
+        "block_size": () if block_size is None else (block_size,),
+        "cpu_kvcache_space_bytes": _cpu_cache_bytes(evidence.engine),
+    }
+
+
+def _quantizations(evidence: Evidence) -> tuple[str, ...]:
+    """A rehearsal serves a twin under the name of its model."""
+    plan = evidence.document.plan
+    if plan.rehearsal:
+        return ()
+    return QUANTIZATIONS.get(plan.cell.model, ()) if evidence.is_on_gpus else ("None",)
+
+
+def _as_logged(number: str) -> str:
+    """Spell a number as Python does: an option's `0.90` is logged as `0.9`."""
+    try:
+        return str(float(number))
+    except ValueError:
+        return number
+
+
+def _cpu_cache_bytes(engine: Engine) -> tuple[str, ...]:
+    space_gib = cpu_cache_gib(engine)
+    return () if space_gib is None else (str(space_gib * 2**30),)
+
+
+def _config(evidence: Evidence) -> Iterator[Problem]:
+    """Compare what is written; what is not there is not compared."""
+    labels = [label for config in evidence.observed.cache_configs for label in config]
+    yield from _compare(evidence.server_log.settings, _allowed_config(evidence))
+    yield from _compare(labels, _allowed_cache(evidence))
+
+
+def _compare(written: Iterable[tuple[str, str]], allowed: Allowed) -> Iterator[Problem]:
+    for name, value in sorted(set(written)):
+        wanted = allowed.get(name)
+        if wanted and value not in wanted:
+            is_unseen = name == "quantization" and value not in QUANTIZATION_METHODS
+            problem = warn if is_unseen else fail
+            yield problem(name, value, f"{' or '.join(wanted)}, as planned")
 
 
 def _cache_labels(evidence: Evidence) -> Iterator[Problem]:
@@ -229,15 +175,13 @@ def _argument(name: str, word: str | None, given: str | None) -> Iterator[Proble
 
 def _started_as_planned(evidence: Evidence) -> Iterator[Problem]:
     yield from _arguments(evidence)
-    yield from _settings(evidence)
+    yield from _config(evidence)
     yield from _cache_labels(evidence)
 
 
 def _context_limit(evidence: Evidence) -> Iterator[Problem]:
-    planned, log = (
-        planned_options(evidence.engine.command).get("max_model_len"),
-        evidence.server_log,
-    )
+    planned = planned_options(evidence.engine.command).get("max_model_len")
+    log = evidence.server_log
     if planned is None or not log.context_limits:
         reason = "the plan has no limit" if planned is None else "the log does not contain it"
         yield unchecked(SERVER_LOG, reason, f"{planned} tokens")
