@@ -107,10 +107,7 @@ def _version(data: bytes | None) -> Problem | None:
 
 
 def _document(data: bytes, validators: Validators, problems: Problems) -> Document | None:
-    if len(data) > DOCUMENT_LIMIT_BYTES:
-        problems[LIMITS].append(
-            fail(bag.DOCUMENT, f"{len(data)} bytes", f"at most {DOCUMENT_LIMIT_BYTES} bytes")
-        )
+    if _is_too_large(bag.DOCUMENT, data, DOCUMENT_LIMIT_BYTES, problems):
         return None
     document = decoded(bag.DOCUMENT, data, _DOCUMENT, lambda: validators.document, problems)
     if document is None:
@@ -125,12 +122,7 @@ def _document(data: bytes, validators: Validators, problems: Problems) -> Docume
 
 
 def _host_facts(data: bytes | None, problems: Problems) -> HostFacts | None:
-    if data is None:
-        return None
-    if len(data) > DOCUMENT_LIMIT_BYTES:
-        observed = f"{len(data)} bytes"
-        expected = f"at most {DOCUMENT_LIMIT_BYTES} bytes"
-        problems[LIMITS].append(fail(bag.HOST_FACTS, observed, expected))
+    if data is None or _is_too_large(bag.HOST_FACTS, data, DOCUMENT_LIMIT_BYTES, problems):
         return None
     try:
         return canonical.decode(data, HostFacts)
@@ -140,16 +132,21 @@ def _host_facts(data: bytes | None, problems: Problems) -> HostFacts | None:
         return None
 
 
+def _is_too_large(name: str, data: bytes, limit_bytes: int, problems: Problems) -> bool:
+    """Tell whether data is over a limit, and add that to the problems."""
+    if len(data) <= limit_bytes:
+        return False
+    problems[LIMITS].append(fail(name, f"{len(data)} bytes", f"at most {limit_bytes} bytes"))
+    return True
+
+
 def _planned_requests(plan: Plan) -> int:
     passes = plan.warmup_passes + plan.measured_passes + plan.stream_passes
     return passes * len(plan.prompts)
 
 
 def _records(data: bytes, validators: Validators, problems: Problems) -> tuple[Record, ...] | None:
-    if len(data) > RECORDS_LIMIT_BYTES:
-        problems[LIMITS].append(
-            fail(bag.RECORDS, f"{len(data)} bytes", f"at most {RECORDS_LIMIT_BYTES} bytes")
-        )
+    if _is_too_large(bag.RECORDS, data, RECORDS_LIMIT_BYTES, problems):
         return None
     count = data.count(b"\n")
     if count > RECORD_LIMIT:
@@ -174,29 +171,13 @@ def _records(data: bytes, validators: Validators, problems: Problems) -> tuple[R
 
 def _each(data: bytes, validators: Validators, problems: Problems) -> Iterator[Record | None]:
     """Yield each record, and None for one that something is wrong with."""
-    if (at_once := _at_once(data)) is not None:
-        yield from at_once
-        return
     lines = data.removesuffix(b"\n").split(b"\n") if data else []
     for number, line in enumerate(lines, start=1):
         yield _record(f"{bag.RECORDS}:{number}", line, validators, problems)
 
 
-def _at_once(data: bytes) -> tuple[Record, ...] | None:
-    """Return all records, or None where they are many or something is wrong with one of them."""
-    if len(data) > LINE_LIMIT_BYTES:
-        return None
-    try:
-        return canonical.decode_lines(data, Record)
-    except canonical.NotCanonical:
-        return None
-
-
 def _record(place: str, line: bytes, validators: Validators, problems: Problems) -> Record | None:
-    if len(line) > LINE_LIMIT_BYTES:
-        problems[LIMITS].append(
-            fail(place, f"{len(line)} bytes", f"at most {LINE_LIMIT_BYTES} bytes")
-        )
+    if _is_too_large(place, line, LINE_LIMIT_BYTES, problems):
         return None
     return decoded(place, line + b"\n", _RECORD, lambda: validators.record, problems)
 
