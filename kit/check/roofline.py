@@ -27,9 +27,6 @@ FEWEST_GAPS = 20
 """A chunk that the client reads late seems to be followed by a fast one. For nine gaps of ten to be
 shorter than a step, it would have to stall for ten steps at a time, throughout."""
 
-LONGEST_CHUNK = 10**6
-"""Tokens; a longer chunk is nonsense, and the arithmetic tier names it."""
-
 OVER_LIMIT_RATIO = 1.10
 """A card holds its power limit on average; NVIDIA calls its sensor accurate to 5 % (NVML,
 `nvmlDeviceGetPowerUsage`), and the limit is regulated by the same sensor."""
@@ -128,7 +125,7 @@ def _early(record: Record, limits: Limits) -> Iterator[Problem]:
 def _bursts(record: Record, limits: Limits) -> Iterator[Problem]:
     """Count the gaps that are as long as a step: of an honest stream most, of ten at least one."""
     step_s = roofline.step_s(limits.shape, limits.ceiling) * (1 - DATASHEET_RATIO)
-    arrivals = [chunk for chunk in record.chunks or () if 0 < chunk[1] <= LONGEST_CHUNK]
+    arrivals = [chunk for chunk in record.chunks or () if chunk[1] > 0]
     gaps, long = max(0, len(arrivals) - 1), 0
     for (earlier_s, _), (later_s, tokens) in pairwise(arrivals):
         long += later_s - earlier_s >= step_s * tokens - ROUNDING_S

@@ -79,13 +79,17 @@ def _same(evidence: Evidence) -> Evidence:
     return evidence
 
 
-ARITHMETIC = TierOfChecks(
-    gate=Check(
-        id="arithmetic-tier",
+def _gate_of_records(check_id: str) -> Check[Evidence | None]:
+    return Check(
+        id=check_id,
         holds="document and records could be read, so this tier looked at them",
         hint="mend what the schema tier found, then check again",
         look=_is_read,
-    ),
+    )
+
+
+ARITHMETIC = TierOfChecks(
+    gate=_gate_of_records("arithmetic-tier"),
     prepare=_same,
     checks=(
         *counts.CHECKS,
@@ -128,12 +132,7 @@ PHYSICS = TierOfChecks(
     checks=roofline.CHECKS,
 )
 PROTOCOL = TierOfChecks(
-    gate=Check(
-        id="protocol-tier",
-        holds="document and records could be read, so this tier looked at them",
-        hint="mend what the schema tier found, then check again",
-        look=_is_read,
-    ),
+    gate=_gate_of_records("protocol-tier"),
     prepare=_same,
     checks=(
         *plan.CHECKS,

@@ -70,6 +70,12 @@ def _devices(evidence: Evidence, container: Container) -> Iterator[Problem]:
             yield fail(container.service, observed, f"capability `{_COMPUTES}`")
 
 
+def serving_devices(facts: HostFacts, model: str) -> set[str]:
+    """Return the ids of the GPUs that the containers of a model's engine requested."""
+    serving = (container for container in facts.containers if container.service == model)
+    return {id_ for container in serving for id_ in _requested(container)}
+
+
 def _requested(container: Container) -> Sequence[str]:
     return [id_ for request in container.device_requests for id_ in request.device_ids]
 
@@ -84,12 +90,7 @@ def _labels(container: Container, model: str) -> Iterator[Problem]:
 
 def _telemetry_looks(evidence: Evidence, facts: HostFacts, model: str) -> Iterator[Problem]:
     """Telemetry must sample the GPUs that serve, and no other container may compute on any."""
-    serving = {
-        id_
-        for container in facts.containers
-        if container.service == model
-        for id_ in _requested(container)
-    }
+    serving = serving_devices(facts, model)
     for container in facts.containers:
         if container.service == _TELEMETRY.format(model):
             yield from _sampled(container, serving)

@@ -12,6 +12,7 @@ from kit.bundle.telemetry import GpuFacts, Reading, by_gpu
 from kit.check.check import Check, ForFigures, Problem, Seen, fail, unchecked, warn
 from kit.check.evidence import Evidence, while_measured, while_serving
 from kit.check.needs import TELEMETRY_THERE
+from kit.check.topology.containers import serving_devices
 from kit.plan.topology import Transport
 
 _BONDED = re.compile(r"NV[0-9]{1,3}")
@@ -53,13 +54,7 @@ def _linked_to_each_other(evidence: Evidence) -> Iterator[Problem]:
     if facts is None or facts.topology_matrix is None:
         yield unchecked(HOST_FACTS, "no matrix of how GPUs are linked", "NV#, linked by NVLink")
         return
-    serving = {
-        id_
-        for container in facts.containers
-        if container.service == model
-        for request in container.device_requests
-        for id_ in request.device_ids
-    }
+    serving = serving_devices(facts, model)
     for (gpu, peer), word in connections(facts.topology_matrix).items():
         if gpu != peer and {gpu, peer} <= serving and not _BONDED.fullmatch(word):
             problem = fail if word in _NOT_NVLINK else warn
