@@ -16,7 +16,7 @@ from kit.plan.schedule import Phase
 from tests.cases.chunks import all_at_once
 from tests.catalog import GPUS, TRANSPORTS
 from tests.edits.speed import faster
-from tests.edits.telemetry import set_readings
+from tests.edits.telemetry import set_readings, telemetry_in, with_cards, with_samples
 from tests.factory import CATALOG, KNOWN, Draft, Settings, draft, judge
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
@@ -40,13 +40,8 @@ def outcome(made: Draft, name: str) -> Outcome:
 
 def renamed(made: Draft, *names: str) -> Draft:
     """Call the GPUs of the telemetry something else."""
-    assert made.telemetry is not None
-    header = made.telemetry.header
-    gpus = tuple(
-        replace(gpu, name=name) for gpu, name in zip(header.inventory.gpus, names, strict=False)
-    )
-    inventory = replace(header.inventory, gpus=gpus)
-    made.telemetry = replace(made.telemetry, header=replace(header, inventory=inventory))
+    cards = zip(telemetry_in(made).header.inventory.gpus, names, strict=False)
+    with_cards(made, *(replace(gpu, name=name) for gpu, name in cards))
     return made
 
 
@@ -222,10 +217,8 @@ def test_power_fits_the_load(values: dict[str, object], expected: Outcome) -> No
 def test_few_readings_may_all_have_missed_the_load() -> None:
     made = draft(Settings(topology="tp1", model="moe", passes=1))
     set_readings(made, utilization_percent=0)
-    assert made.telemetry is not None
     start_s = next(one.sent_s for one in made.records if one.phase is Phase.MEASURED)
-    kept = tuple(one for one in made.telemetry.samples if one.t_s < start_s + 0.2)
-    made.telemetry = replace(made.telemetry, samples=kept)
+    with_samples(made, lambda samples: [one for one in samples if one.t_s < start_s + 0.2])
     assert outcome(made, "power") is PASS
 
 
@@ -243,12 +236,7 @@ def test_overclocked_memory_has_a_higher_limit() -> None:
     made = draft(DENSE_ON_ONE)
     faster(made, 1.4)
     assert outcome(made, "roofline") is FAIL
-    assert made.telemetry is not None
-    samples = tuple(
-        replace(one, gpus=tuple(replace(gpu, memory_clock_mhz=11000) for gpu in one.gpus))
-        for one in made.telemetry.samples
-    )
-    made.telemetry = replace(made.telemetry, samples=samples)
+    set_readings(made, memory_clock_mhz=11000)
     assert outcome(made, "roofline") is PASS
 
 

@@ -114,3 +114,33 @@ def test_as_many_requests_of_others_are_not_taken_for_ours() -> None:
         made.metrics[name] = text
     found = judge(made.seal()).findings
     assert [one for one in found if one.outcome is FAIL] == []
+
+
+def test_counters_that_others_moved_cannot_be_checked_but_ours_alone_can() -> None:
+    def longer(made: Draft) -> Draft:
+        for position, record in enumerate(made.records):
+            ids = (record.token_ids or ()) * 2
+            chunks = (
+                None if record.chunks is None else (*record.chunks, (record.wall_s, len(ids) // 2))
+            )
+            change_record(made, position, token_ids=ids, completion_tokens=len(ids), chunks=chunks)
+        return made
+
+    shared = Settings(runtime=Runtime.ENDPOINT, is_shared=True)
+    for settings, expected in ((ENDPOINT, {FAIL}), (shared, {WARN, UNCHECKED})):
+        files = longer(draft(settings)).seal()
+        found = [one for one in judge(files).findings if one.code == "arithmetic-server-counter"]
+        assert {one.outcome for one in found} == expected
+
+
+def test_a_request_of_others_may_still_run_when_ours_are_counted() -> None:
+    made = draft(ENDPOINT)
+    counter = b'vllm:generation_tokens_total{engine="0",model_name="tiny"} '
+    for name, text in made.metrics.items():
+        value = float(text.partition(counter)[2].partition(b"\n")[0])
+        more = 57 if name not in ("warmup-0-before", "warmup-0-after", "measured-1-before") else 0
+        made.metrics[name] = text.replace(
+            counter + str(value).encode(), counter + str(value + more).encode()
+        )
+    found = [one for one in judge(made.seal()).findings if one.code == "arithmetic-server-counter"]
+    assert {one.outcome for one in found} == {UNCHECKED}

@@ -1,17 +1,71 @@
 """Client times beside the server's own sums: what is allowed for, and what is not."""
 
+import random
+from collections.abc import Callable
+
 import pytest
-from msgspec.structs import replace
 
 from kit.bundle.document import Runtime
+from kit.bundle.record import Chunk
 from kit.check.finding import Outcome
 from kit.parse import vllm_metrics
+from kit.plan.schedule import Phase
 from tests import six_cells
-from tests.factory import Draft, Settings, change_record, draft, judge, utc
+from tests.edits.document import step_utc_clock
+from tests.edits.speed import faster_client
+from tests.factory import (
+    Draft,
+    Settings,
+    change_record,
+    draft,
+    judge,
+    outcomes_of,
+)
 from tests.six_cells import Shape
 
 ENDPOINT = Settings(runtime=Runtime.ENDPOINT)
 PASS, WARN, FAIL, UNCHECKED = Outcome.PASS, Outcome.WARN, Outcome.FAIL, Outcome.COULD_NOT_CHECK
+
+
+def arriving(change: Callable[[list[Chunk]], list[Chunk]]) -> Draft:
+    """Return a long run whose streamed chunks came otherwise."""
+    made = six_cells.cell_draft(Shape(cell="dense@tp1"))
+    for position, record in enumerate(made.records):
+        if record.phase is Phase.STREAM:
+            change_record(made, position, chunks=tuple(change(list(record.chunks or ()))))
+    return made
+
+
+def outcomes(made: Draft) -> set[Outcome]:
+    return outcomes_of(made, "arithmetic-stream-witness")
+
+
+def in_pairs(chunks: list[Chunk]) -> list[Chunk]:
+    """As a front end sends them that was held up: two tokens with the later one's chunk."""
+    pairs = zip(chunks[::2], chunks[1::2], strict=False)
+    return [(later_s, 2) for _, (later_s, _) in pairs] + chunks[len(chunks) // 2 * 2 :]
+
+
+def first_two_together(chunks: list[Chunk]) -> list[Chunk]:
+    return [(chunks[1][0], 2), *chunks[2:]]
+
+
+def with_a_role_first(chunks: list[Chunk]) -> list[Chunk]:
+    return [(chunks[0][0] / 2, 0), *chunks]
+
+
+def now_and_then_late(chunks: list[Chunk]) -> list[Chunk]:
+    """One in twenty comes as late as the next one."""
+    return [
+        (chunks[place + 1][0] if place % 20 == 10 and place + 1 < len(chunks) else at_s, tokens)
+        for place, (at_s, tokens) in enumerate(chunks)
+    ]
+
+
+def jittery(chunks: list[Chunk]) -> list[Chunk]:
+    noise = random.Random(1)
+    late = [(round(at_s + noise.uniform(0, 0.003), 6), tokens) for at_s, tokens in chunks[:-1]]
+    return [*sorted(late), chunks[-1]]
 
 
 def _outcome(made: Draft, check: str = "time-witness") -> Outcome:
@@ -20,34 +74,12 @@ def _outcome(made: Draft, check: str = "time-witness") -> Outcome:
     return FAIL if FAIL in outcomes else outcomes[0]
 
 
-def _set_clock(made: Draft, step_s: float) -> None:
-    clock = made.document.clock
-    changed = replace(clock, end_utc=utc(clock.end_s + step_s))
-    made.document = replace(made.document, clock=changed)
-
-
-def _slower(made: Draft, factor: float) -> None:
-    """Stretch every time of the client."""
-    for position, record in enumerate(made.records):
-        chunks = tuple((round(at_s * factor, 6), tokens) for at_s, tokens in record.chunks or ())
-        change_record(
-            made,
-            position,
-            sent_s=round(record.sent_s * factor, 6),
-            wall_s=round(record.wall_s * factor, 6),
-            chunks=chunks or None,
-        )
-    end_s = round(made.document.clock.end_s * factor, 6)
-    clock = replace(made.document.clock, end_s=end_s, end_utc=utc(end_s))
-    made.document = replace(made.document, clock=clock)
-
-
 @pytest.mark.parametrize(("factor", "expected"), [(1.0, PASS), (1.004, PASS), (1.02, FAIL)])
 def test_requests_of_a_gpu_may_not_be_stretched_by_two_percent(
     factor: float, expected: Outcome
 ) -> None:
     made = six_cells.cell_draft(Shape(cell="dense@tp1", seed=1))
-    _slower(made, factor)
+    faster_client(made, 1 / factor)
     assert _outcome(made) is expected
 
 
@@ -55,7 +87,7 @@ def test_requests_of_a_gpu_may_not_be_stretched_by_two_percent(
 def test_a_clock_that_is_set_in_mid_run_accuses_nobody(step_s: float) -> None:
     """The server's UTC sums move with it; the monotonic ones witness."""
     made = draft()
-    _set_clock(made, step_s)
+    step_utc_clock(made, step_s)
     for name, text in made.metrics.items():
         if name not in ("warmup-0-before", "warmup-0-after", "measured-1-before"):
             made.metrics[name] = _moved(text, vllm_metrics.E2E_LATENCY_SUM, step_s)
@@ -101,7 +133,7 @@ def test_a_request_may_be_counted_late_by_the_web_server() -> None:
         after = _moved(after, name, -0.01)
     made.metrics["measured-1-after"] = after
     assert _outcome(made) is PASS
-    _set_clock(made, 900)
+    step_utc_clock(made, 900)
     assert _outcome(made) is UNCHECKED, "no clock is left to witness the first pass"
 
 
@@ -133,3 +165,23 @@ def _moved(text: bytes, sample: str, by: float) -> bytes:
         is_sample = name.partition("{")[0] == sample
         lines.append(f"{name} {float(value) + by}" if is_sample else line)
     return ("\n".join(lines) + "\n").encode()
+
+
+def test_a_clock_that_was_set_is_no_witness() -> None:
+    made = draft()
+    for name, text in made.metrics.items():
+        if not name.startswith(("warmup", "measured-1")) and name != "measured-2-before":
+            made.metrics[name] = _moved(text, vllm_metrics.E2E_LATENCY_SUM, 5.0)
+    step_utc_clock(made, 5.0)
+    found = {one.code: one.outcome for one in judge(made.seal()).findings}
+    assert found["arithmetic-clock"] is WARN
+    assert found["arithmetic-time-witness"] is PASS
+
+
+@pytest.mark.parametrize(
+    "change", [list, in_pairs, first_two_together, with_a_role_first, now_and_then_late, jittery]
+)
+def test_chunks_may_come_as_a_busy_host_sends_them(
+    change: Callable[[list[Chunk]], list[Chunk]],
+) -> None:
+    assert outcomes(arriving(change)) == {PASS}

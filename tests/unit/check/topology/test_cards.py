@@ -1,17 +1,13 @@
 """What telemetry says of the GPUs. No GPU was seen: see `tests/fake_telemetry.py`."""
 
-import dataclasses
-
 import pytest
 from msgspec.structs import replace
 
-from kit.bundle import bag
-from kit.bundle.document import Runtime, Status
+from kit.bundle.document import Runtime
 from kit.bundle.telemetry import ClockReason, GpuProcesses, GpuSample
 from kit.check.check import run
 from kit.check.evidence import gather
 from kit.check.finding import Outcome
-from kit.check.integrity import open_bag
 from kit.check.observed import Observed
 from kit.check.topology import cards
 from kit.errors import ExitCode
@@ -40,14 +36,13 @@ def in_phase(made: Draft, phase: Phase, *reasons: ClockReason) -> Draft:
     """Put reasons into the samples between the requests of one phase, and into no others."""
     records = [one for one in made.records if one.phase is phase]
     start_s, end_s = records[0].sent_s, records[-1].sent_s + records[-1].wall_s
-    assert made.telemetry is not None
 
     def told(one: GpuSample) -> GpuSample:
         if not start_s <= one.t_s <= end_s:
             return one
         return replace(one, gpus=tuple(replace(gpu, clock_reasons=reasons) for gpu in one.gpus))
 
-    made.telemetry = replace(made.telemetry, samples=tuple(map(told, made.telemetry.samples)))
+    each_sample(made, told)
     return made
 
 
@@ -111,86 +106,6 @@ def test_cards_that_do_not_tell_why_they_are_slow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ({"pcie_generation": 4}, PASS),
-        ({"pcie_generation": 3}, WARN),
-        ({"pcie_width": 8}, WARN),
-        ({"pcie_generation": None}, UNCHECKED),
-        ({"pcie_width": None}, UNCHECKED),
-    ],
-)
-def test_the_link_under_load(values: dict[str, object], expected: Outcome) -> None:
-    assert outcomes(with_values(PCIE, **values), "pcie") == {expected}
-
-
-def test_an_idle_card_may_lower_its_link() -> None:
-    made = with_values(PCIE, pcie_generation=1)
-    busy = draft(PCIE).telemetry
-    assert made.telemetry is not None
-    assert busy is not None
-    half = len(busy.samples) // 2
-    samples = (*made.telemetry.samples[:half], *busy.samples[half:])
-    made.telemetry = replace(made.telemetry, samples=samples)
-    assert outcomes(made, "pcie") == {PASS}
-
-
-def test_nvlink_that_is_down_cannot_carry_anything() -> None:
-    made = draft(PCIE)
-    assert outcomes(made, "nvlink") == {UNCHECKED}  # up, and a GeForce card does not count
-    each_card(made, nvlink_links_active=0)
-    assert outcomes(made, "nvlink") == {PASS}
-
-
-@pytest.mark.parametrize(("moved", "pcie", "nvlink"), [(0, PASS, WARN), (2**20, WARN, PASS)])
-def test_counters_of_a_card_that_has_them(moved: int, pcie: Outcome, nvlink: Outcome) -> None:
-    for settings, expected in ((PCIE, pcie), (NVLINK, nvlink)):
-        made = draft(settings)
-        assert made.telemetry is not None
-        samples = tuple(
-            replace(
-                one,
-                gpus=tuple(
-                    replace(gpu, nvlink_received_bytes=moved * n, nvlink_sent_bytes=moved * n)
-                    for gpu in one.gpus
-                ),
-            )
-            for n, one in enumerate(made.telemetry.samples)
-        )
-        made.telemetry = replace(made.telemetry, samples=samples)
-        assert outcomes(made, "nvlink") == {expected}
-
-
-def test_links_are_told_by_nccls_graph_and_the_driver_need_not() -> None:
-    made = draft(NVLINK)
-    assert made.telemetry is not None
-    inventory = made.telemetry.header.inventory
-    silent = tuple(replace(gpu, nvlink_links_active=None) for gpu in inventory.gpus)
-    header = replace(made.telemetry.header, inventory=replace(inventory, gpus=silent))
-    made.telemetry = replace(made.telemetry, header=header)
-    assert outcomes(made, "nvlink") == {PASS}
-    made.nccl_log = (made.nccl_log or b"").replace(b"NVL[48.0]", b"PCI[24.0]")
-    assert outcomes(made, "nvlink") == {UNCHECKED}
-
-
-def test_a_gap_is_a_warning() -> None:
-    made = draft(Settings(topology="tp2-pcie", model="moe", passes=60))
-    assert made.telemetry is not None
-    kept = tuple(one for one in made.telemetry.samples if not 3 < one.t_s < 8.5)
-    assert len(kept) < len(made.telemetry.samples) - 50
-    made.telemetry = replace(made.telemetry, samples=kept)
-    assert outcomes(made, "telemetry") == {WARN}
-
-
-def test_a_run_that_broke_off_may_have_telemetry_that_did_too() -> None:
-    made = draft(Settings(topology="tp2-pcie", model="moe", stop_after=4))
-    assert made.document.status is Status.PARTIAL
-    assert made.telemetry is not None
-    made.telemetry = replace(made.telemetry, samples=made.telemetry.samples[:5], end=None)
-    assert outcomes(made, "telemetry") == {PASS}
-
-
-@pytest.mark.parametrize(
     ("compute", "graphics", "expected"),
     [(0, 0, {PASS}), (1, 0, {FAIL}), (0, 2, {WARN}), (1, 1, {FAIL, WARN}), (0, None, {PASS})],
 )
@@ -214,13 +129,6 @@ def processes(observed: Observed) -> set[Outcome]:
     return {finding.outcome for finding in run(check, evidence)}
 
 
-def test_telemetry_that_cannot_be_read_is_not_used() -> None:
-    observed = open_bag({bag.TELEMETRY: bag.compress(b"{}\n")}).observed
-    assert observed.telemetry is None
-    assert observed.telemetry_fault is not None
-    assert dataclasses.replace(observed, telemetry_fault=None) == Observed()
-
-
 @pytest.mark.parametrize(
     ("clock_mhz", "most_mhz", "expected"),
     [
@@ -238,12 +146,7 @@ def test_a_memory_that_was_clocked_otherwise_is_said(
 ) -> None:
     made = draft(PCIE)
     each_card(made, memory_clock_max_mhz=most_mhz)
-    each_sample(
-        made,
-        lambda one: replace(
-            one, gpus=tuple(replace(gpu, memory_clock_mhz=clock_mhz) for gpu in one.gpus)
-        ),
-    )
+    set_readings(made, memory_clock_mhz=clock_mhz)
     assert outcomes(made, "limits") == {expected}
 
 
@@ -271,48 +174,3 @@ def test_an_idle_card_may_have_no_clock() -> None:
     set_readings(made, sm_clock_mhz=0, memory_clock_mhz=405, utilization_percent=0)
     each_card(made, sm_clock_max_mhz=2100, memory_clock_max_mhz=9751)
     assert outcomes(made, "limits") == {PASS}
-
-
-FOUR = """\tGPU0\tGPU1\tGPU2\tGPU3\tNIC0\tCPU Affinity
-GPU0\t X \tNV4\tPHB\tSYS\tPIX\t0-15
-GPU1\tNV4\t X \tPHB\tSYS\tPHB\t0-15
-GPU2\tPHB\tPHB\t X \tNV12\tPHB\t0-15
-GPU3\tSYS\tSYS\tNV12\t X \tPHB\t0-15
-NIC0\tPIX\tPHB\tPHB\tPHB\t X \t
-"""
-
-
-@pytest.mark.parametrize(
-    ("ids", "matrix", "expected"),
-    [
-        (("0", "1"), FOUR, PASS),
-        (("2", "3"), FOUR, PASS),
-        (("1", "2"), FOUR, FAIL),
-        (("0", "3"), FOUR, FAIL),
-        (("0", "7"), FOUR, PASS),  # of which it does not tell
-        (("GPU-1", "GPU-2"), FOUR, PASS),
-        (("1", "2"), FOUR.replace(" X ", "PIX"), PASS),  # not read
-        (("1", "2"), None, UNCHECKED),
-    ],
-)
-def test_the_cards_that_serve_are_linked_to_each_other(
-    ids: tuple[str, ...], matrix: str | None, expected: Outcome
-) -> None:
-    made = draft(NVLINK)
-    assert made.host_facts is not None
-    client, engine, telemetry = made.host_facts.containers
-    (request,) = engine.device_requests
-    engine = replace(engine, device_requests=(replace(request, device_ids=ids),))
-    containers = (client, engine, telemetry)
-    made.host_facts = replace(made.host_facts, containers=containers, topology_matrix=matrix)
-    assert outcomes(made, "nvlink") == {expected}
-
-
-def test_other_topologies_may_be_of_cards_with_a_bridge_or_none() -> None:
-    for settings in (PCIE, Settings(topology="tp1", model="moe")):
-        made = draft(settings)
-        each_card(made, nvlink_links_active=0)
-        for matrix in (FOUR, FOUR.replace("NV4", "PHB")):
-            assert made.host_facts is not None
-            made.host_facts = replace(made.host_facts, topology_matrix=matrix)
-            assert outcomes(made, "nvlink") == {PASS}

@@ -6,7 +6,6 @@ import pytest
 from msgspec.structs import replace
 
 from kit.check.finding import Outcome
-from kit.check.topology import options
 from kit.edge.files import checkout
 from kit.errors import ExitCode
 from tests.edits.logs import edit_server_log
@@ -16,7 +15,6 @@ from tests.fake_logs import LOGS
 PASS, FAIL, UNCHECKED = Outcome.PASS, Outcome.FAIL, Outcome.COULD_NOT_CHECK
 PCIE = Settings(topology="tp2-pcie", model="moe")
 DENSE = Settings(topology="tp2-pcie", model="dense")
-
 OF_THE_LOG = ("device", "arguments", "context-limit", "all-reduce", "kernels")
 
 
@@ -58,14 +56,6 @@ def test_a_real_log_of_the_cpu_build_passes() -> None:
         assert outcomes(made, name) == {PASS}, name
 
 
-def test_a_rehearsal_is_served_by_a_cpu_and_says_so() -> None:
-    cuda, cpu = b"device_config=cuda", b"device_config=cpu"
-    rehearsal = Settings(topology="tp2-pcie", model="moe", rehearsal=True)
-    assert outcomes(respelled(cuda, cpu), "device") == {FAIL}
-    assert outcomes(respelled(cuda, cpu, rehearsal), "device") == {PASS}
-    assert outcomes(draft(rehearsal), "device") == {FAIL}
-
-
 def test_of_another_releases_log_nothing_is_concluded_but_its_version() -> None:
     made = respelled(b"(v0.17.0)", b"(v0.18.1)")
     assert outcomes(made, "engine-version") == {FAIL}
@@ -79,23 +69,6 @@ def test_a_log_without_a_version_could_not_be_checked() -> None:
     for name in ("engine-version", *OF_THE_LOG):
         assert outcomes(made, name) == {UNCHECKED}, name
     assert judge(made.seal()).exit_code is ExitCode.DONE
-
-
-def test_the_label_of_a_build_is_no_other_release() -> None:
-    for version, expected in (
-        ("0.17.0+cpu", PASS),
-        ("0.17.0+cu128", PASS),
-        ("0.17.0rc1", FAIL),
-        ("0.17.0+fastfork", FAIL),
-    ):
-        made = respelled(b"(v0.17.0)", f"(v{version})".encode())
-        engine = replace(made.document.engine, version=version)
-        made.document = replace(made.document, engine=engine)
-        assert outcomes(made, "engine-version") == {expected}, version
-
-
-def test_a_server_tells_one_version_wherever_it_is_asked() -> None:
-    assert outcomes(respelled(b"(v0.17.0)", b"(v0.17.0+cpu)"), "engine-version") == {FAIL}
 
 
 @pytest.mark.parametrize(
@@ -127,20 +100,6 @@ def test_an_engine_that_was_started_twice_with_other_arguments() -> None:
     assert outcomes(made, "arguments") == {UNCHECKED}
 
 
-@pytest.mark.parametrize(
-    ("command", "planned"),
-    [
-        (("vllm", "serve", "/m", "--a-b=1"), {"a_b": "1"}),
-        (("--a", "--b", "x", "--c=y=z"), {"a": None, "b": "x", "c": "y=z"}),
-        (("--no-enable-prefix-caching",), {"enable_prefix_caching": "False"}),
-        (("--host=::", "--port", "1", "--model=x"), {}),
-        ((), {}),
-    ],
-)
-def test_the_options_of_a_command(command: tuple[str, ...], planned: dict[str, str | None]) -> None:
-    assert options.planned_options(command) == planned
-
-
 def test_the_context_limit_is_told_twice() -> None:
     assert outcomes(respelled(b"max_seq_len=32768", b"max_seq_len=4096"), "context-limit") == {FAIL}
     made = respelled(b"max_seq_len=32768, ", b"")
@@ -148,14 +107,6 @@ def test_the_context_limit_is_told_twice() -> None:
     assert outcomes(made, "context-limit") == {PASS}
     made.server_log = made.server_log.replace(b"Maximum concurrency", b"Concurrency")
     assert outcomes(made, "context-limit") == {UNCHECKED}
-
-
-def test_custom_all_reduce_is_off_only_where_the_log_says_so() -> None:
-    silent = respelled(b"disable_custom_all_reduce=True, ", b"")
-    assert outcomes(silent, "all-reduce") == {UNCHECKED}
-    alone = Settings(topology="tp1", model="moe")
-    left_on = respelled(b"reduce=True", b"reduce=False", alone)
-    assert outcomes(left_on, "all-reduce") == {PASS}  # one rank has nothing to reduce
 
 
 def test_the_topologies_of_a_cpu_have_a_core_for_each_rank() -> None:
@@ -213,32 +164,6 @@ def test_a_type_of_the_plan_is_the_engines() -> None:
     assert outcomes(made, "arguments") == {PASS}
     made.server_log = made.server_log.replace(b"torch.bfloat16", b"torch.float32")
     assert outcomes(made, "arguments") == {FAIL}
-
-
-def test_a_model_of_8_bits_has_no_kernels_for_4() -> None:
-    made = draft(Settings(topology="tp2-nvlink", model="moe-fp8"))
-    four_bits = draft(Settings(topology="tp2-nvlink", model="moe")).server_log or b""
-    lines = [line for line in four_bits.splitlines(keepends=True) if b"WNA16" in line]
-    assert len(lines) == 2
-    for line in lines:
-        told = made.server_log
-        made.server_log = (told or b"") + line
-        assert outcomes(made, "kernels") == {FAIL}
-        made.server_log = told
-    made.server_log = None
-    assert outcomes(made, "kernels") == {UNCHECKED}
-
-
-@pytest.mark.parametrize(
-    ("model", "expected"), [("moe-fp8", PASS), ("tiny", UNCHECKED), ("moe", PASS), ("dense", PASS)]
-)
-def test_kernels_are_asked_of_4_bit_models(model: str, expected: Outcome) -> None:
-    assert outcomes(draft(Settings(topology="tp1", model=model)), "kernels") == {expected}
-
-
-def test_a_kernel_that_the_log_does_not_name_is_not_assumed() -> None:
-    assert outcomes(respelled(b"Using MarlinLinearKernel", b""), "kernels") == {UNCHECKED}
-    assert outcomes(respelled(b"convertible", b"", DENSE), "kernels") == {UNCHECKED}
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,27 @@
 The ways to tamper with it are in `tests/cases/telemetry.py`.
 """
 
+import dataclasses
+
 import pytest
 from msgspec.structs import replace
 
-from kit.bundle.document import Runtime
+from kit.bundle import bag
+from kit.bundle.document import Runtime, Status
 from kit.bundle.telemetry import Reading
 from kit.check.finding import Outcome
+from kit.check.integrity import open_bag
+from kit.check.observed import Observed
 from tests.edits.speed import faster
 from tests.edits.telemetry import (
     each_card,
     each_sample,
+    set_header,
+    set_one_reading,
     set_readings,
     telemetry_in,
     with_cards,
+    with_samples,
 )
 from tests.factory import Draft, Settings, draft, judge, outcomes_of, utc
 
@@ -88,12 +96,11 @@ def test_the_cards_that_served_are_held_against_though_another_is_not_known() ->
 def began_before(made: Draft, *, apart_s: float, end_apart_s: float = 0.0) -> Draft:
     """Have the sampler begin 90 s before the run, its UTC clock off by so much then, and at the
     end."""
-    header = replace(telemetry_in(made).header, t_s=-90.0, utc=utc(-90.0 - apart_s))
+    set_header(made, t_s=-90.0, utc=utc(-90.0 - apart_s))
     end = telemetry_in(made).end
     assert end is not None
-    made.telemetry = replace(
-        telemetry_in(made), header=header, end=replace(end, utc=utc(end.t_s - end_apart_s))
-    )
+    end = replace(end, utc=utc(end.t_s - end_apart_s))
+    made.telemetry = replace(telemetry_in(made), end=end)
     return made
 
 
@@ -127,9 +134,8 @@ def test_a_clock_may_be_set_before_a_run_that_broke_off() -> None:
 def test_samples_that_all_miss_the_measured_passes_tell_nothing_of_them() -> None:
     """A sampler that was asked for one a minute is the kit's; such a run is valid."""
     made = draft(PCIE)
-    samples = telemetry_in(made).samples
-    header = replace(telemetry_in(made).header, interval_s=60.0)
-    made.telemetry = replace(telemetry_in(made), header=header, samples=(samples[0], samples[-1]))
+    set_header(made, interval_s=60.0)
+    with_samples(made, lambda samples: (samples[0], samples[-1]))
     verdict = judge(made.seal())
     assert outcomes(made) == {UNCHECKED}
     assert FAIL not in {one.outcome for one in verdict.findings}
@@ -178,10 +184,27 @@ def test_a_known_card_is_as_its_maker_says(facts: dict[str, object], expected: O
 )
 def test_one_impossible_reading_does_not_invalidate_telemetry(values: dict[str, object]) -> None:
     made = draft(PCIE)
-    samples = [*telemetry_in(made).samples]
-    middle = len(samples) // 2
-    first, *others = samples[middle].gpus
-    samples[middle] = replace(samples[middle], gpus=(replace(first, **values), *others))
-    made.telemetry = replace(telemetry_in(made), samples=tuple(samples))
+    set_one_reading(made, **values)
     assert outcomes(made) == {PASS}
     assert judge(made.seal()).is_reportable
+
+
+def test_a_gap_is_a_warning() -> None:
+    made = draft(Settings(topology="tp2-pcie", model="moe", passes=60))
+    with_samples(made, lambda samples: [one for one in samples if not 3 < one.t_s < 8.5])
+    assert outcomes(made) == {WARN}
+
+
+def test_a_run_that_broke_off_may_have_telemetry_that_did_too() -> None:
+    made = draft(Settings(topology="tp2-pcie", model="moe", stop_after=4))
+    assert made.document.status is Status.PARTIAL
+    assert made.telemetry is not None
+    made.telemetry = replace(made.telemetry, samples=made.telemetry.samples[:5], end=None)
+    assert outcomes(made) == {PASS}
+
+
+def test_telemetry_that_cannot_be_read_is_not_used() -> None:
+    observed = open_bag({bag.TELEMETRY: bag.compress(b"{}\n")}).observed
+    assert observed.telemetry is None
+    assert observed.telemetry_fault is not None
+    assert dataclasses.replace(observed, telemetry_fault=None) == Observed()
