@@ -7,7 +7,7 @@ do not: the plan gives each request its seed, so that two starts of one cell ans
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -84,16 +84,11 @@ def _problems(
             yield fail(BUNDLE, observed, f"measurements of its own in bundle {source}")
 
 
-def _nothing_in_one(_verdict: Verdict) -> Sequence[Problem]:
-    """A bundle alone has nothing to be compared with: `Duplicates.admit` looks at several."""
-    return ()
-
-
 COPY: Check[Verdict] = Check(
     id="integrity-copy",
     holds="no other of these bundles holds the same measurements under another id",
     hint="either may be the original: ask who measured it, and hand in each run once",
-    look=_nothing_in_one,
+    look=lambda _: (),  # nothing to compare one bundle with: `Duplicates.admit` looks at several
 )
 
 

@@ -13,7 +13,7 @@ from kit.check.observed import Counters, MetricsKey, Observed
 from kit.parse import vllm_metrics
 from kit.parse.detokenizer import Detokenizer
 from kit.parse.vllm_log import ServerLog
-from kit.plan.models import Model
+from kit.plan.models import WEIGHTS, HubModel, Model, Twin
 from kit.plan.plan import Engine
 from kit.plan.schedule import Phase
 from kit.plan.suite import Suite, SuiteMode
@@ -256,6 +256,17 @@ def _sampled(evidence: Evidence, records: Sequence[Record]) -> list[GpuSample]:
     telemetry = evidence.observed.telemetry
     samples = () if telemetry is None else telemetry.samples
     return [sample for sample in samples if start_s <= sample.t_s <= end_s]
+
+
+def pinned_digests(model: Model | None) -> Mapping[str, str]:
+    """Return the SHA-256 of every file of the model that is pinned, by name."""
+    match model:
+        case Twin():
+            return {**model.files, WEIGHTS: model.sha256}
+        case HubModel(is_pinned=True):
+            return {file.name: file.sha256 for file in model.files}
+        case _:
+            return {}
 
 
 def subject_of(record: Record) -> str:

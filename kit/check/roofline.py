@@ -13,7 +13,7 @@ from statistics import fmean
 from kit.bundle.bag import TELEMETRY
 from kit.bundle.record import Record
 from kit.bundle.telemetry import Reading, by_gpu
-from kit.check.ceiling import Limits, limits_of, was_idle
+from kit.check.ceiling import Limits, was_idle
 from kit.check.check import Check, ForFigures, Problem, fail, unchecked, warn
 from kit.check.evidence import ROUNDING_S, Evidence, subject_of, while_measured
 from kit.plan.schedule import Phase
@@ -30,19 +30,6 @@ shorter than a step, it would have to stall for ten steps at a time, throughout.
 OVER_LIMIT_RATIO = 1.10
 """A card holds its power limit on average; NVIDIA calls its sensor accurate to 5 % (NVML,
 `nvmlDeviceGetPowerUsage`), and the limit is regulated by the same sensor."""
-
-
-def no_limits(evidence: Evidence) -> str | None:
-    """Return why figures cannot be compared with limits; None where they can."""
-    found = limits_of(evidence)
-    return found if isinstance(found, str) else None
-
-
-def limits(evidence: Evidence) -> Limits:
-    """Return the limits of evidence that has them."""
-    found = limits_of(evidence)
-    assert isinstance(found, Limits)
-    return found
 
 
 def _roofline(limits: Limits) -> Iterator[Problem]:

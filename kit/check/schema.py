@@ -186,8 +186,14 @@ def _problems(check_id: str) -> Callable[[Submission], Sequence[Problem]]:
     return lambda submission: submission.reading.problems.get(check_id, ())
 
 
-def _is_this_version(submission: Submission) -> bool:
-    return not submission.reading.is_other_version
+def _of_this_version(check_id: str, holds: str, hint: str) -> Check[Submission]:
+    return Check(
+        id=check_id,
+        holds=holds,
+        hint=hint,
+        look=_problems(check_id),
+        applies=lambda submission: not submission.reading.is_other_version,
+    )
 
 
 CHECKS: tuple[Check[Submission], ...] = (
@@ -197,48 +203,36 @@ CHECKS: tuple[Check[Submission], ...] = (
         hint="check the bundle with the version of the kit that made it",
         look=_problems(VERSION),
     ),
-    Check(
-        id=JSON,
+    _of_this_version(
+        JSON,
         holds="`bundle.json` and every line of `records.jsonl` are JSON",
         hint="ask the sender for the original; a sealed bundle is never edited",
-        look=_problems(JSON),
-        applies=_is_this_version,
     ),
-    Check(
-        id=SHAPE,
+    _of_this_version(
+        SHAPE,
         holds="`bundle.json` and every record match their JSON Schema: fields, types, ranges",
         hint="compare the file with the schemas in schemas/",
-        look=_problems(SHAPE),
-        applies=_is_this_version,
     ),
-    Check(
-        id=CANONICAL,
+    _of_this_version(
+        CANONICAL,
         holds="JSON is spelled canonically: sorted keys, no spaces, no repeated key, shortest "
         "numbers",
         hint="ask for the original: the kit writes canonical JSON, so another program wrote this",
-        look=_problems(CANONICAL),
-        applies=_is_this_version,
     ),
-    Check(
-        id=LIMITS,
+    _of_this_version(
+        LIMITS,
         holds="sizes and counts are within the limits of the format",
         hint="nothing that the kit runs comes near these limits; do not trust the bundle",
-        look=_problems(LIMITS),
-        applies=_is_this_version,
     ),
-    Check(
-        id=ARRAYS,
+    _of_this_version(
+        ARRAYS,
         holds="token ids are below 2^31; chunks arrive in order and before the response is "
         "complete",
         hint="ask for the original: the client writes no such arrays",
-        look=_problems(ARRAYS),
-        applies=_is_this_version,
     ),
-    Check(
-        id=ANSWER,
+    _of_this_version(
+        ANSWER,
         holds="a record without an error has usage, finish reason and text, and chunks if streamed",
         hint="ask for the original: the client marks an answer that lacks these as an error",
-        look=_problems(ANSWER),
-        applies=_is_this_version,
     ),
 )

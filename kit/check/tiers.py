@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from kit.check import integrity, roofline, schema
 from kit.check.arithmetic import counts, ordering, text, times, timestamps
+from kit.check.ceiling import Limits, limits_of
 from kit.check.check import BUNDLE, Check, ForFigures, Problem, run, unchecked
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding, Outcome
@@ -71,8 +72,14 @@ def _has_own_engine(evidence: Evidence | None) -> Iterator[Problem]:
 
 def _has_limits(evidence: Evidence | None) -> Iterator[Problem]:
     yield from _is_read(evidence)
-    if evidence is not None and (reason := roofline.no_limits(evidence)) is not None:
+    if evidence is not None and isinstance(reason := limits_of(evidence), str):
         yield unchecked(BUNDLE, reason, "a model and GPUs whose limits are known")
+
+
+def _limits(evidence: Evidence) -> Limits:
+    found = limits_of(evidence)
+    assert isinstance(found, Limits), "the gate did not pass"
+    return found
 
 
 def _same(evidence: Evidence) -> Evidence:
@@ -128,7 +135,7 @@ PHYSICS = TierOfChecks(
         look=_has_limits,
         for_figures=ForFigures.CHECKED,
     ),
-    prepare=roofline.limits,
+    prepare=_limits,
     checks=roofline.CHECKS,
 )
 PROTOCOL = TierOfChecks(

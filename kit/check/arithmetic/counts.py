@@ -1,9 +1,9 @@
 """Tokens and requests, counted twice: usage by token ids and chunks, records by the server."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from kit.bundle.record import FinishReason, Moment
+from kit.bundle.record import FinishReason, Moment, TokenIds
 from kit.check.arithmetic import sums
 from kit.check.check import BUNDLE, Check, Problem, fail, unchecked
 from kit.check.evidence import Evidence, Pass, is_whole, subject_of
@@ -17,7 +17,7 @@ def _completion_tokens(evidence: Evidence) -> Iterator[Problem]:
         if ids is not None and record.completion_tokens != len(ids):
             observed = f"completion_tokens {record.completion_tokens}"
             yield fail(subject_of(record), observed, f"{len(ids)}, the number of token ids")
-    yield from _without_ids(evidence, sum(record.token_ids is None for record in evidence.answered))
+    yield from _without_ids([record.token_ids for record in evidence.answered])
 
 
 def _prompt_tokens(evidence: Evidence) -> Iterator[Problem]:
@@ -26,13 +26,12 @@ def _prompt_tokens(evidence: Evidence) -> Iterator[Problem]:
         if ids is not None and record.prompt_tokens != len(ids):
             observed = f"prompt_tokens {record.prompt_tokens}"
             yield fail(subject_of(record), observed, f"{len(ids)}, the number of prompt token ids")
-    missing = sum(record.prompt_token_ids is None for record in evidence.answered)
-    yield from _without_ids(evidence, missing)
+    yield from _without_ids([record.prompt_token_ids for record in evidence.answered])
 
 
-def _without_ids(evidence: Evidence, missing: int) -> Iterator[Problem]:
-    if missing:
-        observed = f"{missing} of {len(evidence.answered)} responses have no token ids"
+def _without_ids(ids: Sequence[TokenIds | None]) -> Iterator[Problem]:
+    if missing := ids.count(None):
+        observed = f"{missing} of {len(ids)} responses have no token ids"
         yield unchecked(BUNDLE, observed, "token ids")
 
 

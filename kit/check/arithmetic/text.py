@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from kit.bundle.record import Record
 from kit.check.check import BUNDLE, Check, Problem, fail, unchecked
-from kit.check.evidence import Evidence, subject_of
+from kit.check.evidence import Evidence, pinned_digests, subject_of
 from kit.parse.detokenizer import Detokenizer
-from kit.plan.models import HubModel, Model, Twin
 
 TOKENIZER = "tokenizer.json"
 
@@ -40,17 +39,7 @@ def _tokenizer_digest(evidence: Evidence) -> str | None:
     if not evidence.is_own_engine or evidence.document.plan.rehearsal:
         return None
     listed = {file.name: file.sha256 for file in evidence.document.engine.model_files or ()}
-    return listed.get(TOKENIZER) or _pinned(evidence.model)
-
-
-def _pinned(model: Model | None) -> str | None:
-    match model:
-        case Twin():
-            return model.files.get(TOKENIZER)
-        case HubModel():
-            return next((file.sha256 for file in model.files if file.name == TOKENIZER), None)
-        case None:
-            return None
+    return listed.get(TOKENIZER) or pinned_digests(evidence.model).get(TOKENIZER)
 
 
 def _text(record: Record, tokenizer: Detokenizer) -> Iterator[Problem]:

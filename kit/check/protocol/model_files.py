@@ -1,15 +1,15 @@
 """The model's files and the base image are the pinned ones, digest by digest."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from kit.bundle.bag import HOST_FACTS
 from kit.bundle.document import ModelFile, Runtime
 from kit.bundle.host_facts import BASE_LABEL
 from kit.check.check import BUNDLE, Check, ForFigures, Problem, fail, unchecked
-from kit.check.evidence import Evidence
+from kit.check.evidence import Evidence, pinned_digests
 from kit.check.needs import HOST_FACTS_THERE
-from kit.plan.models import WEIGHTS, HubModel, Model, Twin
+from kit.plan.models import HubModel, Model
 
 
 def _model_files(evidence: Evidence) -> Iterator[Problem]:
@@ -18,7 +18,7 @@ def _model_files(evidence: Evidence) -> Iterator[Problem]:
         yield unchecked(BUNDLE, "a rehearsal serves a twin", "the digests of the model's files")
         return
     listed = document.engine.model_files or ()
-    pinned = _pinned_digests(model)
+    pinned = pinned_digests(model)
     if not listed or not pinned:
         yield unchecked(BUNDLE, _why_not_compared(model), "the digests of the model's files")
         return
@@ -58,21 +58,10 @@ def _base_image(evidence: Evidence) -> Iterator[Problem]:
             yield fail(subject, base, expected)
 
 
-def _pinned_digests(model: Model | None) -> Mapping[str, str]:
-    """Return the SHA-256 of every file of the model that is pinned, by name."""
-    match model:
-        case Twin():
-            return {**model.files, WEIGHTS: model.sha256}
-        case HubModel(is_pinned=True):
-            return {file.name: file.sha256 for file in model.files}
-        case _:
-            return {}
-
-
 def _why_not_compared(model: Model | None) -> str:
     if model is None:
         return "the checkout does not have the model"
-    return "no model files are listed" if _pinned_digests(model) else "the model is not pinned yet"
+    return "no model files are listed" if pinned_digests(model) else "the model is not pinned yet"
 
 
 CHECKS: tuple[Check[Evidence], ...] = (
