@@ -97,11 +97,14 @@ def _early(record: Record, limits: Limits) -> Iterator[Problem]:
     Several tokens in a chunk count as several.
     """
     prompt, count = record.prompt_tokens or 0, record.completion_tokens or 0
+    mean_pace_s = roofline.tokens_s(limits.shape, limits.ceiling, prompt, count) / max(1, count)
     so_far = 0
     for at_s, tokens in record.chunks or ():
         so_far += tokens
         if so_far > count:
             return  # `arithmetic-chunks` names it
+        if at_s >= so_far * mean_pace_s:
+            continue  # later steps take longer than earlier ones: it is not early
         floor_s = roofline.tokens_s(limits.shape, limits.ceiling, prompt, so_far)
         if at_s < floor_s * (1 - DATASHEET_RATIO) - ROUNDING_S:
             observed = f"token {so_far} after {at_s:.6f} s"
