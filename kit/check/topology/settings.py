@@ -24,19 +24,11 @@ DEFAULTS = {
     "dtype": '"auto"',
     "enable_auto_tool_choice": "false",
     "enable_prompt_tokens_details": "false",
-    "enforce_eager": "false",
-    "generation_config": '"auto"',
     "gpu_memory_utilization": "0.9",
-    "kv_cache_dtype": '"auto"',
-    "pipeline_parallel_size": "1",
-    "seed": "0",
-    "swap_space": "4",
     "tensor_parallel_size": "1",
-    "trust_remote_code": "false",
-    "uvicorn_log_level": '"info"',
 }
-"""Defaults of vLLM 0.17.0, which the log omits. Options whose default is None, such as
-`max_model_len`, are not here: no plan sets them to None."""
+"""Defaults of vLLM 0.17.0 for options in `compose/`: the log omits what is at its default. Options
+whose default is None, such as `max_model_len`, are not here: no plan sets them to None."""
 
 DTYPES = ("bfloat16", "float16", "float32")
 """What a plan may name; `auto` is whatever the model's own files say."""
