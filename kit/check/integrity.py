@@ -232,7 +232,7 @@ def _listed(manifest: bytes) -> dict[str, str]:
     return {match["name"]: match["digest"] for match in lines if match}
 
 
-CHECKS: tuple[Check[Submission], ...] = (
+FOR_ANY_FILES: tuple[Check[Submission], ...] = (
     Check(
         id="integrity-bag",
         holds="the folder or archive is a BagIt bag (RFC 8493)",
@@ -271,6 +271,11 @@ CHECKS: tuple[Check[Submission], ...] = (
         hint="replace the entry by the file itself, from the original",
         look=_refused(Refused.ENTRY),
     ),
+)
+"""What may also be said of files that are no bag at all."""
+
+CHECKS: tuple[Check[Submission], ...] = (
+    *FOR_ANY_FILES,
     Check(
         id="integrity-name",
         holds="every file name is a plain relative path",
@@ -333,6 +338,3 @@ CHECKS: tuple[Check[Submission], ...] = (
         applies=lambda submission: submission.reading.document is not None,
     ),
 )
-
-FOR_ANY_FILES = CHECKS[:6]
-"""What may also be said of files that are no bag at all."""

@@ -8,7 +8,6 @@ from kit.bundle.telemetry import ClockReason, GpuFacts, GpuSample, Reading, by_g
 from kit.check.check import BUNDLE, Check, ForFigures, Problem, fail, unchecked, warn
 from kit.check.evidence import Evidence, while_measured
 from kit.check.needs import TELEMETRY_THERE
-from kit.check.topology.links import subject_of
 
 SLOWDOWNS = (
     ClockReason.HW_SLOWDOWN,
@@ -73,9 +72,9 @@ def _power_limit(gpu: GpuFacts) -> Iterator[Problem]:
     limit_w, default_w = gpu.power_limit_w, gpu.power_default_limit_w
     if limit_w is None or default_w is None:
         expected = "the limit in force, and the card's default"
-        yield unchecked(subject_of(gpu), "telemetry does not have both limits", expected)
+        yield unchecked(f"GPU {gpu.index}", "telemetry does not have both limits", expected)
     elif limit_w < default_w - LIMIT_TOLERANCE_W:
-        yield warn(subject_of(gpu), f"limited to {limit_w:g} W", f"{default_w:g} W, its default")
+        yield warn(f"GPU {gpu.index}", f"limited to {limit_w:g} W", f"{default_w:g} W, its default")
 
 
 def _memory_clock(gpu: GpuFacts, readings: Sequence[Reading]) -> Iterator[Problem]:
@@ -89,7 +88,7 @@ def _memory_clock(gpu: GpuFacts, readings: Sequence[Reading]) -> Iterator[Proble
     highest_mhz, most_mhz = max(clocks_mhz, default=0), gpu.memory_clock_max_mhz
     if most_mhz and 0 < highest_mhz < most_mhz * (1 - UNDER_LOAD_RATIO):
         observed = f"memory at {highest_mhz} MHz at most"
-        yield warn(subject_of(gpu), observed, f"near {most_mhz} MHz")
+        yield warn(f"GPU {gpu.index}", observed, f"near {most_mhz} MHz")
 
 
 def _processes(evidence: Evidence) -> Iterator[Problem]:

@@ -42,7 +42,7 @@ def _links_up(evidence: Evidence) -> Iterator[Problem]:
     expected = "NVLink links that are up"
     for gpu in evidence.gpus:
         if gpu.nvlink_links_active == 0:
-            yield fail(subject_of(gpu), "no NVLink link is up", expected)
+            yield fail(f"GPU {gpu.index}", "no NVLink link is up", expected)
     log = evidence.observed.nccl_log
     if not (log and log.nvlink_gb_s):
         yield unchecked(NCCL_LOG, "no NVLink in NCCL's topology", expected)
@@ -68,7 +68,7 @@ def _links_used(evidence: Evidence) -> Iterator[Problem]:
         moved = _nvlink_bytes(readings[gpu.index])
         if moved is not None and moved <= STILL_BYTES:
             observed = f"{moved} bytes over NVLink in the run"
-            yield warn(subject_of(gpu), observed, "the ranks' traffic")
+            yield warn(f"GPU {gpu.index}", observed, "the ranks' traffic")
 
 
 def _links_unused(evidence: Evidence) -> Iterator[Problem]:
@@ -77,9 +77,11 @@ def _links_unused(evidence: Evidence) -> Iterator[Problem]:
     for gpu in evidence.gpus:
         moved = _nvlink_bytes(readings[gpu.index])
         if moved is not None and moved > STILL_BYTES:
-            yield warn(subject_of(gpu), f"{moved} bytes over NVLink in the run", expected)
+            yield warn(f"GPU {gpu.index}", f"{moved} bytes over NVLink in the run", expected)
         elif moved is None and gpu.nvlink_links_active != 0:
-            yield unchecked(subject_of(gpu), "the card does not count bytes on its links", expected)
+            yield unchecked(
+                f"GPU {gpu.index}", "the card does not count bytes on its links", expected
+            )
 
 
 def _nvlink_bytes(readings: Sequence[Reading]) -> int | None:
@@ -107,14 +109,11 @@ def _below(
 ) -> Iterator[Problem]:
     known = [value for value in values if value is not None]
     if most is None or not known:
-        yield unchecked(subject_of(gpu), f"no {name} in telemetry", f"the link's {name} under load")
+        yield unchecked(
+            f"GPU {gpu.index}", f"no {name} in telemetry", f"the link's {name} under load"
+        )
     elif max(known) < most:
-        yield warn(subject_of(gpu), f"PCI Express {name} {max(known)} under load", f"{most}")
-
-
-def subject_of(gpu: GpuFacts) -> str:
-    """Name a card as a finding's subject."""
-    return f"GPU {gpu.index}"
+        yield warn(f"GPU {gpu.index}", f"PCI Express {name} {max(known)} under load", f"{most}")
 
 
 CHECKS: tuple[Check[Evidence], ...] = (

@@ -12,6 +12,7 @@ from kit.check.finding import Outcome, Verdict
 from kit.check.verify import Known, verify
 from kit.errors import ExitCode
 from tests.catalog import TRANSPORTS
+from tests.edits.telemetry import each_card
 from tests.factory import BASE_IMAGE, KNOWN, Draft, Settings, draft, judge
 
 DOCKER = Settings(runtime=Runtime.DOCKER)
@@ -91,21 +92,12 @@ def without_telemetry(made: Draft) -> None:
 
 
 def a_card_that_nobody_knows(made: Draft) -> None:
-    change_gpus(made, name="NVIDIA GeForce RTX 3090 D")
+    each_card(made, name="NVIDIA GeForce RTX 3090 D")
 
 
 def links_that_nobody_tells_of(made: Draft) -> None:
     assert made.host_facts is not None
     made.host_facts = replace(made.host_facts, topology_matrix=None)
-
-
-def change_gpus(made: Draft, **facts: object) -> None:
-    """Change what telemetry says of every card."""
-    assert made.telemetry is not None
-    header = made.telemetry.header
-    gpus = tuple(replace(gpu, **facts) for gpu in header.inventory.gpus)
-    inventory = replace(header.inventory, gpus=gpus)
-    made.telemetry = replace(made.telemetry, header=replace(header, inventory=inventory))
 
 
 @pytest.mark.parametrize("topology", TRANSPORTS)
@@ -142,13 +134,3 @@ def test_links_must_be_known_where_they_are_promised() -> None:
         made = on_gpus(topology)
         links_that_nobody_tells_of(made)
         assert judge(made.seal()).not_shown == missing
-
-
-def test_a_late_sample_stands_against_nothing() -> None:
-    made = draft(Settings(runtime=Runtime.DOCKER, topology="tp1", model="moe", passes=60))
-    assert made.telemetry is not None
-    kept = tuple(one for one in made.telemetry.samples if not 3 < one.t_s < 8.5)
-    made.telemetry = replace(made.telemetry, samples=kept)
-    verdict = judge(made.seal())
-    told = {one.outcome for one in verdict.findings if one.code == "topology-telemetry"}
-    assert (told, verdict.is_reportable) == ({Outcome.WARN}, True)

@@ -190,9 +190,10 @@ def test_one_impossible_reading_does_not_invalidate_telemetry(values: dict[str, 
 
 
 def test_a_gap_is_a_warning() -> None:
-    made = draft(Settings(topology="tp2-pcie", model="moe", passes=60))
+    made = draft(dataclasses.replace(PCIE, passes=60))
     with_samples(made, lambda samples: [one for one in samples if not 3 < one.t_s < 8.5])
     assert outcomes(made) == {WARN}
+    assert judge(made.seal()).is_reportable
 
 
 def test_a_run_that_broke_off_may_have_telemetry_that_did_too() -> None:
