@@ -4,7 +4,7 @@ Each takes the draft first and changes it in place.
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from itertools import accumulate
 
 from kit.parse import vllm_metrics
@@ -38,9 +38,21 @@ def edit_metrics(draft: Draft, old: bytes, new: bytes) -> None:
 
 def append_metrics(draft: Draft, line: bytes, *, since: str) -> None:
     """Add a line to the metrics from one moment on, such as `measured-2-after`."""
+    for moment in moments_since(draft, since):
+        draft.metrics[moment] += line
+
+
+def moments_since(draft: Draft, since: str) -> list[str]:
+    """Return the names of one moment, such as `measured-2-after`, and of all later ones."""
     names = list(draft.metrics)
-    for name in names[names.index(since) :]:
-        draft.metrics[name] += line
+    return names[names.index(since) :]
+
+
+def add_to_metric(draft: Draft, name: str, more: float, moments: Iterable[str]) -> None:
+    """Add a number to a metric's samples at some moments."""
+    for moment in moments:
+        text = draft.metrics[moment]
+        draft.metrics[moment] = _changed(text, {name}, lambda value: value + more)
 
 
 def drop_metric(draft: Draft, name: str) -> None:
@@ -51,15 +63,15 @@ def drop_metric(draft: Draft, name: str) -> None:
 
 def divide_sums(draft: Draft, factor: float, sums: Collection[str] = SUMS) -> None:
     """Divide sums of seconds, or another metric, by a factor."""
-    each_exposition(draft, lambda text: _divided(text, factor, sums))
+    each_exposition(draft, lambda text: _changed(text, sums, lambda value: value / factor))
 
 
-def _divided(text: bytes, factor: float, sums: Collection[str]) -> bytes:
+def _changed(text: bytes, names: Collection[str], change: Callable[[float], float]) -> bytes:
     lines = []
     for line in text.decode().splitlines():
         name, _, value = line.rpartition(" ")
-        is_sum = name.partition("{")[0] in sums
-        lines.append(f"{name} {float(value) / factor}" if is_sum else line)
+        is_named = name.partition("{")[0] in names
+        lines.append(f"{name} {change(float(value))}" if is_named else line)
     return ("\n".join(lines) + "\n").encode()
 
 

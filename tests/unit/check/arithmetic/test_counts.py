@@ -10,6 +10,7 @@ from kit.check.arithmetic import sums
 from kit.check.finding import Outcome
 from kit.parse import vllm_metrics
 from kit.plan.plan import Dialect, ProtocolName
+from tests.edits.metrics import add_to_metric, moments_since
 from tests.factory import Draft, Settings, change_record, draft, judge, utc
 
 ENDPOINT = Settings(runtime=Runtime.ENDPOINT)
@@ -102,16 +103,10 @@ def test_two_percent_of_a_real_request_is_outside_of_the_tolerance() -> None:
 def test_as_many_requests_of_others_are_not_taken_for_ours() -> None:
     """One address may stand for several replicas: then one of ours is counted elsewhere."""
     made = draft(ENDPOINT)
-    for name in ("measured-2-after", *(key for key in made.metrics if key > "measured-3")):
-        text = made.metrics[name]
-        for sample, by in (
-            (vllm_metrics.GENERATION_TOKENS, -3),
-            (vllm_metrics.PROMPT_TOKENS, -40),
-            (vllm_metrics.E2E_LATENCY_SUM, 4.0),
-        ):
-            told = vllm_metrics.totals(text, [sample])[sample]
-            text = text.replace(f"{told}\n".encode(), f"{told + by}\n".encode(), 1)
-        made.metrics[name] = text
+    later = moments_since(made, "measured-2-after")
+    add_to_metric(made, vllm_metrics.GENERATION_TOKENS, -3, later)
+    add_to_metric(made, vllm_metrics.PROMPT_TOKENS, -40, later)
+    add_to_metric(made, vllm_metrics.E2E_LATENCY_SUM, 4.0, later)
     found = judge(made.seal()).findings
     assert [one for one in found if one.outcome is FAIL] == []
 
@@ -135,12 +130,7 @@ def test_counters_that_others_moved_cannot_be_checked_but_ours_alone_can() -> No
 
 def test_a_request_of_others_may_still_run_when_ours_are_counted() -> None:
     made = draft(ENDPOINT)
-    counter = b'vllm:generation_tokens_total{engine="0",model_name="tiny"} '
-    for name, text in made.metrics.items():
-        value = float(text.partition(counter)[2].partition(b"\n")[0])
-        more = 57 if name not in ("warmup-0-before", "warmup-0-after", "measured-1-before") else 0
-        made.metrics[name] = text.replace(
-            counter + str(value).encode(), counter + str(value + more).encode()
-        )
+    later = moments_since(made, "measured-1-after")
+    add_to_metric(made, vllm_metrics.GENERATION_TOKENS, 57, later)
     found = [one for one in judge(made.seal()).findings if one.code == "arithmetic-server-counter"]
     assert {one.outcome for one in found} == {UNCHECKED}

@@ -12,6 +12,7 @@ from kit.parse import vllm_metrics
 from kit.plan.schedule import Phase
 from tests import six_cells
 from tests.edits.document import step_utc_clock
+from tests.edits.metrics import add_to_metric, drop_metric, each_exposition, moments_since
 from tests.edits.speed import faster_client
 from tests.factory import (
     Draft,
@@ -88,9 +89,8 @@ def test_a_clock_that_is_set_in_mid_run_accuses_nobody(step_s: float) -> None:
     """The server's UTC sums move with it; the monotonic ones witness."""
     made = draft()
     step_utc_clock(made, step_s)
-    for name, text in made.metrics.items():
-        if name not in ("warmup-0-before", "warmup-0-after", "measured-1-before"):
-            made.metrics[name] = _moved(text, vllm_metrics.E2E_LATENCY_SUM, step_s)
+    later = moments_since(made, "measured-1-after")
+    add_to_metric(made, vllm_metrics.E2E_LATENCY_SUM, step_s, later)
     assert _outcome(made) in (PASS, WARN)
     assert FAIL not in {one.outcome for one in judge(made.seal()).findings}
 
@@ -103,22 +103,17 @@ def test_the_clock_of_a_server_elsewhere_may_be_set(stepped: list[str], expected
     """Its sums by the UTC clock then jump, and those by the monotonic clock do not."""
     made = draft(Settings(runtime=Runtime.ENDPOINT, passes=3))
     for moved in stepped:
-        is_later = False
-        for name, text in made.metrics.items():
-            is_later |= name == f"{moved}-after"
-            if is_later:
-                made.metrics[name] = _moved(text, vllm_metrics.E2E_LATENCY_SUM, 900.0)
+        later = moments_since(made, f"{moved}-after")
+        add_to_metric(made, vllm_metrics.E2E_LATENCY_SUM, 900.0, later)
     assert _outcome(made) is expected
 
 
 def test_a_clock_set_elsewhere_needs_a_witness() -> None:
     made = draft(ENDPOINT)
-    for name, text in made.metrics.items():
-        if name != "warmup-0-before":
-            made.metrics[name] = _moved(text, vllm_metrics.E2E_LATENCY_SUM, 900.0)
+    later = moments_since(made, "warmup-0-after")
+    add_to_metric(made, vllm_metrics.E2E_LATENCY_SUM, 900.0, later)
     assert _outcome(made) is WARN
-    for name, text in made.metrics.items():
-        made.metrics[name] = text.replace(b"http_request", b"other_request")
+    each_exposition(made, lambda text: text.replace(b"http_request", b"other_request"))
     assert _outcome(made) is FAIL
 
 
@@ -128,10 +123,9 @@ def test_a_request_may_be_counted_late_by_the_web_server() -> None:
     counted = _value(earlier, vllm_metrics.HTTP_COUNT) + len(made.document.plan.prompts) - 1
     after = made.metrics["measured-1-after"]
     missing = counted - _value(after, vllm_metrics.HTTP_COUNT)
-    after = _moved(after, vllm_metrics.HTTP_COUNT, missing)
+    add_to_metric(made, vllm_metrics.HTTP_COUNT, missing, ["measured-1-after"])
     for name in (vllm_metrics.HTTP_SUM, vllm_metrics.HTTP_BY_HANDLER_SUM):
-        after = _moved(after, name, -0.01)
-    made.metrics["measured-1-after"] = after
+        add_to_metric(made, name, -0.01, ["measured-1-after"])
     assert _outcome(made) is PASS
     step_utc_clock(made, 900)
     assert _outcome(made) is UNCHECKED, "no clock is left to witness the first pass"
@@ -139,18 +133,15 @@ def test_a_request_may_be_counted_late_by_the_web_server() -> None:
 
 def test_an_endpoint_that_does_not_sum_over_http_has_its_latencies_as_witness() -> None:
     made = draft(ENDPOINT)
-    for name, text in made.metrics.items():
-        lines = text.decode().splitlines(keepends=True)
-        made.metrics[name] = "".join(x for x in lines if not x.startswith("http_")).encode()
+    drop_metric(made, "http_")
     assert _outcome(made) is PASS
 
 
 def test_a_front_end_held_up_at_a_first_token_makes_nobody_wait_longer() -> None:
     """It is told the engine's token late, and is at once told of those that came meanwhile."""
     made = draft()
-    for name, text in made.metrics.items():
-        if name != "warmup-0-before":
-            made.metrics[name] = _moved(text, vllm_metrics.FIRST_TOKEN_SUM, 0.05)
+    later = moments_since(made, "warmup-0-after")
+    add_to_metric(made, vllm_metrics.FIRST_TOKEN_SUM, 0.05, later)
     assert _outcome(made) is PASS
 
 
@@ -158,20 +149,10 @@ def _value(text: bytes, sample: str) -> float:
     return vllm_metrics.totals(text, [sample])[sample]
 
 
-def _moved(text: bytes, sample: str, by: float) -> bytes:
-    lines = []
-    for line in text.decode().splitlines():
-        name, _, value = line.rpartition(" ")
-        is_sample = name.partition("{")[0] == sample
-        lines.append(f"{name} {float(value) + by}" if is_sample else line)
-    return ("\n".join(lines) + "\n").encode()
-
-
 def test_a_clock_that_was_set_is_no_witness() -> None:
     made = draft()
-    for name, text in made.metrics.items():
-        if not name.startswith(("warmup", "measured-1")) and name != "measured-2-before":
-            made.metrics[name] = _moved(text, vllm_metrics.E2E_LATENCY_SUM, 5.0)
+    later = moments_since(made, "measured-2-after")
+    add_to_metric(made, vllm_metrics.E2E_LATENCY_SUM, 5.0, later)
     step_utc_clock(made, 5.0)
     found = {one.code: one.outcome for one in judge(made.seal()).findings}
     assert found["arithmetic-clock"] is WARN
