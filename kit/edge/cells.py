@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kit.bundle.capacity import capacities
 from kit.bundle.document import Runtime
-from kit.edge import http_client
+from kit.edge import server_probe
 from kit.edge.engine.endpoint import Endpoint
 from kit.edge.files import checkout
 from kit.errors import UsageError
@@ -76,7 +76,7 @@ def endpoint_plan(endpoint: Endpoint, choices: CellChoices, max_tokens: int | No
             endpoint.model,
             checkout.suite(choices.suite),
             choices.for_plan(),
-            http_client.dialect_of(endpoint.base_url),
+            server_probe.dialect_of(endpoint.base_url),
             max_tokens or PUBLISHED_MAX_TOKENS,
         )
     )

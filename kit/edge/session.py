@@ -19,7 +19,7 @@ from kit.bundle import bag
 from kit.bundle.bag import Attachments
 from kit.bundle.document import EngineIdentity, Failure, Runtime, Status
 from kit.bundle.record import Record
-from kit.edge import bundle_files, http_client, interrupts, run_failure
+from kit.edge import bundle_files, interrupts, run_failure, server_probe
 from kit.edge.bundle_files import RunFacts
 from kit.edge.files import disk
 from kit.edge.host import probes
@@ -146,7 +146,7 @@ class Session:
         """Send the plan's requests; raise `RunError` for the first that fails."""
         self._stage = "measure"
         facts = self.facts
-        self._run_log.engine_version = http_client.engine_version(base_url)
+        self._run_log.engine_version = server_probe.engine_version(base_url)
         with Client(base_url, served_model, facts.plan, facts.origin_s) as server:
             failed = walk.walk(
                 facts.plan, server, self._run_log, self._observer.recorded, facts.run_salt or ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kit.bundle.bag import Attachments
 from kit.bundle.document import EngineIdentity, Runtime
-from kit.edge import http_client
+from kit.edge import server_probe
 from kit.edge.host import probes
 from kit.errors import UsageError
 
@@ -52,7 +52,7 @@ def find(url: str, served_model: str | None, model: str | None) -> Endpoint:
     Raises `UsageError` for another URL, or where the model is not clear, and `MachineError` where
     no server answers.
     """
-    base_url = http_client.base_url(url)
+    base_url = server_probe.base_url(url)
     served_model = served_model or _only_model(base_url)
     return Endpoint(
         base_url=base_url, served_model=served_model, model=model or _public_name(served_model)
@@ -60,7 +60,7 @@ def find(url: str, served_model: str | None, model: str | None) -> Endpoint:
 
 
 def _only_model(base_url: str) -> str:
-    models = http_client.served_models(base_url)
+    models = server_probe.served_models(base_url)
     if len(models) > 1:
         raise UsageError(
             f"the endpoint serves {len(models)} models",

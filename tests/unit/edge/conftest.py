@@ -1,8 +1,10 @@
 """Shared by the tests of the edge: a stand-in engine as a service, plans, and waiting."""
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -168,3 +170,40 @@ def open_path(tmp_path: Path) -> Path:
         if "pytest" in str(folder):
             folder.chmod(0o755)
     return tmp_path
+
+
+def answering(
+    *pieces: bytes, pause_s: float = 0.0, heard: list[bytes] | None = None
+) -> AbstractContextManager[str]:
+    """Answer every connection with these pieces, then close it; note what was heard."""
+    heard = [] if heard is None else heard
+
+    def answer(server: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                heard.append(connection.recv(65536))
+                try:
+                    for piece in pieces:
+                        connection.sendall(piece)
+                        time.sleep(pause_s)
+                except OSError:
+                    continue
+
+    @contextmanager
+    def serving() -> Iterator[str]:
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", 0))
+            server.listen()
+            thread = threading.Thread(target=answer, args=(server,))
+            thread.start()
+            try:
+                yield f"http://127.0.0.1:{server.getsockname()[1]}"
+            finally:
+                server.shutdown(socket.SHUT_RDWR)  # or the thread would wait for ever
+                thread.join(10)
+
+    return serving()

@@ -2,25 +2,23 @@
 
 import itertools
 import socket
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from kit.bundle.record import ErrorCode, FinishReason, Record
-from kit.edge import http_client
+from kit.edge import server_probe
 from kit.edge.http_client import Client
-from kit.errors import MachineError
 from kit.plan import schedule
 from kit.plan.plan import Connection, Dialect, Plan
 from kit.plan.schedule import Phase, Request
 from kit.run import walk as run_walk
 from kit.run.walk import RunLog
-from tests.unit.edge.conftest import MAX_TOKENS, Serve, make_plan
+from tests.unit.edge.conftest import MAX_TOKENS, Serve, answering, make_plan
 
 SHORT_S = 0.4
 FAULTS = {
@@ -261,37 +259,7 @@ def test_the_plain_dialect_does_without_token_ids(stand_in: str) -> None:
             assert (record.error, record.token_ids) == (None, None)
             assert record.completion_tokens == MAX_TOKENS
         assert server.metrics() is None
-        assert http_client.dialect_of(url) is Dialect.OPENAI
-
-
-def test_probes_of_a_vllm_server(stand_in: str) -> None:
-    assert http_client.dialect_of(stand_in) is Dialect.VLLM
-    assert http_client.engine_version(stand_in) == "0.17.0"
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"[" * 100_000,
-        b'{"version": 17, "data": {}}',
-        b'{"version": "built by me@my-host /home/me", "data": [3, {"id": 3}]}',
-        b'{"version": "' + b"1" * 100 + b'", "data": null}',
-        b'["version"]',
-        b"\xff\xfe",
-        b"",
-    ],
-)
-def test_odd_answers_to_probes_say_nothing(body: bytes) -> None:
-    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body) as url:
-        assert http_client.engine_version(url) is None
-        with pytest.raises(MachineError, match="does not list its models"):
-            http_client.served_models(url)
-
-
-def test_an_error_page_is_no_version() -> None:
-    body = b'{"version": "1"}'
-    with answering(b"HTTP/1.1 404 No\r\nContent-Length: %d\r\n\r\n" % len(body) + body) as url:
-        assert http_client.engine_version(url) is None
+        assert server_probe.dialect_of(url) is Dialect.OPENAI
 
 
 def test_interim_answers_without_end_are_cut() -> None:
@@ -331,40 +299,3 @@ def fill_backlog(address: tuple[str, int]) -> Iterator[None]:
     finally:
         for each in waiting:
             each.close()
-
-
-def answering(
-    *pieces: bytes, pause_s: float = 0.0, heard: list[bytes] | None = None
-) -> AbstractContextManager[str]:
-    """Answer every connection with these pieces, then close it; note what was heard."""
-    heard = [] if heard is None else heard
-
-    def answer(server: socket.socket) -> None:
-        while True:
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            with connection:
-                heard.append(connection.recv(65536))
-                try:
-                    for piece in pieces:
-                        connection.sendall(piece)
-                        time.sleep(pause_s)
-                except OSError:
-                    continue
-
-    @contextmanager
-    def serving() -> Iterator[str]:
-        with socket.socket() as server:
-            server.bind(("127.0.0.1", 0))
-            server.listen()
-            thread = threading.Thread(target=answer, args=(server,))
-            thread.start()
-            try:
-                yield f"http://127.0.0.1:{server.getsockname()[1]}"
-            finally:
-                server.shutdown(socket.SHUT_RDWR)  # or the thread would wait for ever
-                thread.join(10)
-
-    return serving()
