@@ -33,7 +33,7 @@ help:
 	@echo 'make pages      write docs/checks.md, docs/topologies.md, schemas/, tests/cases/README.md'
 	@echo 'make lock       compile docker/*.lock from docker/*.in'
 	@echo 'make clean      remove caches and reports, not bundles and environments'
-	@echo 'make distclean  remove the environments too'
+	@echo 'make distclean  remove environments and models too, not the id of this host'
 	@echo
 	@echo 'Variables: TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE for bench and plan; RUNTIME for bench;'
 	@echo '           ENDPOINT=http://HOST:PORT for bench, to measure a server that runs already;'
@@ -126,4 +126,5 @@ clean:
 	@echo 'kept: results/local (bundles), .kit (environments and models; `make distclean`)'
 
 distclean: clean
-	rm -rf .kit
+	test ! -d .kit || find .kit -mindepth 1 -maxdepth 1 ! -name host-id -exec rm -rf {} +
+	@echo 'kept: .kit/host-id, by which the bundles of this host belong together'

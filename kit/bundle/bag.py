@@ -13,11 +13,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from kit.bundle import telemetry
 from kit.bundle.document import Document
 from kit.bundle.record import Record
 from kit.format import canonical
-from kit.format.canonical import NotCanonical
 
 DOCUMENT = "data/bundle.json"
 RECORDS = "data/records.jsonl"
@@ -99,23 +97,6 @@ def payload(
     if attachments.host_facts is not None:
         files[HOST_FACTS] = attachments.host_facts
     return files
-
-
-def read(files: Mapping[str, bytes]) -> Bundle:
-    """Read a bag without checking it; raise `NotCanonical` or KeyError if that is impossible."""
-    return Bundle(
-        id=identifier(files[MANIFEST]),
-        document=canonical.decode(files[DOCUMENT], Document),
-        records=canonical.decode_lines(files[RECORDS], Record),
-        gpus=_gpus(files.get(TELEMETRY)),
-    )
-
-
-def _gpus(compressed: bytes | None) -> tuple[str, ...]:
-    try:
-        return () if compressed is None else telemetry.gpu_names(inflate(compressed))
-    except ValueError as error:
-        raise NotCanonical(f"{TELEMETRY}: {error}") from error
 
 
 def manifest_of(files: Mapping[str, bytes]) -> bytes:

@@ -202,12 +202,6 @@ def read(data: bytes) -> Telemetry:
     return Telemetry(header=header[0], samples=samples, end=end)
 
 
-def gpu_names(data: bytes) -> tuple[str, ...]:
-    """Return the names of the GPUs from the header alone; raise `NotCanonical` if it is bad."""
-    header = canonical.decode(data[: data.find(b"\n") + 1], Header)
-    return tuple(gpu.name for gpu in header.inventory.gpus)
-
-
 def write(telemetry: Telemetry) -> bytes:
     """Return the file that `read` reads."""
     last = () if telemetry.end is None else (telemetry.end,)

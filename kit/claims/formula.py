@@ -22,9 +22,10 @@ CHAIN_LIMIT = 20
 """Operations in a row, or terms of a maximum, which make a tree as deep."""
 
 _ID = r"[a-z][a-z0-9]*(?:[-_.][a-z0-9]+)*"
-_CELL = re.compile(rf"(?P<model>{_ID})@(?P<topology>{_ID})(?::(?P<agents>[1-9][0-9]{{0,3}}))?")
+_AGENTS = "[1-9][0-9]{0,3}"
+_CELL = re.compile(rf"(?P<model>{_ID})@(?P<topology>{_ID})(?::(?P<agents>{_AGENTS}))?")
 _TOKEN = re.compile(
-    rf" *(?:(?P<cell>{_CELL.pattern.replace('?P<', '?P<_')})|(?P<name>{_ID})"
+    rf" *(?:(?P<cell>{_ID}@{_ID}(?::{_AGENTS})?)|(?P<name>{_ID})"
     r"|(?P<number>[0-9]{1,12}(?:\.[0-9]{1,12})?)|(?P<sign>[-+*/(),]))"
 )
 

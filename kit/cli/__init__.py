@@ -130,7 +130,8 @@ def measure(**options: Any) -> int:
     """Measure the engine of a Compose project: what the client's container runs."""
     from kit.cli.measure import MeasureOptions, measure
 
-    return measure(MeasureOptions(**options))
+    model = options.pop("model")
+    return measure(MeasureOptions(models=(model,), runtime=None, **options))
 
 
 @commands.command(hidden=True)
@@ -168,7 +169,6 @@ def model_dockerfile(model: str) -> int:
 
 @commands.command(short_help="Verify bundles, and judge claims.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 @click.option(
     "--format",
     "form",

@@ -16,18 +16,10 @@ STATE = ".kit"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MeasureOptions:
+class MeasureOptions(CellChoices):
     """Options of the command, most from variables that the Compose file sets."""
 
-    topology: str
-    model: str
     engine_url: str
-    suite: str
-    passes: int | None
-    protocol: str
-    cache: str
-    timeout_s: int
-    rehearsal: bool
     evidence: Path
     telemetry: Path
     host_facts: Path
@@ -36,22 +28,11 @@ class MeasureOptions:
 
 def measure(options: MeasureOptions) -> int:
     """Measure the one cell, and seal its bundle in the output folder."""
-    choices = CellChoices(
-        topology=options.topology,
-        models=(options.model,),
-        suite=options.suite,
-        passes=options.passes,
-        protocol=options.protocol,
-        cache=options.cache,
-        timeout_s=options.timeout_s,
-        runtime=None,
-        rehearsal=options.rehearsal,
-    )
-    (cell,) = planned_cells(choices)
+    (cell,) = planned_cells(options)
     facts = container.read_host_facts(options.host_facts)
     engine = ContainerEngine(
         base_url=options.engine_url,
-        served_model=options.model,
+        served_model=cell.plan.cell.model,
         host_facts=facts,
         volumes=Volumes(evidence=options.evidence, telemetry=options.telemetry),
     )

@@ -18,7 +18,7 @@ from kit.claims.verdict import (
 )
 from kit.edge.files import checkout
 from kit.edge.verify_paths import verdicts
-from kit.errors import ExitCode, UsageError
+from kit.errors import ExitCode
 from kit.format import canonical
 from kit.report import verdict_text
 from kit.report import verdict_wording as words
@@ -29,7 +29,6 @@ class VerifyOptions:
     """Options of the command; `settings` are NAME=NUMBER, parameters of the `references`."""
 
     paths: tuple[Path, ...]
-    as_json: bool
     form: str
     quiet: bool
     tokenizers: tuple[Path, ...]
@@ -40,22 +39,11 @@ class VerifyOptions:
     @property
     def output_format(self) -> str | None:
         """The format to print; None for none."""
-        if self.as_json:
-            return "json"
         return None if self.quiet else self.form
 
 
 def verify(options: VerifyOptions) -> int:
-    """Print a verdict for each path, and for each reference's claims; return 6, 1, 7 or 0.
-
-    Raises `UsageError` for two formats at once.
-    """
-    if options.as_json and (options.quiet or options.form not in ("text", "json")):
-        raise UsageError(
-            "--json beside another format",
-            "--json is short for --format json",
-            "kit verify PATH... --format json",
-        )
+    """Print a verdict for each path, and for each reference's claims; return 6, 1, 7 or 0."""
     with_claims = bool(options.references or options.settings)
     if options.output_format in (None, "text") and not with_claims:
         return _print_each(options)

@@ -84,7 +84,8 @@ def endpoint_plan(endpoint: Endpoint, choices: CellChoices, max_tokens: int | No
 
 def _planned(choices: CellChoices, topology: Topology, model: str) -> PlannedCell:
     _require_served(topology, model)
-    service = checkout.choose("model", model, topology.services)
+    example = f"make bench TOPOLOGY={topology.id} MODEL={min(topology.services)}"
+    service = checkout.choose("model", model, topology.services, example)
     planned = plan.plan_engine(
         checkout.choose("model", model, checkout.models()),
         plan.describe_engine(topology, fill_variables(service, {})),

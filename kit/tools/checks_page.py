@@ -7,6 +7,7 @@ from typing import Any
 from kit.check import duplicates, tiers
 from kit.check.check import Check, Seen
 from kit.check.finding import Tier
+from kit.claims.audit.finding import Rule
 from kit.plan.suite import SuiteMode
 
 CHECKS: tuple[Check[Any], ...] = (*tiers.ALL, duplicates.COPY)
@@ -62,6 +63,12 @@ def page() -> str:
     """Return the page in Markdown."""
     tables = ("\n" + "\n".join(_section(tier)) + "\n" for tier in Tier)
     return "".join((_PREFACE, *tables, _SOURCE, *_unseen(), _SUITES, *_of_some_suites(), _REMOVED))
+
+
+def audit_rules() -> str:
+    """Return a Markdown table of the audit's rules, which ends `results/README.md`."""
+    rows = "".join(f"| `{rule.id}` | {rule.statement} |\n" for rule in Rule)
+    return f"| Rule | What holds |\n| --- | --- |\n{rows}"
 
 
 def _section(tier: Tier) -> Iterator[str]:

@@ -26,6 +26,7 @@ from kit.edge.engine.process import ProcessEngine
 from kit.edge.files import checkout, disk, safe_read, twin_files
 from kit.edge.host import probes
 from kit.edge.session import RunContext
+from kit.format import canonical
 from kit.parse.vllm_metrics import GENERATION_TOKENS, totals
 from kit.plan import plan
 from kit.plan.models import Twin
@@ -163,7 +164,7 @@ def test_server_counter_agrees_with_the_records_of_an_endpoint_run(
     path = _bench(running, tmp_path, "--passes", "3")
 
     files = safe_read.read_folder(path).files
-    records = bag.read(files).records
+    records = canonical.decode_lines(files[bag.RECORDS], Record)
     before, after = (
         totals(bag.inflate(files[f"data/metrics/{name}.prom.gz"]), [GENERATION_TOKENS])
         for name in ("warmup-0-before", "stream-1-after")

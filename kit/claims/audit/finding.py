@@ -90,12 +90,6 @@ class AuditDocument(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[AuditFinding, ...]
 
 
-def page() -> str:
-    """Return a Markdown table of all rules."""
-    rows = "".join(f"| `{rule.id}` | {rule.statement} |\n" for rule in Rule)
-    return f"| Rule | What holds |\n| --- | --- |\n{rows}"
-
-
 def exit_code(findings: Sequence[AuditFinding]) -> ExitCode:
     """Return 1 if anything is contradicted, else 0 if something holds, else 7."""
     outcomes = {finding.outcome for finding in findings}

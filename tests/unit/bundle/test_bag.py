@@ -24,6 +24,7 @@ from kit.bundle.document import (
     Status,
 )
 from kit.bundle.record import Record
+from kit.format import canonical
 from kit.plan.plan import Choices, Dialect, plan_endpoint
 from kit.plan.schedule import Phase
 from kit.plan.suite import Prompt, Suite, SuiteMode
@@ -102,9 +103,12 @@ def test_logs_of_the_gpus_have_files_of_their_own() -> None:
 
 def test_sealed_and_read_again() -> None:
     files = bag.seal(PAYLOAD)
-    read = bag.read(files)
-    assert (read.document, read.records) == (DOCUMENT, RECORDS)
-    assert read.id == hashlib.sha256(files["manifest-sha256.txt"]).hexdigest()
+    assert canonical.decode(files[bag.DOCUMENT], Document) == DOCUMENT
+    assert canonical.decode_lines(files[bag.RECORDS], Record) == RECORDS
+    assert (
+        bag.identifier(files[bag.MANIFEST])
+        == hashlib.sha256(files["manifest-sha256.txt"]).hexdigest()
+    )
 
 
 def test_sha256sum_accepts_it(tmp_path: Path) -> None:
@@ -121,7 +125,7 @@ def test_bagit_accepts_it(tmp_path: Path) -> None:
     info = bagit.Bag(str(folder)).info
     assert info["Bagging-Date"] == "2026-03-07"
     assert info["Payload-Oxum"] == f"{sum(map(len, PAYLOAD.values()))}.{len(PAYLOAD)}"
-    assert info["External-Identifier"] == bag.read(bag.seal(PAYLOAD)).id
+    assert info["External-Identifier"] == bag.identifier(bag.seal(PAYLOAD)[bag.MANIFEST])
 
 
 @pytest.mark.parametrize("name", sorted(bag.seal(PAYLOAD)))
@@ -152,7 +156,9 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 
 def test_another_payload_has_another_id() -> None:
     other = bag.payload(DOCUMENT, RECORDS, METRICS, Attachments(server_log=b"INFO ready!\n"))
-    assert bag.read(bag.seal(other)).id != bag.read(bag.seal(PAYLOAD)).id
+    assert bag.identifier(bag.seal(other)[bag.MANIFEST]) != bag.identifier(
+        bag.seal(PAYLOAD)[bag.MANIFEST]
+    )
 
 
 def test_tag_files_follow_from_the_payload_alone() -> None:

@@ -34,7 +34,7 @@ HEADER = Header(
 
 
 def sample(t_s: float, **values: object) -> GpuSample:
-    return GpuSample(t_s=t_s, gpus=(Reading(index=0, **values),))  # type: ignore[arg-type]
+    return GpuSample(t_s=t_s, gpus=(replace(Reading(index=0), **values),))
 
 
 WHOLE = Telemetry(

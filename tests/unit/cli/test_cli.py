@@ -68,8 +68,6 @@ def good_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("verify", "no/such/path"), "no such path"),
         (("report", "no/such/path"), "no such path"),
         (("verify",), "Missing argument"),
-        (("verify", "--json", "--format", "html", "x"), "--json beside another format"),
-        (("verify", "--json", "--quiet", "x"), "--json beside another format"),
         (("guess",), "No such command"),
         (("plan", "--timeout", "nan"), "is not a valid integer range"),
         (("bench", "--endpoint", "http://[::1"), "expected http://HOST:PORT"),
@@ -299,7 +297,7 @@ def test_verify_of_a_partial_bundle_is_7(tmp_path: Path) -> None:
     path = disk.write_folder(
         tmp_path / "partial", draft(Settings(runtime=Runtime.ENDPOINT, stop_after=4)).seal()
     )
-    done = kit("verify", "--json", str(path))
+    done = kit("verify", "--format", "json", str(path))
 
     assert done.returncode == 7
     document = json.loads(done.stdout)
@@ -327,7 +325,9 @@ def test_a_report_on_nothing_readable_is_6(tmp_path: Path) -> None:
 
 def test_a_reader_that_leaves_early_is_no_error(good_bundle: Path) -> None:
     with subprocess.Popen(
-        [*KIT, "verify", "--json", str(good_bundle)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*KIT, "verify", "--format", "json", str(good_bundle)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as running:
         assert running.stdout is not None
         assert running.stderr is not None
@@ -359,7 +359,9 @@ def test_closed_output_leaves_the_exit_code(good_bundle: Path) -> None:
 def test_a_path_of_any_bytes(good_bundle: Path, tmp_path: Path) -> None:
     odd = os.fsencode(tmp_path) + b"/x\xff"
     shutil.copytree(os.fsencode(good_bundle), odd)
-    done = subprocess.run([*KIT, "verify", "--json", odd], capture_output=True, check=False)
+    done = subprocess.run(
+        [*KIT, "verify", "--format", "json", odd], capture_output=True, check=False
+    )
     assert done.returncode == 0
     assert json.loads(done.stdout)["bundles"][0]["path"].endswith(r"x\xff")
 

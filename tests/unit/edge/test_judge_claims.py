@@ -56,7 +56,7 @@ def test_a_bundle_that_says_nothing_of_the_claims_is_7(bundle: Path) -> None:
 
 def test_the_verdict_as_json_passes_its_schema(bundle: Path) -> None:
     names = ("--reference", "article-part-1", "--reference", "article-part-2")
-    done = kit("verify", "--json", str(bundle), *names)
+    done = kit("verify", "--format", "json", str(bundle), *names)
     verdict = document(done)
     assert passes("verdict", verdict)
     assert [judged_set["reference"] for judged_set in verdict["judged"]] == [
@@ -175,5 +175,5 @@ def test_audit_of_no_folder_and_of_links_says_so(tmp_path: Path) -> None:
 
 def test_a_twin_is_excluded_on_the_command_line(tmp_path: Path) -> None:
     path = disk.write_folder(tmp_path / "twin", draft(Settings()).seal())
-    done = kit("verify", str(path), "--reference", "article-part-1", "--json")
+    done = kit("verify", str(path), "--reference", "article-part-1", "--format", "json")
     assert document(done)["judged"][0]["bundles"] == []

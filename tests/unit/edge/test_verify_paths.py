@@ -65,8 +65,8 @@ def test_a_packed_bundle_is_judged_and_reported_as_the_folder_is(
     first = packed.read_bytes()
     kit("pack", packed, "-o", packed)
     assert packed.read_bytes() == first
-    told = kit("verify", "--json", packed).stdout.replace(str(packed), str(good))
-    assert json.loads(told) == json.loads(kit("verify", "--json", good).stdout)
+    told = kit("verify", "--format", "json", packed).stdout.replace(str(packed), str(good))
+    assert json.loads(told) == json.loads(kit("verify", "--format", "json", good).stdout)
     csv = ("--format", "csv")
     assert kit("report", packed, *csv).stdout == kit("report", good, *csv).stdout != ""
 

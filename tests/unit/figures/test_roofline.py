@@ -9,14 +9,13 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from kit.bundle import bag
 from kit.bundle.bag import Bundle
+from kit.check.verify import verify
 from kit.edge.files import checkout
 from kit.figures.summary import Summary, summarise
-from kit.format.canonical import NotCanonical
 from kit.plan.topology import Device
 from kit.report import document, frames, markdown, page, terminal
-from tests.factory import Settings, draft
+from tests.factory import KNOWN, Settings, draft
 from tests.unit.report.factory import DENSE, MOE, Shape, make, with_plan
 
 YARDSTICKS = checkout.yardsticks()
@@ -104,14 +103,10 @@ def test_a_cell_without_a_figure_has_no_share() -> None:
 
 
 def test_a_bundle_names_the_gpus_of_its_telemetry() -> None:
-    files = draft(Settings(topology="tp2-nvlink", model="moe")).seal()
-    assert bag.read(files).gpus == (RTX_3090, RTX_3090)
-    assert bag.read(draft().seal()).gpus == ()
-
-
-@pytest.mark.parametrize("data", [b"", b"plain", bag.compress(b""), bag.compress(b"{}\n")])
-def test_telemetry_that_cannot_be_read_is_no_bundle(data: bytes) -> None:
-    files = draft(Settings(topology="tp1", model="moe")).seal()
-    files[bag.TELEMETRY] = data
-    with pytest.raises(NotCanonical):
-        bag.read(files)
+    for settings, gpus in (
+        (Settings(topology="tp2-nvlink", model="moe"), (RTX_3090, RTX_3090)),
+        (Settings(), ()),
+    ):
+        bundle = verify("case", draft(settings).seal(), (), KNOWN).bundle
+        assert bundle is not None
+        assert bundle.gpus == gpus

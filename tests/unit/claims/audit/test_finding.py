@@ -2,9 +2,9 @@
 
 import re
 
-from kit.claims.audit import finding
 from kit.claims.audit.finding import Rule, exit_code
 from kit.errors import ExitCode
+from kit.tools import checks_page
 from tests.factory import ROOT
 
 
@@ -23,7 +23,7 @@ def test_ids_are_distinct_kebab_case_and_fit_a_table() -> None:
 
 def test_the_page_of_results_lists_every_rule() -> None:
     page = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
-    assert page.endswith(finding.page())
+    assert page.endswith(checks_page.audit_rules())
 
 
 def test_one_contradiction_is_enough_for_1_and_no_outcome_is_7() -> None:
