@@ -7,7 +7,6 @@ decoding, unlike encoding, needs no library.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, TypeAlias
 
 import msgspec
@@ -90,14 +89,8 @@ def _by_id(pieces: Mapping[int, bytes]) -> Pieces:
 def _joined(pieces: Pieces, token_ids: Sequence[int]) -> bytes | None:
     """Join the pieces of these ids, which are not negative; None if one is not in use."""
     try:
-        match token_ids:
-            case ():
-                return b""
-            case (token_id,):
-                return pieces[token_id]
-            case _:
-                return b"".join(itemgetter(*token_ids)(pieces))
-    except (IndexError, TypeError):  # an id beyond the vocabulary, or an unused one
+        return b"".join(map(pieces.__getitem__, token_ids))  # type: ignore[arg-type]  # see below
+    except (IndexError, TypeError):  # an id beyond the vocabulary; None, of an unused one
         return None
 
 
