@@ -121,6 +121,11 @@ def step_bytes(shape: Shape, experts: int | None = None) -> float:
     return shape.layers * linear * shape.weight_bytes + plain * shape.plain_bytes
 
 
+def checkpoint_bytes(shape: Shape) -> float:
+    """Return the size of all weights: those of every expert, and an embedding like the output."""
+    return step_bytes(shape, shape.experts) + shape.output_weights * shape.plain_bytes
+
+
 def roofline_tokens_per_s(shape: Shape, ceiling: Ceiling) -> float:
     """Return the highest rate of one request: weights only, empty context, no L2 cache."""
     return ceiling.bytes_per_s / step_bytes(shape)
