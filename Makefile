@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 # Passed through the environment, so that the shell does not evaluate their values.
-export TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE RUNTIME ENDPOINT BUNDLE OUT FUZZ_SECONDS
+export TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE RUNTIME ENDPOINT BUNDLE OUT FUZZ_SECONDS BASE
 
 SETUP := $(PYTHON) -m kit.bootstrap
 KIT := .kit/venv/bin/kit
@@ -16,16 +16,17 @@ CELL := $${TOPOLOGY:+--topology "$$TOPOLOGY"} $${MODEL:+--model "$$MODEL"} \
 BUNDLES := "$${BUNDLE:-results/local}"
 
 .DEFAULT_GOAL := help
-.PHONY: help bench rehearsal doctor images plan verify report test fuzz pages lint lock clean \
+.PHONY: help bench rehearsal doctor images plan verify submit report test fuzz pages lint lock clean \
 	distclean
 
 help:
 	@echo 'make bench      measure, verify and report; installs what it needs'
 	@echo 'make rehearsal  run a GPU topology on the CPU engine in containers, without a GPU'
 	@echo 'make doctor     show what this machine can run, what it lacks, and how to install that'
-	@echo 'make images     build the images of the client and of MODEL, for RUNTIME=docker'
+	@echo 'make images     build the images of TOPOLOGY, as `make bench` does before it measures'
 	@echo 'make plan       show what `make bench` would run; start nothing'
 	@echo 'make verify     verify all accepted bundles and judge every claim again; or BUNDLE=DIR or FILE'
+	@echo 'make submit     pack BUNDLE=DIR into results/community, and say what to commit'
 	@echo 'make report     page and charts of BUNDLE=DIR (results/local) in OUT=DIR (results/report)'
 	@echo 'make test       run all tests; installs what they need'
 	@echo 'make fuzz       fuzz every parser for FUZZ_SECONDS=300'
@@ -43,40 +44,22 @@ help:
 	@echo 'make exits with 2 on every failure; $(KIT) has exact exit codes.'
 
 bench:
-	@case "$$ENDPOINT$$RUNTIME/$$TOPOLOGY" in \
-	/ | process/* | /cpu-*) $(SETUP) kit engine ;; \
-	*) $(SETUP) kit ;; \
-	esac
+	@$(SETUP) kit
 	@$(KIT) bench $(CELL) $${RUNTIME:+--runtime "$$RUNTIME"} $${ENDPOINT:+--endpoint "$$ENDPOINT"}
 
-# NVML: the system's, or the stand-in that `.ci/docker-engine` installs.
+# Driver and container toolkit: the system's, or the stand-ins that `.ci/docker-engine` installs.
 rehearsal:
 	@$(SETUP) kit
-	$(BUILD) -f docker/rehearsal.Dockerfile --build-arg CPU=$(IMAGE)/cpu:$(VERSION) \
-	    -t $(IMAGE)/rehearsal:$(VERSION) docker
-	@LD_LIBRARY_PATH=tests/stand_in_gpu/driver $(KIT) bench --rehearsal $(CELL)
+	@PATH="$$PWD/tests/stand_in_gpu:$$PATH" LD_LIBRARY_PATH=tests/stand_in_gpu/driver \
+	    $(KIT) bench --rehearsal $(CELL)
 
 doctor:
 	@$(SETUP) kit
-	@$(KIT) doctor
-
-# The base of all images: from docker/images.toml, or another one (which a bundle records).
-BASE ?= $(shell $(PYTHON) -m kit.bootstrap.base_image)
-VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kit/__init__.py)
-BUILD = docker build --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
-	--label org.opencontainers.image.base.name=$(BASE)
-IMAGE := llm-serving-kit
+	@$(KIT) doctor $${TOPOLOGY:+"$$TOPOLOGY"}
 
 images:
-	$(BUILD) -f docker/client.Dockerfile -t $(IMAGE)/client:$(VERSION) .
-	@case "$$MODEL" in \
-	"" | *-mini) set -x; $(BUILD) -f docker/cpu.Dockerfile -t $(IMAGE)/cpu:$(VERSION) . ;; \
-	*) $(SETUP) kit; set -ex; \
-	   $(KIT) model-dockerfile "$$MODEL" > .kit/model.Dockerfile; \
-	   $(BUILD) -f docker/server.Dockerfile -t $(IMAGE)/server:$(VERSION) .; \
-	   $(BUILD) -f .kit/model.Dockerfile \
-	       --build-arg SERVER=$(IMAGE)/server:$(VERSION) -t $(IMAGE)/"$$MODEL":$(VERSION) . ;; \
-	esac
+	@$(SETUP) kit
+	@$(KIT) images $(CELL)
 
 plan:
 	@$(SETUP) kit
@@ -85,6 +68,10 @@ plan:
 verify:
 	@$(SETUP) kit
 	@if [ -n "$$BUNDLE" ]; then $(KIT) verify "$$BUNDLE"; else $(KIT) results; fi
+
+submit:
+	@$(SETUP) kit
+	@$(KIT) submit "$$BUNDLE"
 
 report:
 	@$(SETUP) kit

@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from kit.check.evidence import Catalog
+from kit.edge.files import checkout
 from kit.parse import detokenizer
 from kit.plan.models import Twin, parse_models
 from kit.plan.plan import Engine
@@ -136,7 +137,7 @@ ENGINES = {
     },
 }
 
-BASE_IMAGE = "docker.io/library/python:3.11@sha256:" + "ef" * 32
+BASE_IMAGE = checkout.base_image()
 GPUS = parse_gpus((ROOT / "docker/gpus.toml").read_bytes(), "")
 CATALOG = Catalog(
     suites={SUITE.id: SUITE},

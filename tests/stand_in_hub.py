@@ -138,6 +138,14 @@ class StandInHub:
         return entry
 
 
+def _sibling(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a file as `/revision/...?blobs=true` describes it."""
+    large = entry.get("lfs")
+    lfs = large and {"size": large["size"], "sha256": large["oid"], "pointerSize": 134}
+    sibling = {"rfilename": entry["path"], "size": entry["size"], "blobId": entry["oid"]}
+    return {**sibling, "lfs": lfs} if lfs else sibling
+
+
 def is_large(data: bytes) -> bool:
     """Tell whether a file is in the storage."""
     return len(data) > LARGE_BYTES
@@ -217,12 +225,15 @@ class _Handler(BaseHTTPRequestHandler):
         elif rest in ("", f"/revision/{hub.revision}"):
             sha = "0" * 40 if Fault.MOVED in hub.faults else hub.revision
             card = {"license": hub.licence}
-            self._json({"id": hub.repository, "sha": sha, "cardData": card})
+            siblings = [_sibling(entry) for entry in hub.listing() if entry["type"] == "file"]
+            document = {"id": hub.repository, "sha": sha, "cardData": card, "siblings": siblings}
+            self._json(document)
         elif rest == f"/tree/{hub.revision}":
             more = {"Link": f'<{hub.endpoint}{self.path}&cursor=x>; rel="next"'}
             self._json(hub.listing(), more if Fault.PAGES in hub.faults else {})
         else:
-            self._status(404)
+            gone = rest.startswith("/revision/")
+            self._send(404, b"no", {"X-Error-Code": "RevisionNotFound"} if gone else {})
 
     def _json(self, document: object, headers: Mapping[str, str] = {}) -> None:
         self._send(200, json.dumps(document).encode(), headers)

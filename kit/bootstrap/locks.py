@@ -45,6 +45,7 @@ SPECS = (
     LockSpec(name="cpu-engine", environment=LINUX_X86_64),
     LockSpec(name="server", environment=LINUX_X86_64, as_of=THE_DAY_AFTER_VLLM),
     LockSpec(name="cuobjdump", environment=LINUX_X86_64),
+    LockSpec(name="hub", environment=LINUX_X86_64, constrained_by="kit"),
 )
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from kit.bundle.document import ModelFile
 from kit.bundle.telemetry import GpuProcesses
+from kit.plan.models import ListedBy
 
 BASE_LABEL = "org.opencontainers.image.base.name"
 """Label of every image that `make images` builds (OCI image specification, "Annotations")."""
@@ -54,11 +55,19 @@ class Container(_HostPart, frozen=True, kw_only=True):
     capabilities_dropped: tuple[_ShortText, ...]
 
 
-class HostFacts(_HostPart, frozen=True, kw_only=True):
-    """Versions of Docker, the containers, and the model's files in the server's image.
+class ModelSource(_HostPart, frozen=True, kw_only=True):
+    """Where the files of a model of the hub come from; `listed_by` gave their names and hashes."""
 
-    `gpu_processes` were running on the GPUs before the start; `topology_matrix` is the output of
-    `nvidia-smi topo -m`. Both are absent without a GPU.
+    repository: _ShortText
+    revision: _ShortText
+    listed_by: ListedBy
+
+
+class HostFacts(_HostPart, frozen=True, kw_only=True):
+    """Versions of Docker, the containers, and the model's files that the server reads.
+
+    `model_source` is absent for a twin. `gpu_processes` were running on the GPUs before the start;
+    `topology_matrix` is the output of `nvidia-smi topo -m`; both are absent without a GPU.
     """
 
     host_id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
@@ -66,6 +75,7 @@ class HostFacts(_HostPart, frozen=True, kw_only=True):
     compose_version: _ShortText
     containers: tuple[Container, ...]
     model_files: tuple[ModelFile, ...]
+    model_source: ModelSource | None = None
     gpu_processes: tuple[GpuProcesses, ...] | None = None
     topology_matrix: Annotated[str, msgspec.Meta(max_length=20_000)] | None = None
 

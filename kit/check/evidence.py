@@ -259,13 +259,13 @@ def _sampled(evidence: Evidence, records: Sequence[Record]) -> list[GpuSample]:
 
 
 def pinned_digests(model: Model | None) -> Mapping[str, str]:
-    """Return the SHA-256 of every file of the model that is pinned, by name."""
+    """Return the SHA-256 of every file of the model whose hash the kit ships, by name."""
     match model:
         case Twin():
             return {**model.files, WEIGHTS: model.sha256}
-        case HubModel(is_pinned=True):
-            return {file.name: file.sha256 for file in model.files}
-        case _:
+        case HubModel():
+            return model.shipped_sha256
+        case None:
             return {}
 
 

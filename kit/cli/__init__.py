@@ -78,6 +78,7 @@ def commands() -> None:
     type=FOLDER,
     help="Folder for bundles; by default results/local. The report goes beside it.",
 )
+@click.option("--base", envvar="BASE", hidden=True, help="Build images on another base.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def bench(**options: Any) -> int:
@@ -102,12 +103,13 @@ def plan(**options: Any) -> int:
 
 
 @commands.command(short_help="Show what this machine can run.")
+@click.argument("topology", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def doctor(as_json: bool) -> int:
-    """Show what this machine can run, what is missing, and how to install that."""
+def doctor(topology: str | None, as_json: bool) -> int:
+    """Show what this machine can run, or why it cannot run TOPOLOGY, and what to do."""
     from kit.cli.doctor import doctor
 
-    return doctor(as_json=as_json)
+    return doctor(topology, as_json=as_json)
 
 
 @commands.command(hidden=True)
@@ -144,27 +146,27 @@ def twins(output: Path, models: tuple[str, ...]) -> int:
     return twins(models, output)
 
 
-@commands.command(short_help="Pin the files of models.")
+@commands.command(hidden=True)
 @click.argument("models", nargs=-1)
-@click.option(
-    "--from-mirror-for-tests",
-    is_flag=True,
-    help="Accept any HF_ENDPOINT; never for a pin to be committed.",
-)
-def lock_models(models: tuple[str, ...], from_mirror_for_tests: bool) -> int:
-    """Pin every file of models, by default of all, with the digests that the hub lists."""
+@click.option("--base", envvar="BASE", help="Build on another base.")
+def lock_models(models: tuple[str, ...], base: str | None) -> int:
+    """Ship the files of models, by default of all, with the hashes that the hub lists."""
     from kit.cli.lock_models import lock_models
 
-    return lock_models(models, from_mirror_for_tests=from_mirror_for_tests)
+    return lock_models(models, base)
 
 
-@commands.command(hidden=True)
-@click.argument("model")
-def model_dockerfile(model: str) -> int:
-    """Print the Dockerfile that bakes a pinned model into a server's image."""
-    from kit.cli.model_dockerfile import model_dockerfile
+@commands.command(short_help="Build the images of a topology.")
+@cell_options
+@click.option("--rehearsal", is_flag=True, help="Of the CPU engine that stands in for GPUs.")
+@click.option("--base", envvar="BASE", hidden=True, help="Build on another base.")
+def images(**options: Any) -> int:
+    """Build the images that `bench` would, and nothing else."""
+    from kit.cli.images import images
+    from kit.edge.cells import CellChoices
 
-    return model_dockerfile(model)
+    base = options.pop("base")
+    return images(CellChoices(**options), base)
 
 
 @commands.command(short_help="Verify bundles, and judge claims.")
@@ -240,6 +242,15 @@ def pack(path: Path, output: Path) -> int:
     from kit.cli.pack import pack
 
     return pack(path, output)
+
+
+@commands.command(short_help="Prepare a bundle for handing in.")
+@click.argument("path", type=click.Path(path_type=Path))
+def submit(path: Path) -> int:
+    """Verify a bundle, show what would be published, and pack it into results/community."""
+    from kit.cli.submit import submit
+
+    return submit(path)
 
 
 @commands.command()

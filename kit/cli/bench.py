@@ -1,24 +1,33 @@
 """`kit bench`: measures cells, verifies their bundles, and reports on them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from kit.bundle.bag import Bundle
 from kit.bundle.document import Status
 from kit.check.finding import Verdict
 from kit.claims.verdict import overall
+from kit.cli.failure import render
 from kit.cli.plan import announce_default
 from kit.cli.progress import observer
 from kit.cli.report import write_report
 from kit.edge.bench import run_cell, run_endpoint
-from kit.edge.cells import CellChoices, planned_cells
+from kit.edge.cells import CellChoices, PlannedCell, planned_cells
 from kit.edge.files import checkout
+from kit.edge.judge_claims import Against, judge_claims
+from kit.edge.prepare import prepare
 from kit.edge.session import RunContext
+from kit.edge.unfinished import Unfinished
 from kit.edge.verify_paths import verify_paths
-from kit.errors import ExitCode, UsageError
+from kit.errors import ExitCode, KitError, RunError, UsageError
 from kit.figures.summary import summarise
 from kit.report import document, terminal, verdict_text
+
+REFERENCE = "article-part-1"
+"""Whose claims are judged after a run on GPUs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,19 +39,36 @@ class BenchOptions(CellChoices):
     served_model: str | None
     max_tokens: int | None
     output: Path | None
+    base: str | None
     quiet: bool
     as_json: bool
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Measured:
+    """Bundles of the cells that were measured, and the failure of one that was not, if any."""
+
+    paths: list[Path]
+    failure: KitError | None = None
+
+
 def bench(options: BenchOptions) -> int:
-    """Measure every cell; return the exit code of verifying the bundles."""
-    paths = _measure(options)
-    if options.rehearsal:
-        return _conclude_rehearsal(paths, options)
-    return _conclude(paths, options)
+    """Measure every cell, verify, report; return the exit code of the run or of its bundles.
+
+    A cell that fails does not keep the next ones from being measured, nor the report from being
+    written. The same command then measures what is missing.
+    """
+    measured = _measure(options)
+    if measured.failure is not None and not measured.paths:
+        raise measured.failure
+    conclude = _conclude_rehearsal if options.rehearsal else _conclude
+    code = conclude(measured.paths, options)
+    if measured.failure is not None:
+        raise measured.failure
+    return code
 
 
-def _measure(options: BenchOptions) -> list[Path]:
+def _measure(options: BenchOptions) -> _Measured:
     context = RunContext(
         results=(options.output or checkout.LOCAL_RESULTS).absolute(),
         state=checkout.STATE,
@@ -51,14 +77,43 @@ def _measure(options: BenchOptions) -> list[Path]:
     if options.endpoint is not None:
         _require_no_engine_options(options)
         url, served_model = options.endpoint, options.served_model
-        return [run_endpoint(url, served_model, options, options.max_tokens, context)]
+        return _Measured(
+            paths=[run_endpoint(url, served_model, options, options.max_tokens, context)]
+        )
     _require_no_endpoint_options(options)
     announce_default(options)
-    return [run_cell(cell, options, options.port, context) for cell in planned_cells(options)]
+    cells = planned_cells(options)
+    prepared = prepare(cells, options.base or checkout.base_image(), context.observer.printed)
+    return _each(cells, options, prepared, context)
+
+
+def _each(
+    cells: Sequence[PlannedCell],
+    options: BenchOptions,
+    prepared: Mapping[str, str],
+    context: RunContext,
+) -> _Measured:
+    paths, failure = [], None
+    unfinished = Unfinished.of(cells, context.results, context.state)
+    for cell in cells:
+        if (bundle := unfinished.measured(cell)) is not None:
+            context.observer.printed(f"{cell.plan.cell}: measured before the last run broke off")
+            context.observer.printed(f"  {bundle} (to measure it anew: rm {unfinished.file})")
+            paths.append(bundle)
+            continue
+        try:
+            bundle = run_cell(cell, options, prepared, options.port, context)
+            unfinished.keep(cell, bundle)
+            paths.append(bundle)
+        except RunError as error:
+            if failure is not None or cell is not cells[-1]:
+                click.echo(render(error), err=True)
+            failure = failure or error
+    return _Measured(paths=paths, failure=failure)
 
 
 def _conclude(paths: list[Path], options: BenchOptions) -> int:
-    """Verify the bundles, write the report, and print verdicts and figures."""
+    """Verify the bundles, write the report, and print verdicts, figures and claims."""
     judged = tuple(verify_paths(paths))
     verdicts = [verified.verdict for verified in judged]
     bundles = [bundle for verified in judged if (bundle := verified.bundle) is not None]
@@ -67,12 +122,23 @@ def _conclude(paths: list[Path], options: BenchOptions) -> int:
     if not options.quiet:
         _print_verdicts(verdicts)
         click.echo(f"\n{terminal.render(summary)}", err=True)
+        _print_claims(paths, bundles)
         click.echo("Bundles and report:", err=True)
     if options.as_json:
         click.echo(document.render(summary), nl=False)
     else:
         _print_paths([*paths, page])
     return overall(verdicts)
+
+
+def _print_claims(paths: list[Path], bundles: Sequence[Bundle]) -> None:
+    """Judge the article's claims from all bundles beside these, if a GPU served."""
+    if not any(bundle.gpus for bundle in bundles):
+        return
+    against = Against(references=(REFERENCE,))
+    _, judged = judge_claims([paths[0].parent], (), against)
+    for judgements in judged:
+        click.echo("\n".join(verdict_text.claim_lines(judgements)), err=True)
 
 
 def _conclude_rehearsal(paths: list[Path], options: BenchOptions) -> int:

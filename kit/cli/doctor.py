@@ -1,6 +1,5 @@
 """`kit doctor`: shows what this machine can run, what it lacks, and how to get it."""
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -16,16 +15,20 @@ from kit.run import readiness
 from kit.run.readiness import Lack, MachineFacts, Readiness
 
 
-def doctor(*, as_json: bool) -> int:
-    """Print the machine's facts and every cell's readiness; return 4 where no cell can run."""
+def doctor(topology: str | None, *, as_json: bool) -> int:
+    """Print the machine's facts and every cell's readiness, or one topology's.
+
+    Returns 4 where none of them can run.
+    """
     facts = machine.look()
-    topologies = {path.stem: checkout.topology(path.stem) for path in checkout.compose_files()}
-    cells = readiness.examine(facts, topologies, checkout.models(), __version__, os.environ)
+    names = [topology] if topology else [path.stem for path in checkout.compose_files()]
+    topologies = {name: checkout.topology(name) for name in names}
+    cells = readiness.examine(facts, topologies, checkout.yardsticks().shapes, machine.named_gpus())
     if as_json:
         document = {"kit_version": __version__, "machine": facts, "cells": cells}
         click.echo(canonical.encode(document), nl=False)
     else:
-        click.echo("\n".join((*_facts(facts), *_base_image(), "", *_cells(cells))))
+        click.echo("\n".join((*_facts(facts), "", *_cells(cells))))
     can_run = any(not cell.lacks for cell in cells)
     return ExitCode.DONE if can_run else ExitCode.MACHINE_LACKS
 
@@ -48,11 +51,6 @@ def _facts(facts: MachineFacts) -> Iterator[str]:
         links = "unknown" if gpu.nvlink_links_active is None else str(gpu.nvlink_links_active)
         memory = f"{(gpu.memory_bytes or 0) / 2**30:.1f} GiB"
         yield f"gpu {gpu.index}    {printable(gpu.name)}, {memory}, NVLink links up: {links}"
-
-
-def _base_image() -> Iterator[str]:
-    if checkout.base_image() is None:
-        yield "base     of the images: no digest is pinned yet (docker/images.toml says how)"
 
 
 def _cells(cells: Sequence[Readiness]) -> Iterator[str]:

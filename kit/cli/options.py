@@ -1,5 +1,6 @@
 """Options that several commands share, and the types of their values."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +10,22 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
+def _split(_context: object, _option: object, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names in `moe,dense` or `moe dense`, each once."""
+    names = (name for value in values for name in re.split("[ ,]+", value) if name)
+    return tuple(dict.fromkeys(names))
+
+
 def cell_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options that choose the cells to run."""
     options = (
         click.option("--topology", help="A file of compose/; by default cpu-tp1."),
         click.option(
-            "--model", "models", multiple=True, help="Repeatable; by default all of the topology."
+            "--model",
+            "models",
+            multiple=True,
+            callback=_split,
+            help="Names, also several with commas; by default moe and dense, or their twins.",
         ),
         click.option("--suite", default="single", show_default=True, help="A folder of prompts/."),
         click.option(

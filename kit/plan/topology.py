@@ -57,13 +57,17 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Topology:
-    """Devices, the transport between them, and a service for each model."""
+    """Devices, the transport between them, and a service for each model.
+
+    `default_models` are those that are measured where none is named.
+    """
 
     id: str
     device: Device
     tensor_parallel_size: Positive
     transport: Transport
     services: Mapping[str, Service]
+    default_models: tuple[str, ...] = ()
 
 
 def parse_topology(data: bytes, name: str) -> Topology:
@@ -83,6 +87,7 @@ def parse_topology(data: bytes, name: str) -> Topology:
                 tensor_parallel_size=block["tensor_parallel_size"],
                 transport=Transport(block["transport"]),
                 services={key: _service(document["services"][key]) for key in block["models"]},
+                default_models=tuple(block.get("default_models", block["models"])),
             )
         )
     except (

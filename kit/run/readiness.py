@@ -1,42 +1,43 @@
 """From the facts of a machine to what it can run, what it lacks, and the next command."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 
 import msgspec
 
-from kit.bundle.telemetry import GpuFacts, GpuProcesses, Inventory
-from kit.plan.models import HubModel, Model
+from kit.bundle.host_facts import connections
+from kit.bundle.telemetry import GpuProcesses, Inventory
 from kit.plan.topology import Device, Topology, Transport, fill_variables
+from kit.roofline.model import Shape
+from kit.run.cards import (
+    Cards,
+    busy_indexes,
+    choose,
+    considered,
+    memory_needed_bytes,
+    misfits,
+)
 
 OLDEST_DRIVER = (570, 124, 6)
 """CUDA 12.8 Update 1 (NVIDIA, "CUDA 12.8 Release Notes", table of driver versions)."""
 
-OLDEST_CAPABILITY = (8, 0)
-"""Marlin's kernels are compiled for compute capability 8.0, and run on newer GPUs."""
-
-GPU_MEMORY_BYTES = 23 * 2**30
-"""A 24 GB card reports slightly less than 24 GiB."""
-
 OLDEST_DOCKER = (25,)
 """The first with a separate interval for the health checks of a starting container."""
+
+OLDEST_COMPOSE = (2, 24)
+"""The first that knows `!override`, which compose/base.yaml uses."""
 
 CPU_MEMORY_BYTES = 6 * 10**9
 """The CPU engine uses 3 GB with one rank and 5.3 GB with two (measured)."""
 
-CPU_IMAGE_BYTES, GPU_IMAGE_BYTES = 15 * 10**9, 60 * 10**9
-"""Disk for a build and its image: a GPU image has 10 GB of packages and 18 GB of weights, and the
-builder's cache has both again."""
-
 
 class DockerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A Docker engine that answers; `images` are the names of the kit's images on it."""
+    """A Docker engine that answers; `free_bytes` are of the disk that holds its images."""
 
     version: str
     compose_version: str | None = None
+    has_buildx: bool = True
     has_nvidia_runtime: bool = False
     free_bytes: int | None = None
-    images: tuple[str, ...] = ()
 
 
 class MachineFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -48,12 +49,21 @@ class MachineFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     cores: int
     memory_bytes: int | None = None
     free_bytes: int
-    has_engine: bool
     docker: DockerFacts | None = None
     docker_fault: str | None = None
     gpus: Inventory | None = None
     gpu_fault: str | None = None
     gpu_processes: tuple[GpuProcesses, ...] = ()
+    topology_matrix: str = ""
+
+    @property
+    def cards(self) -> Cards:
+        """The GPUs, what runs on them, and what is between them."""
+        return Cards(
+            gpus=self.gpus.gpus if self.gpus else (),
+            processes=self.gpu_processes,
+            connections=connections(self.topology_matrix),
+        )
 
 
 class Lack(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,75 +85,105 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
 def examine(
     facts: MachineFacts,
     topologies: Mapping[str, Topology],
-    models: Mapping[str, Model],
-    version: str,
+    shapes: Mapping[str, Shape],
     variables: Mapping[str, str],
 ) -> tuple[Readiness, ...]:
     """Return the readiness of every cell, GPU topologies last.
 
-    `variables` fill in the Compose files, such as which GPUs to use.
+    `variables` of the Compose files may name the GPUs to use.
     """
     order = sorted(topologies.values(), key=lambda it: (it.device is Device.GPU, it.id))
-    cells = (_cells(facts, topology, models, version, variables) for topology in order)
-    return tuple(chain.from_iterable(cells))
+    return tuple(
+        Readiness(
+            topology=topology.id,
+            model=model,
+            runtime=runtime,
+            lacks=tuple(lacks(facts, topology, [model], runtime, shapes, variables)),
+        )
+        for topology in order
+        for model in topology.services
+        for runtime in (("docker",) if topology.device is Device.GPU else ("process", "docker"))
+    )
 
 
-def gpu_lacks(facts: MachineFacts, topology: Topology, device_ids: Sequence[str]) -> Iterator[Lack]:
-    """Yield what the GPUs and their driver lack for a topology.
+def lacks(
+    facts: MachineFacts,
+    topology: Topology,
+    models: Sequence[str],
+    runtime: str,
+    shapes: Mapping[str, Shape],
+    variables: Mapping[str, str],
+) -> Iterator[Lack]:
+    """Yield what this machine lacks to run these models of a topology."""
+    if topology.device is Device.GPU:
+        needed = memory_needed(topology, models, shapes)
+        yield from gpu_lacks(facts, topology, needed, named_gpus(topology, variables))
+        yield from _toolkit_lacks(facts)
+    else:
+        yield from _cpu_lacks(facts, topology)
+    if runtime == "docker":
+        yield from _docker_lacks(facts)
 
-    `device_ids` are those that its engine is given; one that is not a number (a UUID) stands for
-    any of the GPUs.
-    """
-    ranks, inventory = topology.tensor_parallel_size, facts.gpus
+
+def memory_needed(topology: Topology, models: Sequence[str], shapes: Mapping[str, Shape]) -> float:
+    """Return the memory in bytes that a card needs for the largest of these models."""
+    ranks = topology.tensor_parallel_size
+    return max(
+        memory_needed_bytes(shapes[model], topology.services[model], ranks) for model in models
+    )
+
+
+def named_gpus(topology: Topology, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the indexes of GPUs that the user has named; nothing where none is named."""
+    service = next(iter(topology.services.values()))
+    return fill_variables(service, variables).gpus if variables else ()
+
+
+def gpu_lacks(
+    facts: MachineFacts, topology: Topology, needed_bytes: float, named: Sequence[str]
+) -> Iterator[Lack]:
+    """Yield what the GPUs and their driver lack; `named` are indexes that the user chose."""
+    ranks, inventory, cards = topology.tensor_parallel_size, facts.gpus, facts.cards
     if inventory is None:
         gpus = "GPU with its driver" if ranks == 1 else "GPUs with their driver"
         fault = f" ({facts.gpu_fault})" if facts.gpu_fault else ""
-        yield _lack(
-            f"{ranks} NVIDIA {gpus}{fault}", "nvidia-smi, which must list driver 570 or newer"
-        )
+        yield _lack(f"{ranks} NVIDIA {gpus}{fault}", "nvidia-smi must list driver 570 or newer")
         return
-    chosen = [gpu for gpu in inventory.gpus if _is_chosen(gpu, device_ids)]
-    fitting = [gpu for gpu in chosen if _fits(gpu)]
-    if len(fitting) < ranks:
-        what = f"{ranks} GPUs of compute capability 8.0 or newer with 24 GB (has {len(fitting)})"
-        yield _lack(what, "nvidia-smi; choose GPUs with KIT_GPU_0 and KIT_GPU_1")
-    if len({gpu.name for gpu in fitting}) > 1:
-        what = f"GPUs of one kind ({' and '.join(sorted({gpu.name for gpu in fitting}))})"
-        yield _lack(what, "nvidia-smi; choose GPUs with KIT_GPU_0 and KIT_GPU_1")
     if _numbers(inventory.driver_version) < OLDEST_DRIVER:
         what = f"driver 570.124.06 or newer (has {inventory.driver_version})"
         yield _lack(what, "sudo apt-get install nvidia-driver-570, or newer; then restart")
-    if topology.transport is Transport.NVLINK and not all(map(_linked, fitting)):
-        yield _lack("an NVLink bridge whose links are up", "nvidia-smi nvlink --status")
-    for running in facts.gpu_processes:
-        if running.compute_count and running.index in {gpu.index for gpu in chosen}:
-            others = "process" if running.compute_count == 1 else "processes"
-            what = f"GPU {running.index} for itself ({running.compute_count} {others} on it)"
-            yield _lack(what, "nvidia-smi, then end them")
-
-
-def _cells(
-    facts: MachineFacts,
-    topology: Topology,
-    models: Mapping[str, Model],
-    version: str,
-    variables: Mapping[str, str],
-) -> Iterator[Readiness]:
-    for model, service in topology.services.items():
-        if topology.device is Device.CPU:
-            cpu = tuple(_cpu_lacks(facts, topology))
-            lacks = (*cpu, *_process_lacks(facts))
-            yield Readiness(topology=topology.id, model=model, runtime="process", lacks=lacks)
-            lacks = (*cpu, *_docker_lacks(facts, "cpu", version))
-            yield Readiness(topology=topology.id, model=model, runtime="docker", lacks=lacks)
-        else:
-            lacks = (
-                *gpu_lacks(facts, topology, fill_variables(service, variables).gpus),
-                *_toolkit_lacks(facts),
-                *_pin_lacks(models[model]),
-                *_docker_lacks(facts, model, version),
+    chosen = choose(cards, topology, needed_bytes, named)
+    if not chosen:
+        yield from _no_cards(cards, topology, needed_bytes, named)
+    for gpu in chosen:
+        if gpu.index in busy_indexes(cards):
+            yield _lack(
+                f"GPU {gpu.index} for itself: other processes compute on it",
+                "nvidia-smi, then end them, or choose others: KIT_GPU_0=1 KIT_GPU_1=2",
             )
-            yield Readiness(topology=topology.id, model=model, runtime="docker", lacks=lacks)
+
+
+def _no_cards(
+    cards: Cards, topology: Topology, needed_bytes: float, named: Sequence[str]
+) -> Iterator[Lack]:
+    """Yield why no cards serve: each card's own reason, or what they lack together."""
+    ranks = topology.tensor_parallel_size
+    fitting = []
+    reasons = []
+    for gpu in considered(cards, named):
+        why = list(misfits(gpu, needed_bytes))
+        reasons += [f"GPU {gpu.index} ({gpu.name}): {reason}" for reason in why]
+        fitting += [] if why else [gpu]
+    if len(fitting) < ranks:
+        step = "make bench TOPOLOGY=tp1" if fitting and not named else "nvidia-smi"
+        told = f" ({'; '.join(reasons)})" if reasons else ""
+        yield _lack(f"{ranks} GPUs that can serve, found {len(fitting)}{told}", step)
+    elif topology.transport is Transport.NVLINK:
+        what = "two GPUs of one kind with an NVLink bridge between them whose links are up"
+        yield _lack(what, "nvidia-smi topo -m; nvidia-smi nvlink --status")
+    else:
+        names = ", ".join(f"GPU {gpu.index} {gpu.name}" for gpu in fitting)
+        yield _lack(f"{ranks} GPUs of one kind (has {names})", "make bench TOPOLOGY=tp1")
 
 
 def _cpu_lacks(facts: MachineFacts, topology: Topology) -> Iterator[Lack]:
@@ -158,12 +198,7 @@ def _cpu_lacks(facts: MachineFacts, topology: Topology) -> Iterator[Lack]:
         yield _lack(what, "free -h")
 
 
-def _process_lacks(facts: MachineFacts) -> Iterator[Lack]:
-    if not facts.has_engine:
-        yield _lack("the CPU engine", "python3 -m kit.bootstrap engine   (make bench does it)")
-
-
-def _docker_lacks(facts: MachineFacts, image: str, version: str) -> Iterator[Lack]:
+def _docker_lacks(facts: MachineFacts) -> Iterator[Lack]:
     engine = facts.docker
     if engine is None:
         what = f"a Docker engine that answers ({facts.docker_fault or 'no docker command'})"
@@ -174,23 +209,11 @@ def _docker_lacks(facts: MachineFacts, image: str, version: str) -> Iterator[Lac
         yield _lack(what, "https://docs.docker.com/engine/install/")
     if engine.compose_version is None:
         yield _lack("docker compose", "sudo apt-get install docker-compose-plugin")
-    needed = CPU_IMAGE_BYTES if image == "cpu" else GPU_IMAGE_BYTES
-    missing = [
-        name
-        for name in (f"llm-serving-kit/{part}:{version}" for part in ("client", image))
-        if name not in engine.images
-    ]
-    if missing:
-        model = "" if image == "cpu" else f" MODEL={image}"
-        yield _lack(f"the image {' and '.join(missing)}", f"make images{model}")
-        if engine.free_bytes is not None and engine.free_bytes < needed:
-            yield _lack(f"{_gb(needed)} of disk for images (has {_gb(engine.free_bytes)})", "df -h")
-
-
-def _pin_lacks(model: Model) -> Iterator[Lack]:
-    if isinstance(model, HubModel) and not model.is_pinned:
-        what = f"a pin of {model.repository}: its files have not been listed from the hub yet"
-        yield _lack(what, f"kit lock-models {model.id}, with access to the hub")
+    elif _numbers(engine.compose_version) < OLDEST_COMPOSE:
+        what = f"docker compose 2.24 or newer (has {engine.compose_version})"
+        yield _lack(what, "sudo apt-get install docker-compose-plugin")
+    if not engine.has_buildx:
+        yield _lack("docker buildx", "sudo apt-get install docker-buildx-plugin")
 
 
 def _toolkit_lacks(facts: MachineFacts) -> Iterator[Lack]:
@@ -199,22 +222,9 @@ def _toolkit_lacks(facts: MachineFacts) -> Iterator[Lack]:
         yield _lack("the NVIDIA container toolkit", f"{step} && sudo systemctl restart docker")
 
 
-def _is_chosen(gpu: GpuFacts, device_ids: Sequence[str]) -> bool:
-    return str(gpu.index) in device_ids or any(not text.isdecimal() for text in device_ids)
-
-
-def _fits(gpu: GpuFacts) -> bool:
-    capability = _numbers(gpu.compute_capability)
-    return capability >= OLDEST_CAPABILITY and (gpu.memory_bytes or 0) >= GPU_MEMORY_BYTES
-
-
-def _linked(gpu: GpuFacts) -> bool:
-    return bool(gpu.nvlink_links_active)
-
-
 def _numbers(version: str | None) -> tuple[int, ...]:
     """Return a version as comparable numbers; an unknown one is older than any."""
-    return tuple(int(part) for part in (version or "").split(".") if part.isdecimal())
+    return tuple(int(part) for part in (version or "").lstrip("v").split(".") if part.isdecimal())
 
 
 def _lack(what: str, next_step: str) -> Lack:

@@ -28,7 +28,7 @@ from these files and repeats none of them in code. `make pages` generates this p
   host's shared memory.
 - `tp2-socket` sets the variables of an earlier run by the article's author, who called that PCIe
   too.
-- `moe-fp8` needs two GPUs: its 30 GB of weights do not fit into 24 GB. One claim is about it.
+- `moe-fp8` has 31 GB of weights: two GPUs of 24 GB, or one of 40 GB. One claim is about it.
 - All topologies pass `--disable-custom-all-reduce`. vLLM's custom all-reduce uses NVLink through
   CUDA IPC whatever NCCL's variables say, so with it two transports cannot be compared.
 
@@ -38,19 +38,15 @@ NCCL's log, and fails a bundle whose log shows another one.
 ## Choose topology, model and GPUs
 
     make plan TOPOLOGY=tp2-pcie MODEL=moe       # shows the run and starts nothing
-    make bench RUNTIME=docker TOPOLOGY=tp2-pcie MODEL=moe
-    KIT_GPU_0=2 KIT_GPU_1=3 make bench RUNTIME=docker TOPOLOGY=tp2-pcie MODEL=moe
+    make bench TOPOLOGY=tp2-pcie MODEL=moe
+    KIT_GPU_0=2 KIT_GPU_1=3 make bench TOPOLOGY=tp2-pcie
 
-Without `MODEL` every model of the topology is measured, one after another.
+Without `MODEL`, `moe` and `dense` are measured, one after another; on CPU their twins.
 
 | Variable | Default | Sets |
 | --- | --- | --- |
-| `KIT_GPU_0`, `KIT_GPU_1` | `0`, `1` | GPUs to use: an index as `nvidia-smi` prints it, or a UUID |
+| `KIT_GPU_0`, `KIT_GPU_1` | GPUs that fit | GPUs to use: an index of `nvidia-smi`, or a UUID |
 | `KIT_ENGINE_MEMORY` | `48g` | memory limit of the engine's container |
-| `KIT_CLIENT_IMAGE` | `llm-serving-kit/client:VERSION` | image of the client |
-| `KIT_CPU_IMAGE` | `llm-serving-kit/cpu:VERSION` | image of the CPU engine |
-| `KIT_IMAGE_MOE`, `KIT_IMAGE_DENSE`, `KIT_IMAGE_MOE_FP8` | `llm-serving-kit/MODEL:VERSION` | \
-image of a model's engine |
 
 On CPU the kit binds each rank to one core: the first ones that its own process may use.
 

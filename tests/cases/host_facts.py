@@ -20,7 +20,7 @@ from tests.edits.host_facts import (
 from tests.factory import Draft
 
 ONE_GPU = DeviceRequest(driver="nvidia", device_ids=("0",), capabilities=("gpu",))
-OTHER_BASE = "docker.io/library/python:3.12"
+OTHER_BASE = f"docker.io/library/python:3.12@sha256:{'0' * 64}"
 
 
 def drop_host_facts(draft: Draft) -> None:

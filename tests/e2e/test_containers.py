@@ -22,6 +22,7 @@ from kit.bundle.document import Document, Runtime, Status
 from kit.bundle.host_facts import HostFacts
 from kit.check.finding import Outcome
 from kit.check.verify import known, verify
+from kit.edge.docker import images
 from kit.edge.files import checkout, safe_read
 from kit.format import canonical
 from kit.plan.topology import Device, Topology, fill_variables
@@ -58,11 +59,11 @@ BENCH = (sys.executable, "-m", "kit", "bench", "--runtime", "docker", "--topolog
 
 
 def bench(results: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Measure one cell in containers; the environment is the real one where none is given."""
+    """Measure one cell in containers, whose images stand on the base for tests."""
     return subprocess.run(
         [*BENCH, str(results), *options],
         cwd=checkout.ROOT,
-        env={"PATH": os.environ["PATH"], **environment} if environment else None,
+        env={**os.environ, "BASE": BASE, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -116,14 +117,14 @@ def created(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Mapping[str
     """Create a GPU topology's containers from a base image; yield each as `docker inspect` does."""
     require(BASE)
     topology: Topology = checkout.topology(request.param)
-    images = {"KIT_IMAGE_MOE": BASE, "KIT_CLIENT_IMAGE": BASE}
+    named = {"KIT_IMAGE_MOE": BASE, "KIT_CLIENT_IMAGE": BASE}
     try:
-        compose(topology.id, "moe", "up", "--no-start", "--no-build", **images)
-        ids = compose(topology.id, "moe", "ps", "--all", "--quiet", **images).split()
+        compose(topology.id, "moe", "up", "--no-start", "--no-build", **named)
+        ids = compose(topology.id, "moe", "ps", "--all", "--quiet", **named).split()
         shown = json.loads(docker("inspect", *ids).stdout)
         yield {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in shown}
     finally:
-        compose(topology.id, "moe", "down", "--volumes", **images)
+        compose(topology.id, "moe", "down", "--volumes", **named)
 
 
 @pytest.mark.parametrize(
@@ -197,8 +198,8 @@ def test_a_cell_in_containers_gives_a_valid_bundle(tmp_path: Path) -> None:
     assert (document.runtime, document.status) == (Runtime.DOCKER, Status.COMPLETE)
     facts = canonical.decode(files[bag.HOST_FACTS], HostFacts)
     assert {one.service: one.image for one in facts.containers} == {
-        "moe-mini": CPU,
-        "client-moe-mini": CLIENT,
+        "moe-mini": images.cpu(BASE).reference,
+        "client-moe-mini": images.client(BASE).reference,
     }
     assert b"non-default args" in gzip.decompress(files[bag.SERVER_LOG])
     verdict = verify("case", files, (), known(checkout.schemas(), checkout.catalog())).verdict
@@ -218,15 +219,22 @@ def test_an_engine_that_cannot_start_leaves_a_partial_bundle(tmp_path: Path) -> 
     assert folder.name.endswith("-partial")
     document = canonical.decode(safe_read.read_folder(folder).files[bag.DOCUMENT], Document)
     assert (document.status, document.runtime) == (Status.PARTIAL, Runtime.DOCKER)
+    assert "Docker Compose said: " in done.stderr
+    files = safe_read.read_folder(folder).files
+    verdict = verify("case", files, (), known(checkout.schemas(), checkout.catalog())).verdict
+    assert [one for one in verdict.findings if one.outcome is Outcome.FAIL] == []
     assert left_running() == ""
 
 
-def test_an_image_that_is_not_there_is_the_machines_lack_and_leaves_nothing(tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_built_is_the_machines_lack_in_dockers_words(
+    tmp_path: Path,
+) -> None:
     require(BASE)
-    done = bench(tmp_path / "r", KIT_CPU_IMAGE="127.0.0.1:1/none:0")
+    done = bench(tmp_path / "r", BASE="127.0.0.1:1/none:0")
     assert done.returncode == 4, done.stderr
-    assert "make images MODEL=moe-mini" in done.stderr
-    assert list((tmp_path / "r").iterdir()) == []
+    assert "the image client could not be built" in done.stderr
+    assert "127.0.0.1:1/none:0: failed to resolve source metadata" in done.stderr
+    assert not (tmp_path / "r").exists()
     assert left_running() == ""
 
 
@@ -237,6 +245,7 @@ def bench_and(
     with subprocess.Popen(
         [*BENCH, str(output)],
         cwd=checkout.ROOT,
+        env={**os.environ, "BASE": BASE},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -12,21 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from kit import __version__
 from kit.bundle import bag
 from kit.bundle.document import Document, Runtime, Status
 from kit.bundle.host_facts import HostFacts
 from kit.check.finding import Outcome, Verdict
 from kit.check.verify import known, verify
+from kit.edge.docker import images
 from kit.edge.files import checkout, safe_read
 from kit.errors import ExitCode
 from kit.format import canonical
-from tests.e2e.engine_room import docker, require
+from tests.e2e.engine_room import BASE, docker, require
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e]
 
-CLIENT, CPU = (f"llm-serving-kit/{name}:{__version__}" for name in ("client", "cpu"))
-REHEARSAL = f"llm-serving-kit/rehearsal:{__version__}"
+CLIENT, REHEARSAL = images.client(BASE).reference, images.rehearsal(BASE).reference
 DRIVER = checkout.ROOT / "tests" / "stand_in_gpu" / "driver"
 
 ALWAYS = {
@@ -34,7 +33,7 @@ ALWAYS = {
     "topology-containers",  # images of this machine's own
     "arithmetic-text",  # the tokenizer is a twin's
     "protocol-model-files",  # a twin's
-    "protocol-base-image",  # no digest is pinned yet
+    "protocol-base-image",  # a base of this machine's own
     "protocol-passes",  # one pass, as published
     "arithmetic-repeats",
     "protocol-first-pass",
@@ -66,7 +65,12 @@ def rehearse(topology: str, model: str, results: Path) -> subprocess.CompletedPr
     return subprocess.run(
         [sys.executable, "-m", "kit", "bench", "--rehearsal", *words],
         cwd=checkout.ROOT,
-        env={**os.environ, "LD_LIBRARY_PATH": str(DRIVER)},
+        env={
+            **os.environ,
+            "BASE": BASE,
+            "PATH": f"{DRIVER.parent}:{os.environ['PATH']}",
+            "LD_LIBRARY_PATH": str(DRIVER),
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -89,20 +93,17 @@ def judged(folder: Path) -> Verdict:
 
 
 @pytest.fixture(scope="module")
-def image() -> None:
-    """Build the image of a rehearsal from its Dockerfile."""
-    require(CLIENT, CPU)
+def driver() -> None:
+    """Require the stand-in driver, and the base on which a rehearsal builds its images."""
+    require(BASE)
     assert (DRIVER / "libnvidia-ml.so.1").exists(), (
         "no stand-in driver: .ci/docker-engine start DIR"
     )
-    command = ("build", "--quiet", "-f", "docker/rehearsal.Dockerfile", "-t", REHEARSAL, "docker")
-    built = docker(*command, "--build-arg", f"CPU={CPU}", "--build-arg", f"VERSION={__version__}")
-    assert built.returncode == 0, built.stderr
 
 
 @pytest.mark.parametrize(("topology", "model"), EXPECTED)
 def test_a_gpu_topology_is_walked_from_end_to_end(
-    image: None, topology: str, model: str, tmp_path: Path
+    driver: None, topology: str, model: str, tmp_path: Path
 ) -> None:
     done = rehearse(topology, model, tmp_path / "r")
     assert done.returncode == 0, done.stderr
@@ -127,8 +128,8 @@ def _look_at(folder: Path, topology: str, model: str) -> None:
     assert document.plan.sampling.max_tokens == 4096
     ranks = checkout.topology(topology).tensor_parallel_size
     facts = canonical.decode(files[bag.HOST_FACTS], HostFacts)
-    images = {one.service: one.image for one in facts.containers}
-    assert images == {model: REHEARSAL, f"client-{model}": CLIENT, f"telemetry-{model}": CLIENT}
+    served = {one.service: one.image for one in facts.containers}
+    assert served == {model: REHEARSAL, f"client-{model}": CLIENT, f"telemetry-{model}": CLIENT}
     assert facts.gpu_processes is not None
     asked = {one.service: one.device_requests for one in facts.containers}
     for service in (model, f"telemetry-{model}"):
@@ -140,7 +141,7 @@ def _look_at(folder: Path, topology: str, model: str) -> None:
 
 
 def test_without_nvlink_its_topology_is_refused_before_anything_starts(
-    image: None, tmp_path: Path
+    driver: None, tmp_path: Path
 ) -> None:
     settings = DRIVER / "stand_in_nvml.conf"
     bridged = settings.read_text()
@@ -150,5 +151,5 @@ def test_without_nvlink_its_topology_is_refused_before_anything_starts(
     finally:
         settings.write_text(bridged)
     assert done.returncode == 4, done.stderr
-    assert "an NVLink bridge whose links are up" in done.stderr
+    assert "an NVLink bridge between them whose links are up" in done.stderr
     assert not (tmp_path / "r").exists() or not list((tmp_path / "r").iterdir())

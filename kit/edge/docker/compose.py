@@ -29,12 +29,11 @@ from kit.plan.plan import Cell, Plan
 DOWN_TIMEOUT_S = 30
 """Longer than the client may take to seal a partial bundle (`stop_grace_period` in base.yaml)."""
 
-_LOG_LINES_SHOWN = 12
+_LOG_LINES_SHOWN, _WORDS_SHOWN = 12, 400
 _PARTIAL = "-partial"
 _PASSED_ON = (
     "PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "XDG_RUNTIME_DIR",
-    "KIT_CLIENT_IMAGE", "KIT_CPU_IMAGE", "KIT_ENGINE_MEMORY", "KIT_GPU_0", "KIT_GPU_1",
-    "KIT_IMAGE_MOE", "KIT_IMAGE_DENSE", "KIT_IMAGE_MOE_FP8",
+    "KIT_ENGINE_MEMORY",
 )  # fmt: skip
 """How Docker is reached, and variables of the Compose files that a user may set."""
 
@@ -137,28 +136,36 @@ class _Project:
         self._facts: HostFacts | None = None
         self._log = b""
         self._client_started = False
+        self._compose_words = ""
 
     def create(self) -> None:
-        """Create the containers; raise `MachineError`, with none left, where that fails."""
+        """Create and inspect the containers; raise `MachineError`, with none left, on failure."""
         if names := daemon.containers_of(self.compose.project):
             raise MachineError(
                 f"containers of {self.compose.project} exist already: {', '.join(names)}",
                 "another run is in progress, or an earlier one was killed",
                 f"docker rm --force {' '.join(names)}",
             )
-        created = self.compose.call("up", "--no-start", "--no-build", "--pull", "missing")
-        if created.returncode != 0:
-            self._remove()
-            raise daemon.cannot_create(created.stdout, self.compose.model)
-
-    def run(self, observer: RunObserver) -> int:
-        """Inspect and start the containers, wait for the client, and return its exit code."""
         compose = self.compose
         try:
+            created = compose.call("up", "--no-start", "--no-build", "--pull", "never")
+            if created.returncode != 0:
+                raise daemon.cannot_create(created.stdout, compose.model)
             self._facts = daemon.host_facts(compose.project, compose.model, self._state)
-            compose.facts_file.write_bytes(canonical.encode(self._facts))
+        except BaseException:
+            with interrupts.uninterrupted():
+                self._remove()
+            raise
+        self.identity = EngineIdentity(model_files=self._facts.model_files)
+        compose.facts_file.write_bytes(canonical.encode(self._facts))
+
+    def run(self, observer: RunObserver) -> int:
+        """Start the containers, wait for the client, and return its exit code."""
+        compose = self.compose
+        try:
             started = compose.call("up", "--detach", "--no-recreate")
             if started.returncode != 0:  # the engine ended, or never became healthy
+                self._compose_words = started.stdout.strip()[-_WORDS_SHOWN:]
                 return started.returncode
             self._client_started = True
             for line in daemon.follow_log(compose.project, compose.client):
@@ -176,9 +183,11 @@ class _Project:
     def failure(self, code: int) -> RunError:
         """Return the error for a client that ended with `code`, with the engine's last lines."""
         lines = self._log.decode("utf-8", "replace").splitlines()[-_LOG_LINES_SHOWN:]
-        shown = "\n".join(f"  {process.visible(line)}" for line in lines)
+        words = [f"Docker Compose said: {self._compose_words}"] if self._compose_words else []
+        engine = ["the engine's last lines:", *lines] if lines else ["the engine printed nothing"]
+        shown = "\n".join(f"  {process.visible(line)}" for line in (*words, *engine))
         return RunError(
-            f"the run in containers ended with exit code {code}; the engine's last lines:\n{shown}",
+            f"the run in containers ended with exit code {code}\n{shown}",
             "the engine did not start, or a request failed; the bundle has the failure's code",
             f"kit verify {BUNDLE}",
             code="request-failed" if self._client_started else "engine-died",

@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from urllib3.exceptions import HTTPError
 
 import docker
 from kit.bundle.document import ModelFile
-from kit.bundle.host_facts import Container, DeviceRequest, HostFacts
+from kit.bundle.host_facts import Container, DeviceRequest, HostFacts, ModelSource
 from kit.bundle.telemetry import GpuProcesses
 from kit.edge.files import disk
 from kit.edge.host import nvml, probes
 from kit.errors import MachineError, RunError
+from kit.plan.models import ListedBy
 from kit.run.readiness import DockerFacts
 
 PROJECT_LABEL = "com.docker.compose.project"
@@ -32,6 +34,8 @@ SERVICE_LABEL = "com.docker.compose.service"
 _KEPT_LABELS = ("org.opencontainers.image.", "llm-serving-kit.")
 _UNIX = "http+unix://"
 _NO_DRIVER = "could not select device driver"
+_WORDS_SHOWN = 400
+_MODEL_LABELS = "llm-serving-kit.model"
 
 # Run by the Python inside an image: prints SHA-256, size and name of every file of a model.
 _LIST_FILES = """
@@ -55,29 +59,31 @@ def require_compose() -> None:
         raise _missing("docker compose", "the kit starts containers with it")
 
 
-def facts(tag: str) -> DockerFacts:
-    """Return facts of the engine; raise `MachineError` where none answers.
-
-    Of the images, those are listed whose names end in `tag`.
-    """
+def facts() -> DockerFacts:
+    """Return facts of the engine; raise `MachineError` where none answers."""
     if shutil.which("docker") is None:
         raise _missing("docker", "no docker command on PATH")
     try:
-        client = _client()
-        info = client.info()
-        names = [name for image in client.images.list() for name in image.tags]
+        info = _client().info()
     except DockerException as error:
         raise _no_answer(error) from error
     root = Path(info.get("DockerRootDir", "/"))
     return DockerFacts(
         version=str(info.get("ServerVersion")),
         compose_version=_compose_version(),
+        has_buildx=_output("docker", "buildx", "version") is not None,
         has_nvidia_runtime=bool(
             "nvidia" in info.get("Runtimes", {}) or shutil.which("nvidia-container-runtime-hook")
         ),
         free_bytes=shutil.disk_usage(root).free if root.exists() else None,
-        images=tuple(sorted(name for name in names if name.endswith(tag))),
     )
+
+
+def images(namespace: str) -> frozenset[str]:
+    """Return the names, with tags, of the engine's images of a namespace."""
+    with _connected():
+        names = (name for image in _client().images.list() for name in image.tags)
+        return frozenset(name for name in names if name.startswith(f"{namespace}/"))
 
 
 def host_facts(project: str, model: str, state: Path) -> HostFacts:
@@ -93,9 +99,15 @@ def host_facts(project: str, model: str, state: Path) -> HostFacts:
             compose_version=_compose_version() or "unknown",
             containers=containers,
             model_files=_model_files(engine.image_id, model, state / "images"),
+            model_source=_model_source(engine.image_labels),
             gpu_processes=_gpu_processes(),
-            topology_matrix=_output("nvidia-smi", "topo", "-m"),
+            topology_matrix=topology_matrix(),
         )
+
+
+def topology_matrix() -> str | None:
+    """Return what `nvidia-smi topo -m` prints; None where it is missing or fails."""
+    return _output("nvidia-smi", "topo", "-m")
 
 
 def containers_of(project: str) -> list[str]:
@@ -131,34 +143,41 @@ def exit_code(project: str, service: str) -> int:
 
 
 def cannot_create(output: str, model: str) -> MachineError:
-    """Return the error for a `docker compose up --no-start` that failed with this output."""
-    last_line = next(iter(output.strip().splitlines()[::-1]), "(no output)")
+    """Return the error for a `docker compose up` that created nothing, with Docker's own words."""
+    words = " ".join(output.split())[-_WORDS_SHOWN:] or "(it printed nothing)"
     if _NO_DRIVER in output:
         return MachineError(
-            f"containers cannot use a GPU: {last_line}",
+            f"containers cannot use a GPU: {words}",
             "the NVIDIA container toolkit is not installed, or Docker was not restarted since",
             "make doctor",
         )
     return MachineError(
-        f"the containers for {model} cannot be created: {last_line}",
-        "most likely an image has not been built on this machine",
-        f"make images MODEL={model}",
+        f"the containers for {model} cannot be created: {words}",
+        "what Docker Compose said is above",
+        "make doctor",
     )
 
 
 def _client() -> docker.DockerClient:
-    """Return a client of the engine; raise `DockerException` where none listens.
+    """Return a client of the engine that the docker command talks to; raise `DockerException`.
 
     A socket of our own connects first: docker's own is never closed where that fails.
     """
-    address = str(parse_host(os.environ.get("DOCKER_HOST")))
+    address = str(parse_host(os.environ.get("DOCKER_HOST") or _context_address()))
     if address.startswith(_UNIX):
         try:
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.connect(address.removeprefix(_UNIX))
         except OSError as error:
             raise DockerException(str(error)) from error
+        return docker.DockerClient(base_url=address)
     return docker.from_env()
+
+
+@cache
+def _context_address() -> str | None:
+    """Return where the chosen docker context is (Docker Desktop and rootless engines have one)."""
+    return _output("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
 
 
 @contextmanager
@@ -250,6 +269,20 @@ def _model_files(image_id: str, model: str, cache: Path) -> tuple[ModelFile, ...
     files = tuple(_listed(output.decode()))
     disk.overwrite(cached, msgspec.json.encode(files))
     return files
+
+
+def _model_source(labels: Mapping[str, str]) -> ModelSource | None:
+    """Return where a model's files come from, by its image's labels; None for a twin's."""
+    repository, revision, listed_by = (
+        labels.get(f"{_MODEL_LABELS}.{name}") for name in ("repository", "revision", "listed-by")
+    )
+    if not repository or not revision:
+        return None
+    return ModelSource(
+        repository=repository,
+        revision=revision,
+        listed_by=ListedBy(listed_by) if listed_by else ListedBy.NOBODY,
+    )
 
 
 def _listed(output: str) -> Iterator[ModelFile]:

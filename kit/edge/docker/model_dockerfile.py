@@ -4,53 +4,44 @@ Sets the defaults of the build arguments that describe the model, and splits the
 into layers. Pure: text in, text out.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import PurePosixPath
 
 from kit.errors import SpecError
-from kit.plan.models import HubFile, HubModel
+from kit.plan.models import WEIGHTS_SUFFIX, FileList, HubFile, HubModel
 
-WEIGHTS = ".safetensors"
 COPY = "COPY --link --from=model /models /models\n"
 
 
-def dockerfile(template: str, model: HubModel) -> str:
-    """Return the Dockerfile that builds a model's image: a layer for each of its weight files.
-
-    Raises `SpecError` for a model that is not pinned.
-    """
-    if not model.is_pinned:
-        raise SpecError(
-            f"the model {model.id} is not pinned yet",
-            "its files must be pinned first, which needs access to the hub",
-            f"kit lock-models {model.id}",
-        )
+def dockerfile(template: str, model: HubModel, listed: FileList) -> str:
+    """Return the Dockerfile that builds a model's image: a layer for each of its weight files."""
     facts = {
         "MODEL": model.id,
         "REPOSITORY": model.repository,
         "REVISION": model.revision,
         "LICENCE": model.licence,
+        "LISTED_BY": listed.listed_by.value,
     }
     text = template
     for name, value in facts.items():
         text = _replaced(text, f"ARG {name}\n", f'ARG {name}="{value}"\n')
-    return _replaced(text, COPY, "".join(_copies(model)))
+    return _replaced(text, COPY, "".join(_copies(model.id, listed.files)))
 
 
-def _copies(model: HubModel) -> Iterator[str]:
+def _copies(model: str, files: Sequence[HubFile]) -> Iterator[str]:
     """Yield a COPY for the small files of each folder, then one for each weight file."""
-    weights = [file for file in model.files if file.name.endswith(WEIGHTS)]
-    others = sorted(set(model.files) - set(weights), key=_place)
-    for _, files in groupby(others, key=lambda file: _place(file)[0]):
-        yield _copy(model, list(files))
+    weights = [file for file in files if file.name.endswith(WEIGHTS_SUFFIX)]
+    others = sorted(set(files) - set(weights), key=_place)
+    for _, group in groupby(others, key=lambda file: _place(file)[0]):
+        yield _copy(model, list(group))
     for file in weights:
         yield _copy(model, [file])
 
 
-def _copy(model: HubModel, files: Iterable[HubFile]) -> str:
+def _copy(model: str, files: Iterable[HubFile]) -> str:
     """Return a COPY of files to the folder that they have in the model's stage."""
-    paths = [PurePosixPath("/models", model.id, file.name) for file in files]
+    paths = [PurePosixPath("/models", model, file.name) for file in files]
     lines = "".join(f"     {path} \\\n" for path in paths)
     return f"COPY --link --from=model \\\n{lines}     {paths[0].parent}/\n"
 

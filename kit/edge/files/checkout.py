@@ -3,6 +3,7 @@
 import hashlib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from kit.errors import SpecError, UsageError
 from kit.parse import detokenizer
 from kit.parse.detokenizer import Detokenizer
 from kit.plan import plan
-from kit.plan.models import HubModel, Model, parse_models, parse_pin, render_pin
+from kit.plan.models import FileList, HubModel, Model, parse_file_list, parse_models
 from kit.plan.suite import Suite, parse_suite
 from kit.plan.topology import Topology, fill_variables, parse_topology
 from kit.roofline import model as roofline
@@ -41,10 +42,10 @@ TOKENIZER_LIMIT_BYTES = 64 * 2**20
 
 
 def models() -> dict[str, Model]:
-    """Return every model of `docker/models.toml` by id, with its pin of `docker/models/`."""
+    """Return every model of `docker/models.toml` by id, with its list of `docker/models/`."""
     parsed = parse_models(*_bytes_and_name(ROOT / "docker" / "models.toml"))
     return {
-        key: pinned(model) if isinstance(model, HubModel) else model
+        key: _with_shipped_files(model) if isinstance(model, HubModel) else model
         for key, model in parsed.items()
     }
 
@@ -99,13 +100,10 @@ def gpus() -> dict[str, Gpu]:
     return parse_gpus(*_bytes_and_name(ROOT / "docker" / "gpus.toml"))
 
 
-def base_image() -> str | None:
-    """Return the base of all images as `NAME:TAG@DIGEST`; None while no digest is pinned.
-
-    `kit.bootstrap.base_image` reads the same file where nothing is installed.
-    """
+def base_image() -> str:
+    """Return the base of all images as `NAME:TAG@DIGEST`."""
     base = tomllib.loads(_bytes_and_name(ROOT / "docker" / "images.toml")[0].decode())["base"]
-    return f"{base['name']}:{base['tag']}@{base['digest']}" if base["digest"] else None
+    return f"{base['name']}:{base['tag']}@{base['digest']}"
 
 
 def schemas() -> dict[str, Mapping[str, Any]]:
@@ -172,33 +170,29 @@ def compose_files() -> Iterator[Path]:
 
 
 def hub_models() -> dict[str, HubModel]:
-    """Return the models of the hub in `docker/models.toml` by id, without their pins."""
-    parsed = parse_models(*_bytes_and_name(ROOT / "docker" / "models.toml"))
-    return {key: model for key, model in parsed.items() if isinstance(model, HubModel)}
+    """Return the models of the hub by id."""
+    return {key: model for key, model in models().items() if isinstance(model, HubModel)}
 
 
-def pinned(model: HubModel) -> HubModel:
-    """Return the model with the files of its pin, if it has one.
+def file_list(model: HubModel) -> FileList | None:
+    """Return the list of a model's files: the shipped one, or the one that this host asked for.
 
-    Raises `SpecError` for a damaged pin, or one of another revision.
+    Raises `SpecError` for one that contradicts what the kit ships.
     """
-    path = pin_file(model)
-    return parse_pin(*_bytes_and_name(path), model) if path.exists() else model
+    for path in (shipped_file_list(model.id), local_file_list(model.id)):
+        if path.exists():
+            return parse_file_list(*_bytes_and_name(path), model)
+    return None
 
 
-def former_pin(model: HubModel) -> HubModel | None:
-    """Return the model with its pin; None where it has none for this revision."""
-    try:
-        former = pinned(model)
-    except SpecError:  # of another revision, which is about to be replaced
-        return None
-    return former if former.is_pinned else None
+def shipped_file_list(model: str) -> Path:
+    """Return where the list of a model's files is shipped, if it is."""
+    return ROOT / "docker" / "models" / f"{model}.json"
 
 
-def write_pin(model: HubModel) -> Path:
-    """Write a model's pin into the checkout and return its path."""
-    disk.overwrite(pin_file(model), render_pin(model))
-    return pin_file(model)
+def local_file_list(model: str) -> Path:
+    """Return where the list that the hub gave this host is kept."""
+    return STATE / "models" / f"{model}.json"
 
 
 def model_dockerfile() -> str:
@@ -206,9 +200,11 @@ def model_dockerfile() -> str:
     return _bytes_and_name(ROOT / "docker" / "model.Dockerfile")[0].decode()
 
 
-def pin_file(model: HubModel) -> Path:
-    """Return the path of a model's pin, which may not exist yet."""
-    return ROOT / "docker" / "models" / f"{model.id}.json"
+def _with_shipped_files(model: HubModel) -> HubModel:
+    path = shipped_file_list(model.id)
+    if not path.exists():
+        return model
+    return replace(model, files=parse_file_list(*_bytes_and_name(path), model).files)
 
 
 def _tokenizer(path: Path) -> tuple[str, Detokenizer]:

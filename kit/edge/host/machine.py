@@ -3,15 +3,18 @@
 import os
 import platform
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
-from kit import __version__
 from kit.bundle.telemetry import GpuProcesses, Inventory
 from kit.edge.docker import daemon
 from kit.edge.files import checkout
 from kit.edge.host import nvml, probes
-from kit.errors import MachineError
+from kit.errors import MachineError, UsageError
 from kit.run.readiness import DockerFacts, MachineFacts
+
+GPU_VARIABLES = ("KIT_GPU_0", "KIT_GPU_1")
+"""By which a user chooses GPUs."""
 
 _CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 
@@ -27,18 +30,40 @@ def look() -> MachineFacts:
         cores=len(os.sched_getaffinity(0)),
         memory_bytes=_memory_bytes(),
         free_bytes=shutil.disk_usage(checkout.ROOT).free,
-        has_engine=(checkout.ENGINE / "bin" / "vllm").exists(),
         docker=docker,
         docker_fault=docker_fault,
         gpus=gpus,
         gpu_fault=gpu_fault,
         gpu_processes=gpu_processes,
+        topology_matrix=daemon.topology_matrix() or "",
     )
+
+
+def named_gpus() -> Mapping[str, str]:
+    """Return the variables that name GPUs to use, each by its index, also where by its UUID.
+
+    Raises `UsageError` for a UUID that no GPU here has.
+    """
+    named = {name: os.environ[name] for name in GPU_VARIABLES if os.environ.get(name)}
+    return {name: _index(name, value) for name, value in named.items()}
+
+
+def _index(name: str, value: str) -> str:
+    if value.isdecimal():
+        return value
+    index = nvml.index_of(value)
+    if index is None:
+        raise UsageError(
+            f"no GPU here has the UUID in {name}",
+            "expected an index or a UUID as nvidia-smi lists them",
+            "nvidia-smi -L",
+        )
+    return str(index)
 
 
 def _docker() -> tuple[DockerFacts | None, str | None]:
     try:
-        return daemon.facts(f":{__version__}"), None
+        return daemon.facts(), None
     except MachineError as error:
         return None, error.why
 

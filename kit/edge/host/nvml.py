@@ -76,6 +76,13 @@ def opened() -> Iterator[Nvml]:
             pynvml.nvmlShutdown()
 
 
+def index_of(uuid: str) -> int | None:
+    """Return the index of the GPU with this UUID, which no bundle ever holds; None for none."""
+    with opened():
+        handle = _ask(pynvml.nvmlDeviceGetHandleByUUID, uuid)
+        return None if handle is None else _ask(pynvml.nvmlDeviceGetIndex, handle)
+
+
 def numa_node(pci_bus_id: str | None) -> int | None:
     """Return a card's NUMA node from sysfs; None if it has none."""
     if pci_bus_id is None:

@@ -1,6 +1,5 @@
 """What must be known of a run before its figures may be quoted."""
 
-import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -9,11 +8,10 @@ from msgspec.structs import replace
 from kit.bundle.document import Runtime
 from kit.bundle.host_facts import BASE_LABEL
 from kit.check.finding import Outcome, Verdict
-from kit.check.verify import Known, verify
 from kit.errors import ExitCode
 from tests.catalog import TRANSPORTS
 from tests.edits.telemetry import each_card
-from tests.factory import BASE_IMAGE, KNOWN, Draft, Settings, draft, judge
+from tests.factory import BASE_IMAGE, Draft, Settings, draft, judge
 
 DOCKER = Settings(runtime=Runtime.DOCKER)
 
@@ -61,7 +59,9 @@ def test_a_run_that_broke_off_is_not_though_its_parts_are_known() -> None:
     ("name", "expected"),
     [
         (BASE_IMAGE, Outcome.PASS),
-        ("docker.io/library/python:3.12", Outcome.FAIL),
+        ("mirror.example/python@" + BASE_IMAGE.partition("@")[2], Outcome.PASS),
+        ("docker.io/library/python:3.12@sha256:" + "0" * 64, Outcome.FAIL),
+        ("docker.io/library/python:3.12", Outcome.COULD_NOT_CHECK),
         (None, Outcome.COULD_NOT_CHECK),
     ],
 )
@@ -69,17 +69,6 @@ def test_images_are_held_against_the_pinned_base(name: str | None, expected: Out
     verdict = judge(based_on(name).seal())
     assert outcomes(verdict) == {expected}
     assert verdict.is_reportable is (expected is Outcome.PASS)
-
-
-def test_while_no_digest_is_known_no_run_in_containers_is_reportable() -> None:
-    catalog = KNOWN.catalog
-    unpinned = Known(
-        validators=KNOWN.validators,
-        catalog=dataclasses.replace(catalog, base_image=None),
-    )
-    verdict = verify("case", based_on(BASE_IMAGE).seal(), (), unpinned).verdict
-    assert outcomes(verdict) == {Outcome.COULD_NOT_CHECK}
-    assert verdict.not_shown == ("protocol-base-image",)
 
 
 def on_gpus(topology: str) -> Draft:

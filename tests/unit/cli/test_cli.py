@@ -267,9 +267,9 @@ def test_an_output_folder_for_text_is_refused(good_bundle: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("topology", "cards", "lack"),
     [
-        ("tp2-nvlink", {"LINKS": "0"}, "an NVLink bridge whose links are up"),
-        ("tp2-pcie", {"GPUS": "1"}, "2 GPUs of compute capability 8.0 or newer with 24 GB (has 1)"),
-        ("tp1", {"PROCESSES": "1"}, "GPU 0 for itself (1 process on it)"),
+        ("tp2-nvlink", {"LINKS": "0"}, "an NVLink bridge between them whose links are up"),
+        ("tp2-pcie", {"GPUS": "1"}, "2 GPUs that can serve, found 1"),
+        ("tp1", {"PROCESSES": "1"}, "GPU 0 for itself: other processes compute on it"),
         ("tp1", {"BROKEN": "1"}, "1 NVIDIA GPU with its driver"),
     ],
 )
@@ -283,7 +283,8 @@ def test_cards_that_cannot_serve_are_refused_before_anything_starts(
     done = kit("bench", *words, **driver, **told)
     assert done.returncode == 4, done.stderr
     assert lack in done.stderr
-    assert "  next: nvidia-smi" in done.stderr
+    assert "nothing was installed, built or downloaded" in done.stderr
+    assert f"  next: make doctor TOPOLOGY={topology}" in done.stderr
     assert not (tmp_path / "r").exists()
 
 

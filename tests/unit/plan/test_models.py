@@ -4,11 +4,21 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kit.edge.files.twin_files import small_files_of
 from kit.errors import SpecError
-from kit.plan.models import HubFile, HubModel, Twin, parse_models, parse_pin, render_pin
+from kit.plan.models import (
+    FileList,
+    HubFile,
+    HubModel,
+    ListedBy,
+    Twin,
+    parse_file_list,
+    parse_models,
+    render_file_list,
+)
 
 ROOT = Path(__file__).parents[3]
 MODELS = parse_models((ROOT / "docker" / "models.toml").read_bytes(), "docker/models.toml")
@@ -65,11 +75,10 @@ repository = "owner/Some-Model_1.5"
 revision = "{"ab" * 20}"
 licence = "Apache-2.0"
 """
-PINNED = HubModel(
-    id="m",
+LISTED = FileList(
     repository="owner/Some-Model_1.5",
     revision="ab" * 20,
-    licence="Apache-2.0",
+    listed_by=ListedBy.HUB,
     files=(
         HubFile(name="config.json", size_bytes=0, sha256="01" * 32),
         HubFile(name="a/model-00001-of-00002.safetensors", size_bytes=5 * 10**9, sha256="ef" * 32),
@@ -83,11 +92,10 @@ def hub_model(text: str = HUB_MODEL) -> HubModel:
     return model
 
 
-def test_a_model_of_the_hub_is_not_pinned_by_its_revision_alone() -> None:
-    model = hub_model()
+def test_a_model_of_the_hub_may_ship_some_hashes() -> None:
+    model = hub_model(f'{HUB_MODEL}sha256 = {{"config.json" = "{"01" * 32}"}}\n')
     assert (model.repository, model.revision) == ("owner/Some-Model_1.5", "ab" * 20)
-    assert (model.files, model.is_pinned) == ((), False)
-    assert hub_model(HUB_MODEL.replace(f'revision = "{"ab" * 20}"', "")).revision is None
+    assert (model.files, model.shipped_sha256) == ((), {"config.json": "01" * 32})
 
 
 @pytest.mark.parametrize(
@@ -103,6 +111,9 @@ def test_a_model_of_the_hub_is_not_pinned_by_its_revision_alone() -> None:
         (f'"{"ab" * 20}"', '"main"'),
         (f'{"ab" * 20}"', f'{"ab" * 20}\\n"'),
         ('licence = "Apache-2.0"', ""),
+        (f'revision = "{"ab" * 20}"', ""),
+        ("[m]", '[m]\nsha256 = {"config.json" = "01"}'),
+        ("[m]", f'[m]\nsha256 = {{"../x" = "{"01" * 32}"}}'),
         ('licence = "Apache-2.0"', "licence = 2"),
         ("[m]", '[m]\ntwin_of = "moe"'),
         ("[m]", "[m]\nfiles = []"),
@@ -114,11 +125,9 @@ def test_one_thing_wrong_in_a_model_of_the_hub(old: str, new: str) -> None:
         hub_model(HUB_MODEL.replace(old, new))
 
 
-def test_a_pin_reads_back_as_itself_and_gives_a_revision_where_none_is_set() -> None:
-    assert PINNED.is_pinned
-    assert parse_pin(render_pin(PINNED), "p", hub_model()) == PINNED
-    without = hub_model(HUB_MODEL.replace(f'revision = "{"ab" * 20}"', ""))
-    assert parse_pin(render_pin(PINNED), "p", without) == PINNED
+def test_a_list_reads_back_as_itself() -> None:
+    assert parse_file_list(render_file_list(LISTED), "p", hub_model()) == LISTED
+    assert LISTED.size_bytes == 5 * 10**9
 
 
 @pytest.mark.parametrize(
@@ -144,17 +153,28 @@ def test_a_pin_reads_back_as_itself_and_gives_a_revision_where_none_is_set() -> 
         ("5000000000", '"[' * 50_000),
     ],
 )
-def test_one_thing_wrong_in_a_pin(old: str, new: str) -> None:
-    text = render_pin(PINNED).decode()
+def test_one_thing_wrong_in_a_list(old: str, new: str) -> None:
+    text = render_file_list(LISTED).decode()
     assert old in text
     with pytest.raises(SpecError, match="cannot use p: ") as caught:
-        parse_pin(text.replace(old, new, 1).encode(), "p", hub_model())
-    assert "kit lock-models m" in caught.value.next_step
+        parse_file_list(text.replace(old, new, 1).encode(), "p", hub_model())
+    assert caught.value.next_step.startswith("rm p")
 
 
-def test_a_pin_of_no_file_pins_nothing() -> None:
-    with pytest.raises(SpecError):
-        parse_pin(render_pin(replace(PINNED, files=())), "p", hub_model())
+def test_a_list_must_agree_with_every_shipped_hash() -> None:
+    model = replace(hub_model(), sha256={"config.json": "02" * 32})
+    with pytest.raises(SpecError, match=f"config.json is {'01' * 32}, not {'02' * 32}"):
+        parse_file_list(render_file_list(LISTED), "p", model)
+    model = replace(hub_model(), sha256={"tokenizer.json": "02" * 32})
+    with pytest.raises(SpecError, match=r"tokenizer.json is not listed"):
+        parse_file_list(render_file_list(LISTED), "p", model)
+
+
+def test_a_list_without_weights_is_none() -> None:
+    for files in ((), LISTED.files[:1]):
+        listed = msgspec.structs.replace(LISTED, files=files)
+        with pytest.raises(SpecError):
+            parse_file_list(render_file_list(listed), "p", hub_model())
 
 
 # The checkout's own files
@@ -188,8 +208,8 @@ def test_models_of_the_hub_say_where_they_are() -> None:
     assert all(model.licence == "Apache-2.0" for model in hub_models.values())
 
 
-def test_every_pin_that_is_here_is_one_of_a_model() -> None:
+def test_every_list_that_is_here_is_one_of_a_model() -> None:
     for path in (ROOT / "docker" / "models").glob("*.json"):
         model = MODELS[path.stem]
         assert isinstance(model, HubModel)
-        assert parse_pin(path.read_bytes(), path.name, model).is_pinned
+        assert parse_file_list(path.read_bytes(), path.name, model).listed_by is ListedBy.KIT

@@ -1,16 +1,20 @@
-"""A model's files: those of the hub, pinned or not."""
+"""A model's files: all of them pinned, or some, and the rest as the hub listed them."""
 
+import dataclasses
+
+import pytest
 from msgspec.structs import replace
 
-from kit.bundle.document import ModelFile
+from kit.bundle.document import ModelFile, Runtime
+from kit.bundle.host_facts import ModelSource
 from kit.check.evidence import Catalog
 from kit.check.finding import Finding, Outcome
 from kit.check.verify import Known, verify
 from kit.plan import plan
-from kit.plan.models import HubFile, HubModel
+from kit.plan.models import HubFile, HubModel, ListedBy
 from kit.plan.plan import Choices
 from tests.catalog import ENGINE, SUITE
-from tests.factory import KNOWN, draft
+from tests.factory import KNOWN, Settings, draft
 
 PASS, FAIL, WARN, UNCHECKED = (
     Outcome.PASS,
@@ -18,7 +22,6 @@ PASS, FAIL, WARN, UNCHECKED = (
     Outcome.WARN,
     Outcome.COULD_NOT_CHECK,
 )
-UNPINNED = HubModel(id="moe", repository="owner/model", licence="Apache-2.0")
 HUB_FILES = (
     HubFile(name="config.json", size_bytes=2, sha256="01" * 32),
     HubFile(name="model-00001-of-00001.safetensors", size_bytes=9, sha256="02" * 32),
@@ -32,15 +35,22 @@ PINNED = HubModel(
 )
 
 
+PARTLY = dataclasses.replace(PINNED, files=(), sha256={HUB_FILES[1].name: HUB_FILES[1].sha256})
+SOURCE = ModelSource(repository=PINNED.repository, revision=PINNED.revision, listed_by=ListedBy.HUB)
+
+
 def of_a_model_of_the_hub(
-    listed: dict[str, str], model: HubModel, sizes: dict[str, int] | None = None
+    listed: dict[str, str],
+    model: HubModel,
+    sizes: dict[str, int] | None = None,
+    source: ModelSource | None = None,
 ) -> dict[str, list[Finding]]:
     """Return what is found, by code, of a run of a model of the hub with these files.
 
     They have the sizes that are pinned, but for those that are given.
     """
     sizes_bytes = {file.name: file.size_bytes for file in HUB_FILES} | (sizes or {})
-    made = draft()
+    made = draft(Settings(runtime=Runtime.DOCKER if source else Runtime.PROCESS))
     planned = plan.plan_engine(model, ENGINE, "cpu-tp1", SUITE, Choices(passes=3))
     identity = replace(
         made.document.engine,
@@ -52,6 +62,10 @@ def of_a_model_of_the_hub(
     made.document = replace(
         made.document, plan=planned, plan_digest=planned.digest(), engine=identity
     )
+    if made.host_facts is not None:
+        made.host_facts = replace(
+            made.host_facts, model_files=identity.model_files, model_source=source
+        )
     catalog = Catalog(
         suites={SUITE.id: SUITE},
         models={"moe": model},
@@ -90,7 +104,31 @@ def test_a_file_of_a_pinned_model_has_its_pinned_size_too() -> None:
     ]
 
 
-def test_a_model_that_is_not_pinned_yet_cannot_be_checked_and_never_passes() -> None:
-    found = of_a_model_of_the_hub({"model.safetensors": "01" * 32}, UNPINNED)
-    (one,) = found["model-files"]
-    assert (one.outcome, one.observed) == (UNCHECKED, "the model is not pinned yet")
+ALL_FILES = {file.name: file.sha256 for file in HUB_FILES}
+
+
+@pytest.mark.parametrize(
+    ("source", "files", "outcome"),
+    [
+        (SOURCE, ALL_FILES, WARN),  # the hub's list is asserted
+        (replace(SOURCE, listed_by=ListedBy.MIRROR), ALL_FILES, UNCHECKED),
+        (replace(SOURCE, listed_by=ListedBy.NOBODY), ALL_FILES, UNCHECKED),
+        (replace(SOURCE, listed_by=ListedBy.MIRROR), dict(PARTLY.sha256), PASS),
+        (SOURCE, {**ALL_FILES, HUB_FILES[1].name: "03" * 32}, FAIL),
+        (SOURCE, {"config.json": "01" * 32}, FAIL),  # weights whose hash is shipped are missing
+        (replace(SOURCE, revision="cd" * 20), ALL_FILES, FAIL),
+        (replace(SOURCE, repository="owner/other"), ALL_FILES, FAIL),
+    ],
+)
+def test_of_a_model_whose_hashes_are_shipped_in_part_the_rest_is_asserted(
+    source: ModelSource, files: dict[str, str], outcome: Outcome
+) -> None:
+    found = of_a_model_of_the_hub(files, PARTLY, source=source)["model-files"]
+    assert {one.outcome for one in found} - {WARN} == {outcome} - {WARN}
+    assert outcome is not WARN or {one.outcome for one in found} == {WARN}
+
+
+def test_files_of_unknown_origin_cannot_be_checked() -> None:
+    (one,) = of_a_model_of_the_hub(ALL_FILES, PARTLY)["model-files"]
+    assert one.outcome is UNCHECKED
+    assert one.observed == "nothing says where the model's files come from"

@@ -1,14 +1,13 @@
 """The Dockerfile of a model's image: a layer for each weight file, all arguments filled in."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kit.edge.docker.model_dockerfile import dockerfile
 from kit.errors import SpecError
-from kit.plan.models import HubFile, HubModel
+from kit.plan.models import FileList, HubFile, HubModel, ListedBy
 
 ROOT = Path(__file__).parents[4]
 TEMPLATE = (ROOT / "docker" / "model.Dockerfile").read_text()
@@ -19,11 +18,11 @@ NAMES = (
     "model-00001-of-00002.safetensors",
     "a/model-00002-of-00002.safetensors",
 )
-MODEL = HubModel(
-    id="tiny",
-    repository="owner/model",
-    licence="Apache-2.0",
-    revision="ab" * 20,
+MODEL = HubModel(id="tiny", repository="owner/model", licence="Apache-2.0", revision="ab" * 20)
+LISTED = FileList(
+    repository=MODEL.repository,
+    revision=MODEL.revision,
+    listed_by=ListedBy.HUB,
     files=tuple(HubFile(name=name, size_bytes=1, sha256="0" * 64) for name in NAMES),
 )
 
@@ -37,7 +36,7 @@ def copies(text: str) -> list[list[str]]:
 
 def test_the_small_files_of_a_folder_share_a_layer_and_each_weight_file_has_its_own() -> None:
     root = "/models/tiny"
-    assert copies(dockerfile(TEMPLATE, MODEL)) == [
+    assert copies(dockerfile(TEMPLATE, MODEL, LISTED)) == [
         [f"{root}/LICENSE", f"{root}/config.json", f"{root}/"],
         [f"{root}/a/config.json", f"{root}/a/"],
         [f"{root}/model-00001-of-00002.safetensors", f"{root}/"],
@@ -46,48 +45,31 @@ def test_the_small_files_of_a_folder_share_a_layer_and_each_weight_file_has_its_
 
 
 def test_every_file_is_copied_once() -> None:
-    sources = [source for *words, _ in copies(dockerfile(TEMPLATE, MODEL)) for source in words]
+    sources = [
+        source for *words, _ in copies(dockerfile(TEMPLATE, MODEL, LISTED)) for source in words
+    ]
     assert sorted(sources) == sorted(f"/models/tiny/{name}" for name in NAMES)
 
 
 def test_the_facts_are_filled_in_wherever_they_are_asked_for() -> None:
-    text = dockerfile(TEMPLATE, MODEL)
-    assert text.count('ARG MODEL="tiny"\n') == TEMPLATE.count("ARG MODEL\n") == 2
+    text = dockerfile(TEMPLATE, MODEL, LISTED)
+    assert text.count('ARG MODEL="tiny"\n') == TEMPLATE.count("ARG MODEL\n") == 3
     assert 'ARG REPOSITORY="owner/model"\n' in text
     assert f'ARG REVISION="{"ab" * 20}"\n' in text
     assert 'ARG LICENCE="Apache-2.0"\n' in text
-    assert "ARG SERVER\n" in text  # left to the caller: which server is no fact of the model
+    assert 'ARG LISTED_BY="hub"\n' in text
+    assert (
+        "ARG SERVER=scratch\n" in text
+    )  # left to the caller: which server is no fact of the model
 
 
 def test_nothing_else_is_changed() -> None:
     kept = [line for line in TEMPLATE.splitlines() if not line.startswith(("ARG", "COPY --link"))]
-    made = dockerfile(TEMPLATE, MODEL).splitlines()
+    made = dockerfile(TEMPLATE, MODEL, LISTED).splitlines()
     assert [line for line in made if line in kept] == kept
-
-
-def test_a_model_that_is_not_pinned_is_refused() -> None:
-    for model in (replace(MODEL, files=()), replace(MODEL, revision=None)):
-        with pytest.raises(SpecError, match="not pinned yet") as caught:
-            dockerfile(TEMPLATE, model)
-        assert caught.value.next_step == "kit lock-models tiny"
 
 
 @pytest.mark.parametrize("line", ["ARG MODEL\n", "ARG LICENCE\n", "COPY --link --from=model"])
 def test_a_template_without_its_places_is_refused(line: str) -> None:
     with pytest.raises(SpecError, match=r"model\.Dockerfile has no line"):
-        dockerfile(TEMPLATE.replace(line, "#"), MODEL)
-
-
-def test_the_template_copies_what_the_download_imports() -> None:
-    """And not the kit's version: with a new one, nothing must be downloaded again."""
-    instructions = [line for line in TEMPLATE.splitlines() if not line.startswith("#")]
-    copied = set(re.findall(r"kit/[\w/]*\w\.py", "\n".join(instructions)))
-    imported = {"kit/errors.py", "kit/bootstrap/__init__.py", "kit/bootstrap/fetch_model.py"}
-    waiting = ["kit/bootstrap/fetch_model.py"]
-    while waiting:
-        text = (ROOT / waiting.pop()).read_text()
-        for name in re.findall(r"^from (kit\.[\w.]+) import", text, re.MULTILINE):
-            path = name.replace(".", "/") + ".py"
-            waiting += [path] * (path not in imported)
-            imported.add(path)
-    assert copied == imported
+        dockerfile(TEMPLATE.replace(line, "#"), MODEL, LISTED)

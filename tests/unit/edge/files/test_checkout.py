@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from kit.bootstrap import base_image
 from kit.edge.files import checkout
 from kit.errors import UsageError
 from kit.plan.topology import Device
@@ -100,7 +99,7 @@ def test_a_tokenizer_may_be_behind_a_link(tmp_path: Path) -> None:
     assert checkout.catalog([path]).tokenizers.keys() == checkout.catalog().tokenizers.keys()
 
 
-def test_the_base_image_is_the_one_that_images_are_built_on() -> None:
-    toml = (checkout.ROOT / "docker" / "images.toml").read_text(encoding="utf-8")
-    built_on = base_image.reference(toml)
-    assert checkout.base_image() == (built_on if "@" in built_on else None)
+def test_the_base_image_is_named_by_its_digest() -> None:
+    name, _, digest = checkout.base_image().partition("@sha256:")
+    assert name == "docker.io/library/python:3.11-slim-bookworm"
+    assert len(digest) == 64
