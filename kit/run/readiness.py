@@ -31,9 +31,16 @@ CPU_MEMORY_BYTES = 6 * 10**9
 
 
 class DockerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A Docker engine that answers; `free_bytes` are of the disk that holds its images."""
+    """A Docker engine that answers; `free_bytes` are of the disk that holds its images.
+
+    `has_nvidia_devices` is whether it knows GPUs by CDI (Container Device Interface).
+    """
 
     version: str
+    is_podman: bool = False
+    is_rootless: bool = False
+    has_selinux: bool = False
+    has_nvidia_devices: bool = False
     compose_version: str | None = None
     has_buildx: bool = True
     has_nvidia_runtime: bool = False
@@ -117,6 +124,7 @@ def lacks(
     """Yield what this machine lacks to run these models of a topology."""
     if topology.device is Device.GPU:
         needed = memory_needed(topology, models, shapes)
+        yield from _linux_lacks(facts)
         yield from gpu_lacks(facts, topology, needed, named_gpus(topology, variables))
         yield from _toolkit_lacks(facts)
     else:
@@ -204,6 +212,16 @@ def _docker_lacks(facts: MachineFacts) -> Iterator[Lack]:
         what = f"a Docker engine that answers ({facts.docker_fault or 'no docker command'})"
         yield _lack(what, "https://docs.docker.com/engine/install/")
         return
+    if engine.is_podman:
+        what = f"Docker itself (Podman {engine.version} answers in its place: never tried)"
+        yield _lack(what, "https://docs.docker.com/engine/install/")
+        return
+    if engine.is_rootless:
+        what = "a Docker engine that runs as root (this one is rootless: never tried)"
+        yield _lack(what, "docker context use default")
+    if engine.has_selinux:
+        what = "a Docker engine without SELinux labels (a client could not write its bundle)"
+        yield _lack(what, "remove selinux-enabled from /etc/docker/daemon.json, restart Docker")
     if _numbers(engine.version) < OLDEST_DOCKER:
         what = f"Docker 25 or newer (has {engine.version})"
         yield _lack(what, "https://docs.docker.com/engine/install/")
@@ -217,9 +235,21 @@ def _docker_lacks(facts: MachineFacts) -> Iterator[Lack]:
 
 
 def _toolkit_lacks(facts: MachineFacts) -> Iterator[Lack]:
-    if facts.docker is not None and not facts.docker.has_nvidia_runtime:
-        step = "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure"
-        yield _lack("the NVIDIA container toolkit", f"{step} && sudo systemctl restart docker")
+    engine = facts.docker
+    if engine is None or engine.is_podman or engine.has_nvidia_runtime:
+        return
+    configure = "sudo nvidia-ctk runtime configure && sudo systemctl restart docker"
+    if engine.has_nvidia_devices:
+        yield _lack("the NVIDIA runtime in Docker (GPUs are known by CDI alone)", configure)
+    else:
+        step = f"install nvidia-container-toolkit, then: {configure}"
+        yield _lack("the NVIDIA container toolkit", step)
+
+
+def _linux_lacks(facts: MachineFacts) -> Iterator[Lack]:
+    if "microsoft" in facts.system.lower():
+        what = "Linux on the machine itself (WSL2 shows every GPU to each container)"
+        yield _lack(what, "boot Linux; on WSL2 the CPU topologies run: make bench")
 
 
 def _numbers(version: str | None) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from kit.bundle import bag
-from kit.bundle.document import EngineIdentity, Status
+from kit.bundle.document import Document, EngineIdentity, Status
 from kit.bundle.record import Record
 from kit.check.finding import Outcome, Verdict
 from kit.check.verify import known, verify
@@ -150,11 +150,12 @@ def test_own_engine_gives_a_valid_bundle_and_leaves_nothing_running(
     assert _failures(verdict) == []
     assert verdict.exit_code == 0
     subprocess.run(["sha256sum", "--quiet", "-c", "manifest-sha256.txt"], cwd=path, check=True)
-    read = bag.read(safe_read.read_folder(path).files)
-    assert read.document.engine.version == "0.17.0"
-    phases = Counter(record.phase for record in read.records)
+    document = canonical.decode(safe_read.read_folder(path).files[bag.DOCUMENT], Document)
+    assert document.engine.version == "0.17.0"
+    records = _records(path)
+    phases = Counter(record.phase for record in records)
     assert phases == {Phase.WARMUP: 5, Phase.MEASURED: 15, Phase.STREAM: 5}
-    assert {record.completion_tokens for record in read.records} == {twin.max_tokens}
+    assert {record.completion_tokens for record in records} == {twin.max_tokens}
     assert _processes_mentioning(str(tmp_path.parent)) == []
 
 
@@ -164,7 +165,7 @@ def test_server_counter_agrees_with_the_records_of_an_endpoint_run(
     path = _bench(running, tmp_path, "--passes", "3")
 
     files = safe_read.read_folder(path).files
-    records = canonical.decode_lines(files[bag.RECORDS], Record)
+    records = _records(path)
     before, after = (
         totals(bag.inflate(files[f"data/metrics/{name}.prom.gz"]), [GENERATION_TOKENS])
         for name in ("warmup-0-before", "stream-1-after")
@@ -175,8 +176,8 @@ def test_server_counter_agrees_with_the_records_of_an_endpoint_run(
 
 
 def test_equal_seeds_give_equal_tokens_and_passes_differ(running: str, tmp_path: Path) -> None:
-    one = bag.read(safe_read.read_folder(_bench(running, tmp_path / "one")).files).records
-    other = bag.read(safe_read.read_folder(_bench(running, tmp_path / "other")).files).records
+    one = _records(_bench(running, tmp_path / "one"))
+    other = _records(_bench(running, tmp_path / "other"))
 
     assert [record.token_ids for record in one] == [record.token_ids for record in other]
     by_prompt = {
@@ -189,9 +190,7 @@ def test_equal_seeds_give_equal_tokens_and_passes_differ(running: str, tmp_path:
 def test_cold_cache_really_is_cold(running: str, tmp_path: Path) -> None:
     path = _bench(running, tmp_path, "--cache", "cold")
 
-    assert all(
-        not record.cached_tokens for record in bag.read(safe_read.read_folder(path).files).records
-    )
+    assert all(not record.cached_tokens for record in _records(path))
 
 
 def _bench(url: str, folder: Path, *options: str) -> Path:
@@ -208,6 +207,10 @@ def _bench(url: str, folder: Path, *options: str) -> Path:
     assert page.name == "index.html"
     assert page.exists()
     return path
+
+
+def _records(path: Path) -> tuple[Record, ...]:
+    return canonical.decode_lines(safe_read.read_folder(path).files[bag.RECORDS], Record)
 
 
 def _verdict(path: Path, models: dict[str, Twin]) -> Verdict:

@@ -55,8 +55,15 @@ def _linked_to_each_other(evidence: Evidence) -> Iterator[Problem]:
         yield unchecked(HOST_FACTS, "no matrix of how GPUs are linked", "NV#, linked by NVLink")
         return
     serving = serving_devices(facts, model)
-    for (gpu, peer), word in connections(facts.topology_matrix).items():
-        if gpu != peer and {gpu, peer} <= serving and not _BONDED.fullmatch(word):
+    pairs = {
+        (gpu, peer): word
+        for (gpu, peer), word in connections(facts.topology_matrix).items()
+        if gpu != peer and {gpu, peer} <= serving
+    }
+    if not pairs:  # an empty matrix, or cards that are named by UUID
+        yield unchecked(HOST_FACTS, "the matrix lacks the serving GPUs", "NV#, linked by NVLink")
+    for (gpu, peer), word in pairs.items():
+        if not _BONDED.fullmatch(word):
             problem = fail if word in _NOT_NVLINK else warn
             yield problem(HOST_FACTS, f"GPU {gpu} to GPU {peer}: {word}", "NV#, linked by NVLink")
 

@@ -30,10 +30,11 @@ DOWN_TIMEOUT_S = 30
 """Longer than the client may take to seal a partial bundle (`stop_grace_period` in base.yaml)."""
 
 _LOG_LINES_SHOWN, _WORDS_SHOWN = 12, 400
+_NO_LIMIT = "error setting rlimit"
 _PARTIAL = "-partial"
 _PASSED_ON = (
     "PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "XDG_RUNTIME_DIR",
-    "KIT_ENGINE_MEMORY",
+    "KIT_ENGINE_MEMORY", "KIT_MEMLOCK",
 )  # fmt: skip
 """How Docker is reached, and variables of the Compose files that a user may set."""
 
@@ -186,9 +187,12 @@ class _Project:
         words = [f"Docker Compose said: {self._compose_words}"] if self._compose_words else []
         engine = ["the engine's last lines:", *lines] if lines else ["the engine printed nothing"]
         shown = "\n".join(f"  {process.visible(line)}" for line in (*words, *engine))
+        why = "the engine did not start, or a request failed; the bundle has the failure's code"
+        if _NO_LIMIT in self._compose_words:
+            why = "this Docker may not raise limits: KIT_MEMLOCK=65536 keeps to one, in bytes"
         return RunError(
             f"the run in containers ended with exit code {code}\n{shown}",
-            "the engine did not start, or a request failed; the bundle has the failure's code",
+            why,
             f"kit verify {BUNDLE}",
             code="request-failed" if self._client_started else "engine-died",
         )

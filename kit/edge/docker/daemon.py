@@ -8,13 +8,13 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 from docker.models.containers import Container as DockerContainer
 from docker.utils import parse_host
 from urllib3.exceptions import HTTPError
@@ -64,12 +64,20 @@ def facts() -> DockerFacts:
     if shutil.which("docker") is None:
         raise _missing("docker", "no docker command on PATH")
     try:
-        info = _client().info()
+        client = _client()
+        info, version = client.info(), client.version()
     except DockerException as error:
         raise _no_answer(error) from error
     root = Path(info.get("DockerRootDir", "/"))
+    components = [str(part.get("Name")) for part in version.get("Components") or ()]
+    options = [str(option) for option in info.get("SecurityOptions") or ()]
+    devices = [str(device.get("ID")) for device in info.get("DiscoveredDevices") or ()]
     return DockerFacts(
         version=str(info.get("ServerVersion")),
+        is_podman=any("Podman" in name for name in components),
+        is_rootless="name=rootless" in options,
+        has_selinux="name=selinux" in options,
+        has_nvidia_devices=any(name.startswith("nvidia.com/gpu") for name in devices),
         compose_version=_compose_version(),
         has_buildx=_output("docker", "buildx", "version") is not None,
         has_nvidia_runtime=bool(
@@ -84,6 +92,15 @@ def images(namespace: str) -> frozenset[str]:
     with _connected():
         names = (name for image in _client().images.list() for name in image.tags)
         return frozenset(name for name in names if name.startswith(f"{namespace}/"))
+
+
+def remove_images(names: Iterable[str]) -> None:
+    """Remove images; one that a container uses stays."""
+    with _connected():
+        client = _client()
+        for name in names:
+            with suppress(APIError):
+                client.images.remove(name)
 
 
 def host_facts(project: str, model: str, state: Path) -> HostFacts:

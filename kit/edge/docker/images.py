@@ -142,15 +142,13 @@ def missing(images: Iterable[Image]) -> tuple[Image, ...]:
 
 
 def build(image: Image, say: Say) -> None:
-    """Build an image with both of its tags; raise `MachineError` with Docker's last lines."""
-    file = "-" if image.text else f"docker/{image.name}.Dockerfile"
-    tags = (image.reference, f"{NAMESPACE}/{image.name}:{__version__}")
-    _docker_build(
-        image.name,
-        (f"--file={file}", *(f"--tag={tag}" for tag in tags), *_arguments(image.arguments)),
-        image.text,
-        say,
-    )
+    """Build an image, and remove older ones of its name; raise `MachineError` with Docker's words.
+
+    An image of a model is built by `build_with_model`.
+    """
+    options = (f"--file=docker/{image.name}.Dockerfile", *_tags(image))
+    _docker_build(image.name, (*options, *_arguments(image.arguments)), None, say)
+    _remove_older(image)
 
 
 def build_with_model(model: HubModel, listed: FileList, base: str, say: Say) -> None:
@@ -158,10 +156,10 @@ def build_with_model(model: HubModel, listed: FileList, base: str, say: Say) -> 
     image = with_model(model, listed, base)
     with TemporaryDirectory() as folder:
         Path(folder, f"{model.id}.json").write_bytes(render_file_list(listed))
-        tags = (image.reference, f"{NAMESPACE}/{model.id}:{__version__}")
-        options = (*(f"--tag={tag}" for tag in tags), f"--build-context=list={folder}")
+        options = ("--file=-", *_tags(image), f"--build-context=list={folder}")
         arguments = (*_arguments(image.arguments), *_secrets())
-        _docker_build(model.id, ("--file=-", *options, *arguments), image.text, say)
+        _docker_build(model.id, (*options, *arguments), image.text, say)
+    _remove_older(image)
 
 
 def list_files(model: HubModel, base: str, say: Say) -> FileList:
@@ -193,6 +191,21 @@ def _files(names: Iterable[str]) -> Iterator[Path]:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and "__pycache__" not in file.parts:
                 yield file
+
+
+def _tags(image: Image) -> Iterator[str]:
+    for tag in (image.reference, f"{NAMESPACE}/{image.name}:{__version__}"):
+        yield f"--tag={tag}"
+
+
+def _remove_older(image: Image) -> None:
+    """Remove images of this name that other inputs gave: nothing would use them again."""
+    former = (
+        name
+        for name in daemon.images(NAMESPACE)
+        if name.startswith(f"{NAMESPACE}/{image.name}:{__version__}-") and name != image.reference
+    )
+    daemon.remove_images(former)
 
 
 def _arguments(values: Mapping[str, str]) -> Iterator[str]:
@@ -232,17 +245,21 @@ def _docker_build(name: str, options: Iterable[str], dockerfile: str | None, say
         text=True,
         errors="replace",
     ) as process:
-        if dockerfile and process.stdin:
-            process.stdin.write(dockerfile)
-            process.stdin.close()
-        for line in (visible(line.rstrip()) for line in process.stdout or ()):
-            if step := _STEP.match(line):
-                say(f"  {name}: {step['step']}"[:_WIDTH])
-            elif output := _PRINTED.match(line):
-                say(f"  {name}: {output['printed']}"[:_WIDTH])
-                printed = [*printed, output["printed"]][-_LINES_SHOWN:]
-            elif line.startswith("ERROR: "):
-                printed = [*printed, line]
+        try:
+            if dockerfile and process.stdin:
+                process.stdin.write(dockerfile)
+                process.stdin.close()
+            for line in (visible(line.rstrip()) for line in process.stdout or ()):
+                if step := _STEP.match(line):
+                    say(f"  {name}: {step['step']}"[:_WIDTH])
+                elif output := _PRINTED.match(line):
+                    say(f"  {name}: {output['printed']}"[:_WIDTH])
+                    printed = [*printed, output["printed"]][-_LINES_SHOWN:]
+                elif line.startswith("ERROR: "):
+                    printed = [*printed, line]
+        except BaseException:
+            process.terminate()
+            raise
     if process.returncode != 0:
         raise _failure(name, printed)
 

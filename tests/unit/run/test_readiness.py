@@ -86,6 +86,10 @@ ON_GPU = named(" tp1 ") | named(" tp2-")
         (replace(GOOD, docker=replace(DOCKER, compose_version="2.20.2")), named("docker")),
         (replace(GOOD, docker=replace(DOCKER, compose_version="v2.24.0")), set()),
         (replace(GOOD, docker=replace(DOCKER, has_buildx=False)), named("docker")),
+        (replace(GOOD, docker=replace(DOCKER, is_podman=True)), named("docker")),
+        (replace(GOOD, docker=replace(DOCKER, is_rootless=True)), named("docker")),
+        (replace(GOOD, docker=replace(DOCKER, has_selinux=True)), named("docker")),
+        (replace(GOOD, system="Linux 5.15.167.4-microsoft-standard-WSL2"), ON_GPU),
         (replace(GOOD, has_avx2=False), named("cpu-")),
         (replace(GOOD, cores=1), named("cpu-tp2")),
         (replace(GOOD, memory_bytes=4 * 10**9), named("cpu-")),
@@ -130,6 +134,13 @@ def test_other_cards_may_be_chosen_and_are_by_default() -> None:
     assert held_back(three) == set()
     chosen = cells(three, KIT_GPU_0="0", KIT_GPU_1="2")
     assert {name for name, one in chosen.items() if one.lacks} >= named(" tp2-")
+
+
+def test_cards_that_docker_knows_by_cdi_alone_need_the_runtime() -> None:
+    cdi = replace(DOCKER, has_nvidia_runtime=False, has_nvidia_devices=True)
+    (lack,) = cells(replace(GOOD, docker=cdi))["moe tp1 docker"].lacks
+    assert "CDI alone" in lack.what
+    assert "nvidia-ctk runtime configure" in lack.next_step
 
 
 def test_one_card_where_two_are_needed_is_told_of_tp1() -> None:

@@ -95,9 +95,10 @@ def test_links_are_told_by_nccls_graph_and_the_driver_need_not() -> None:
         (("2", "3"), FOUR, PASS),
         (("1", "2"), FOUR, FAIL),
         (("0", "3"), FOUR, FAIL),
-        (("0", "7"), FOUR, PASS),  # of which it does not tell
-        (("GPU-1", "GPU-2"), FOUR, PASS),
-        (("1", "2"), FOUR.replace(" X ", "PIX"), PASS),  # not read
+        (("0", "7"), FOUR, UNCHECKED),  # of which it does not tell
+        (("GPU-1", "GPU-2"), FOUR, UNCHECKED),
+        (("1", "2"), FOUR.replace(" X ", "PIX"), UNCHECKED),  # not read
+        (("0", "1"), "", UNCHECKED),
         (("1", "2"), None, UNCHECKED),
     ],
 )
