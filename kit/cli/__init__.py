@@ -78,6 +78,12 @@ def commands() -> None:
     type=FOLDER,
     help="Folder for bundles; by default results/local. The report goes beside it.",
 )
+@click.option(
+    "--weights",
+    type=FOLDER,
+    envvar="WEIGHTS",
+    help="Folder with the models' files, to mount instead of baking them into an image.",
+)
 @click.option("--base", envvar="BASE", hidden=True, help="Build images on another base.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

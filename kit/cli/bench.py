@@ -1,6 +1,6 @@
 """`kit bench`: measures cells, verifies their bundles, and reports on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from kit.edge.bench import run_cell, run_endpoint
 from kit.edge.cells import CellChoices, PlannedCell, planned_cells
 from kit.edge.files import checkout
 from kit.edge.judge_claims import Against, judge_claims
-from kit.edge.prepare import prepare
+from kit.edge.prepare import Prepared, prepare
 from kit.edge.session import RunContext
 from kit.edge.unfinished import Unfinished
 from kit.edge.verify_paths import verify_paths
@@ -40,6 +40,7 @@ class BenchOptions(CellChoices):
     max_tokens: int | None
     output: Path | None
     base: str | None
+    weights: Path | None
     quiet: bool
     as_json: bool
 
@@ -83,14 +84,15 @@ def _measure(options: BenchOptions) -> _Measured:
     _require_no_endpoint_options(options)
     announce_default(options)
     cells = planned_cells(options)
-    prepared = prepare(cells, options.base or checkout.base_image(), context.observer.printed)
+    base = options.base or checkout.base_image()
+    prepared = prepare(cells, base, options.weights, context.observer.printed)
     return _each(cells, options, prepared, context)
 
 
 def _each(
     cells: Sequence[PlannedCell],
     options: BenchOptions,
-    prepared: Mapping[str, str],
+    prepared: Prepared,
     context: RunContext,
 ) -> _Measured:
     paths, failure = [], None

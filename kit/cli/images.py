@@ -15,8 +15,9 @@ from kit.errors import ExitCode
 def images(choices: CellChoices, base: str | None) -> int:
     """Build what is missing, and print the names of the images."""
     cells = planned_cells(replace(choices, runtime=Runtime.DOCKER.value))
-    prepared = prepare(cells, base or checkout.base_image(), observer(quiet=False).printed)
-    for name, value in prepared.items():
+    say = observer(quiet=False).printed
+    prepared = prepare(cells, base or checkout.base_image(), None, say)
+    for name, value in prepared.variables.items():
         if "IMAGE" in name:
             click.echo(value)
     return ExitCode.DONE

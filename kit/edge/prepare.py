@@ -8,15 +8,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from kit.bundle.document import Runtime
+from kit.edge import weights as weights_on_host
 from kit.edge.cells import PlannedCell
 from kit.edge.docker import images
 from kit.edge.docker.images import Image, Say
 from kit.edge.files import checkout
 from kit.edge.host import machine
-from kit.errors import MachineError
+from kit.edge.weights import Weights
+from kit.errors import MachineError, UsageError
 from kit.plan.models import HubModel
 from kit.plan.topology import Device
 from kit.roofline.model import checkpoint_bytes
@@ -36,31 +40,47 @@ class Pending(NamedTuple):
     size_bytes: int
 
 
-def prepare(cells: Sequence[PlannedCell], base: str, say: Say) -> Mapping[str, str]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """What cells run with: variables of their Compose file, and weights to mount, by model."""
+
+    variables: Mapping[str, str]
+    weights: Mapping[str, Weights]
+
+
+def prepare(cells: Sequence[PlannedCell], base: str, weights: Path | None, say: Say) -> Prepared:
     """Install and build what is missing for cells of one topology.
 
-    Returns variables of its Compose file: the images and the GPUs. Raises `MachineError` with all
-    that the machine lacks.
+    `weights` is a folder with the files of the models, which are then mounted and not baked in.
+    Raises `MachineError` with all that the machine lacks.
     """
+    if weights is not None:
+        _require_hub_models(cells)
     if cells[0].runtime is Runtime.PROCESS:
         _install_engine()
-        return {}
+        return Prepared(variables={}, weights={})
     facts = machine.look()
     _require_nothing_lacks(cells, facts)
     needed, models = _images(cells, base), _models(cells)
-    pending = tuple(_pending(needed, models, base))
+    pending = tuple(_pending(needed, models if weights is None else (), base))
     say("\n".join(announcement(cells, pending)))
     _require_disk(facts, pending)
     for image in images.missing(needed):
         images.build(image, say)
+    variables = {
+        **_image_variables(needed),
+        **_gpu_variables(cells[0], facts, [it.plan.cell.model for it in cells]),
+    }
+    if weights is not None:
+        mounted = {model.id: _mounted(weights, model, base, say) for model in models}
+        for name, found in mounted.items():
+            variables |= found.variables(name)
+        return Prepared(variables=variables, weights=mounted)
     served = {model.id: _with_model(model, base, say).reference for model in models}
     if cells[0].plan.rehearsal:
         served = {cell.plan.cell.model: images.rehearsal(base).reference for cell in cells}
-    return {
-        **_image_variables(needed),
-        **{_variable(model): reference for model, reference in served.items()},
-        **_gpu_variables(cells[0], facts, [it.plan.cell.model for it in cells]),
-    }
+    variables |= {_variable(name): reference for name, reference in served.items()}
+    return Prepared(variables=variables, weights={})
 
 
 def announcement(cells: Sequence[PlannedCell], pending: Sequence[Pending]) -> Iterator[str]:
@@ -117,7 +137,11 @@ def _images(cells: Sequence[PlannedCell], base: str) -> tuple[Image, ...]:
 
 
 def _image_variables(needed: Sequence[Image]) -> dict[str, str]:
-    names = {images.CLIENT: "KIT_CLIENT_IMAGE", images.CPU: "KIT_CPU_IMAGE"}
+    names = {
+        images.CLIENT: "KIT_CLIENT_IMAGE",
+        images.CPU: "KIT_CPU_IMAGE",
+        images.SERVER: "KIT_SERVER_IMAGE",
+    }
     return {names[image.name]: image.reference for image in needed if image.name in names}
 
 
@@ -140,6 +164,27 @@ def _pending(needed: Sequence[Image], models: Sequence[HubModel], base: str) -> 
             yield Pending(model.id, size, size)
         elif images.missing([images.with_model(model, listed, base)]):
             yield Pending(model.id, listed.size_bytes, listed.size_bytes)
+
+
+def _require_hub_models(cells: Sequence[PlannedCell]) -> None:
+    """Raise `UsageError` where no weights are read: twins are made here, and a rehearsal's too."""
+    if len(_models(cells)) < len(cells):
+        raise UsageError(
+            "WEIGHTS goes with models of the hub",
+            "twins are made on this machine; a rehearsal serves twins",
+            "make bench TOPOLOGY=tp2-pcie WEIGHTS=DIR",
+        )
+
+
+def _mounted(root: Path, model: HubModel, base: str, say: Say) -> Weights:
+    """Verify a model's files on this host, by the hub's list if it can be had."""
+    listed = checkout.file_list(model)
+    try:
+        listed = listed or images.list_files(model, base, say)
+    except MachineError as error:
+        say(f"{model.id}: no list from the hub, so only shipped hashes are compared: {error.what}")
+    say(f"{model.id}: hashing the files in {root}")
+    return weights_on_host.verified(root, model, listed)
 
 
 def _with_model(model: HubModel, base: str, say: Say) -> Image:

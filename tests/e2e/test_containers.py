@@ -112,6 +112,27 @@ def test_the_debug_file_publishes_the_engine_to_this_machine_alone(
     assert not any("ports" in body for name, body in shown["services"].items() if name != model)
 
 
+@pytest.mark.parametrize("model", checkout.topology("tp1").services)
+def test_weights_of_this_host_are_mounted_read_only_into_the_servers_image(model: str) -> None:
+    require()
+    name = model.upper().replace("-", "_")
+    files = (checkout.compose_file("tp1"), checkout.ROOT / "compose" / "weights" / "gpu.yaml")
+    named = [word for file in files for word in ("--file", str(file))]
+    folders = {f"KIT_WEIGHTS_{name}": "/weights", f"KIT_BLOBS_{name}": "/blobs-of-the-cache"}
+    words = ("--profile", model, "config", "--format", "json")
+    done = docker("compose", *named, *words, KIT_SERVER_IMAGE="server:1", **folders)
+    assert done.returncode == 0, done.stderr
+    service = json.loads(done.stdout)["services"][model]
+    assert service["image"] == "server:1"
+    bound = {it["target"]: it for it in service["volumes"] if it["type"] == "bind"}
+    assert {target: it["source"] for target, it in bound.items()} == {
+        f"/models/{model}": "/weights",
+        "/blobs": "/blobs-of-the-cache",
+    }
+    assert all(it["read_only"] for it in bound.values())
+    assert {"/cache", "/evidence"} < {it["target"] for it in service["volumes"]}
+
+
 @pytest.fixture
 def created(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Mapping[str, Any]]]:
     """Create a GPU topology's containers from a base image; yield each as `docker inspect` does."""

@@ -7,7 +7,7 @@ inspects.
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from kit.edge.engine import process
 from kit.edge.files import disk
 from kit.edge.run_failure import BUNDLE
 from kit.edge.session import BUNDLE_ROOM_BYTES, RunContext, RunObserver, Session
+from kit.edge.weights import Weights
 from kit.errors import KitError, MachineError, RunError
 from kit.format import canonical
 from kit.plan.plan import Cell, Plan
@@ -40,9 +41,15 @@ _PASSED_ON = (
 
 
 def run_in_containers(
-    plan: Plan, file: Path, variables: Mapping[str, str], context: RunContext
+    plan: Plan,
+    files: Sequence[Path],
+    variables: Mapping[str, str],
+    weights: Weights | None,
+    context: RunContext,
 ) -> Path:
-    """Run the cell of a Compose file; return the folder of the bundle that the client sealed.
+    """Run the cell of these Compose files; return the folder of the bundle that was sealed.
+
+    `weights` are mounted into the engine by one of the files, if they are not in its image.
 
     Raises `MachineError` where Docker, an image or a device is missing, and `RunError` where the
     run failed; then the client's bundle, or else one that the host seals, is kept.
@@ -50,7 +57,8 @@ def run_in_containers(
     daemon.require_compose()
     disk.require_writable(context.results, BUNDLE_ROOM_BYTES)
     with TemporaryDirectory(prefix=".run-", dir=context.results) as scratch:
-        project = _Project(_Compose.of(plan.cell, file, variables, Path(scratch)), context.state)
+        calls = _Compose.of(plan.cell, files, variables, Path(scratch))
+        project = _Project(calls, weights, context.state)
         project.create()
         session = Session(plan, project, context)
         with session.sealed():
@@ -78,7 +86,9 @@ class _Compose:
     environment: Mapping[str, str]
 
     @classmethod
-    def of(cls, cell: Cell, file: Path, variables: Mapping[str, str], scratch: Path) -> "_Compose":
+    def of(
+        cls, cell: Cell, files: Sequence[Path], variables: Mapping[str, str], scratch: Path
+    ) -> "_Compose":
         """Return the calls for a cell, and create what is mounted."""
         project = f"kit-{cell.topology}"
         results, facts_file = scratch / "results", scratch / "host.json"
@@ -91,7 +101,8 @@ class _Compose:
             results=results,
             facts_file=facts_file,
             command=(
-                "docker", "compose", "--project-name", project, "--file", str(file),
+                "docker", "compose", "--project-name", project,
+                *(word for file in files for word in ("--file", str(file))),
                 "--profile", cell.model, "--progress", "quiet", "--ansi", "never",
             ),
             environment={
@@ -128,8 +139,9 @@ class _Project:
     Its own evidence is sealed only where the client sealed nothing.
     """
 
-    def __init__(self, compose: _Compose, state: Path) -> None:
+    def __init__(self, compose: _Compose, weights: Weights | None, state: Path) -> None:
         self.compose = compose
+        self._weights = weights
         self.runtime = Runtime.DOCKER
         self.identity = EngineIdentity()
         self.private_words: Mapping[str, str] = {}
@@ -152,7 +164,9 @@ class _Project:
             created = compose.call("up", "--no-start", "--no-build", "--pull", "never")
             if created.returncode != 0:
                 raise daemon.cannot_create(created.stdout, compose.model)
-            self._facts = daemon.host_facts(compose.project, compose.model, self._state)
+            self._facts = daemon.host_facts(
+                compose.project, compose.model, self._state, self._weights
+            )
         except BaseException:
             with interrupts.uninterrupted():
                 self._remove()

@@ -7,11 +7,10 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from docker.errors import APIError, DockerException
@@ -21,30 +20,19 @@ from urllib3.exceptions import HTTPError
 
 import docker
 from kit.bundle.document import ModelFile
-from kit.bundle.host_facts import Container, DeviceRequest, HostFacts, ModelSource
+from kit.bundle.host_facts import HostFacts
 from kit.bundle.telemetry import GpuProcesses
+from kit.edge.docker import inspected
 from kit.edge.files import disk
 from kit.edge.host import nvml, probes
+from kit.edge.weights import Weights
 from kit.errors import MachineError, RunError
-from kit.plan.models import ListedBy
 from kit.run.readiness import DockerFacts
 
 PROJECT_LABEL = "com.docker.compose.project"
-SERVICE_LABEL = "com.docker.compose.service"
-_KEPT_LABELS = ("org.opencontainers.image.", "llm-serving-kit.")
 _UNIX = "http+unix://"
 _NO_DRIVER = "could not select device driver"
 _WORDS_SHOWN = 400
-_MODEL_LABELS = "llm-serving-kit.model"
-
-# Run by the Python inside an image: prints SHA-256, size and name of every file of a model.
-_LIST_FILES = """
-import hashlib, pathlib, sys
-for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    print(digest, path.stat().st_size, path.name)
-"""
 
 
 def require_compose() -> None:
@@ -103,20 +91,29 @@ def remove_images(names: Iterable[str]) -> None:
                 client.images.remove(name)
 
 
-def host_facts(project: str, model: str, state: Path) -> HostFacts:
-    """Return facts of a project's containers and of the model's files in the engine's image."""
+def host_facts(project: str, model: str, state: Path, weights: Weights | None) -> HostFacts:
+    """Return facts of a project's containers and of the files that the engine serves.
+
+    These are in its image, or `weights` that are mounted into it.
+    """
     with _connected():
         client = _client()
         created = client.containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
-        containers = tuple(sorted(map(_container, created), key=lambda it: it.service))
+        seen = (
+            inspected.container_of(it.attrs, client.images.get(it.attrs["Image"]).attrs)
+            for it in created
+        )
+        containers = tuple(sorted(seen, key=lambda it: it.service))
         (engine,) = (it for it in containers if it.service == model)
         return HostFacts(
             host_id=probes.host_id(state),
             docker_version=str(client.version()["Version"]),
             compose_version=_compose_version() or "unknown",
             containers=containers,
-            model_files=_model_files(engine.image_id, model, state / "images"),
-            model_source=_model_source(engine.image_labels),
+            model_files=weights.files
+            if weights
+            else _model_files(engine.image_id, model, state / "images"),
+            model_source=weights.source if weights else inspected.model_source(engine.image_labels),
             gpu_processes=_gpu_processes(),
             topology_matrix=topology_matrix(),
         )
@@ -220,53 +217,8 @@ def _only(project: str, service: str) -> DockerContainer:
 
 
 def _containers(project: str, service: str) -> list[DockerContainer]:
-    labels = [f"{PROJECT_LABEL}={project}", f"{SERVICE_LABEL}={service}"]
+    labels = [f"{PROJECT_LABEL}={project}", f"{inspected.SERVICE_LABEL}={service}"]
     return _client().containers.list(all=True, filters={"label": labels})
-
-
-def _container(container: DockerContainer) -> Container:
-    """Read what `docker inspect` shows of a container and its image."""
-    facts: Mapping[str, Any] = container.attrs
-    host, labels = facts["HostConfig"], facts["Config"]["Labels"]
-    image: Mapping[str, Any] = _client().images.get(facts["Image"]).attrs
-    return Container(
-        service=labels[SERVICE_LABEL],
-        image=facts["Config"]["Image"],
-        image_id=image["Id"],
-        image_digest=registry_digest(image.get("RepoDigests") or ()),
-        image_labels={
-            name: str(value)[:200]
-            for name, value in sorted((image["Config"].get("Labels") or {}).items())
-            if name.startswith(_KEPT_LABELS)
-        },
-        device_requests=tuple(map(_device_request, host.get("DeviceRequests") or ())),
-        memory_bytes=host["Memory"],
-        pids=host["PidsLimit"] or 0,
-        shm_bytes=host["ShmSize"],
-        read_only=host["ReadonlyRootfs"],
-        capabilities_dropped=tuple(host["CapDrop"] or ()),
-    )
-
-
-def registry_digest(names: Iterable[str]) -> str | None:
-    """Return the digest of an image in a registry; None for an image built on this machine.
-
-    An engine may give its own images a digest too; only a name that begins with a host (it has a
-    dot, a port, or is localhost) can be pulled from elsewhere.
-    """
-    for name in names:
-        host, _, _ = name.partition("/")
-        if "." in host or ":" in host or host == "localhost":
-            return name.rpartition("@")[2]
-    return None
-
-
-def _device_request(request: Mapping[str, Any]) -> DeviceRequest:
-    return DeviceRequest(
-        driver=request["Driver"],
-        device_ids=tuple(request["DeviceIDs"] or ()),
-        capabilities=tuple(name for group in request["Capabilities"] for name in group),
-    )
 
 
 def _model_files(image_id: str, model: str, cache: Path) -> tuple[ModelFile, ...]:
@@ -277,35 +229,15 @@ def _model_files(image_id: str, model: str, cache: Path) -> tuple[ModelFile, ...
     output = _client().containers.run(
         image_id,
         entrypoint="python3",
-        command=["-c", _LIST_FILES, f"/models/{model}"],
+        command=["-c", inspected.LIST_FILES, f"/models/{model}"],
         network_mode="none",
         read_only=True,
         cap_drop=["ALL"],
         remove=True,
     )
-    files = tuple(_listed(output.decode()))
+    files = tuple(inspected.files_in(output.decode()))
     disk.overwrite(cached, msgspec.json.encode(files))
     return files
-
-
-def _model_source(labels: Mapping[str, str]) -> ModelSource | None:
-    """Return where a model's files come from, by its image's labels; None for a twin's."""
-    repository, revision, listed_by = (
-        labels.get(f"{_MODEL_LABELS}.{name}") for name in ("repository", "revision", "listed-by")
-    )
-    if not repository or not revision:
-        return None
-    return ModelSource(
-        repository=repository,
-        revision=revision,
-        listed_by=ListedBy(listed_by) if listed_by else ListedBy.NOBODY,
-    )
-
-
-def _listed(output: str) -> Iterator[ModelFile]:
-    for line in output.splitlines():
-        digest, size, name = line.split(" ", 2)
-        yield ModelFile(name=name, size_bytes=int(size), sha256=digest)
 
 
 def _compose_version() -> str | None:

@@ -288,6 +288,12 @@ def test_cards_that_cannot_serve_are_refused_before_anything_starts(
     assert not (tmp_path / "r").exists()
 
 
+def test_weights_of_this_host_are_of_models_of_the_hub(tmp_path: Path) -> None:
+    done = kit("bench", "--weights", str(tmp_path), "--topology", "cpu-tp1")
+    assert done.returncode == 2
+    assert "WEIGHTS goes with models of the hub" in done.stderr
+
+
 def test_a_rehearsal_is_of_a_gpu_topology() -> None:
     done = kit("bench", "--rehearsal", "--topology", "cpu-tp1")
     assert done.returncode == 2

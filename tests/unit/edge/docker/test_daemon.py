@@ -17,22 +17,6 @@ import pytest
 from kit.edge.docker import daemon
 from kit.errors import ExitCode, MachineError
 
-DIGEST = "sha256:" + "ab" * 32
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        ([], None),
-        ([f"llm-serving-kit/cpu@{DIGEST}"], None),
-        ([f"ghcr.io/somebody/cpu@{DIGEST}"], DIGEST),
-        ([f"localhost:5000/cpu@{DIGEST}"], DIGEST),
-        ([f"llm-serving-kit/cpu@sha256:{'0' * 64}", f"127.0.0.1:5000/cpu@{DIGEST}"], DIGEST),
-    ],
-)
-def test_only_a_registrys_digest_counts(names: list[str], expected: str | None) -> None:
-    assert daemon.registry_digest(names) == expected
-
 
 @pytest.mark.parametrize(
     ("output", "next_step"),
