@@ -58,10 +58,10 @@ def _cells(cells: Sequence[Readiness]) -> Iterator[str]:
     affected: dict[Lack, list[str]] = defaultdict(list)
     for cell in cells:
         name = f"{cell.model} x {cell.topology} ({cell.runtime})"
-        yield f"{'lacks' if cell.lacks else 'ready'}  {name}"
+        yield f"{'needs' if cell.lacks else 'ready'}  {name}"
         for lack in cell.lacks:
             affected[lack].append(name)
     for lack, names in affected.items():
-        yield f"\nlacks {lack.what}"
+        yield f"\nneeds {lack.what}"
         yield f"  for   {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
         yield f"  next  {lack.next_step}"

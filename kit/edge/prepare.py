@@ -121,7 +121,7 @@ def _require_nothing_lacks(cells: Sequence[PlannedCell], facts: MachineFacts) ->
 def _lacking(topology: str, lacks: Sequence[Lack]) -> MachineError:
     told = "".join(f"\n  {lack.what}\n      {lack.next_step}" for lack in lacks)
     return MachineError(
-        f"{topology} cannot run on this machine, which lacks:{told}",
+        f"{topology} cannot run on this machine. It needs:{told}",
         "nothing was installed, built or downloaded",
         f"make doctor TOPOLOGY={topology}",
     )

@@ -185,7 +185,8 @@ def _no_cards(
     if len(fitting) < ranks:
         step = "make bench TOPOLOGY=tp1" if fitting and not named else "nvidia-smi"
         told = f" ({'; '.join(reasons)})" if reasons else ""
-        yield _lack(f"{ranks} GPUs that can serve, found {len(fitting)}{told}", step)
+        gpus = "GPU" if ranks == 1 else "GPUs"
+        yield _lack(f"{ranks} {gpus} that can serve, found {len(fitting)}{told}", step)
     elif topology.transport is Transport.NVLINK:
         what = "two GPUs of one kind with an NVLink bridge between them whose links are up"
         yield _lack(what, "nvidia-smi topo -m; nvidia-smi nvlink --status")
@@ -209,8 +210,13 @@ def _cpu_lacks(facts: MachineFacts, topology: Topology) -> Iterator[Lack]:
 def _docker_lacks(facts: MachineFacts) -> Iterator[Lack]:
     engine = facts.docker
     if engine is None:
-        what = f"a Docker engine that answers ({facts.docker_fault or 'no docker command'})"
-        yield _lack(what, "https://docs.docker.com/engine/install/")
+        fault = facts.docker_fault or "no docker command"
+        if "Permission denied" in fault:
+            step = "sudo usermod -aG docker $USER, then log in again"
+            yield _lack("the right to use the Docker engine, which is not this user's", step)
+        else:
+            step = "https://docs.docker.com/engine/install/"
+            yield _lack(f"a Docker engine that answers ({fault})", step)
         return
     if engine.is_podman:
         what = f"Docker itself (Podman {engine.version} answers in its place: never tried)"

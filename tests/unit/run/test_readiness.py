@@ -143,6 +143,15 @@ def test_cards_that_docker_knows_by_cdi_alone_need_the_runtime() -> None:
     assert "nvidia-ctk runtime configure" in lack.next_step
 
 
+def test_an_engine_that_is_not_yours_is_told_from_one_that_is_not_there() -> None:
+    fault = "[Errno 13] Permission denied: it does not run, or this user may not use it"
+    theirs = replace(GOOD, docker=None, docker_fault=fault)
+    (lack,) = cells(theirs)["moe tp1 docker"].lacks
+    assert lack.next_step == "sudo usermod -aG docker $USER, then log in again"
+    (lack,) = cells(replace(GOOD, docker=None))["moe tp1 docker"].lacks
+    assert lack.next_step == "https://docs.docker.com/engine/install/"
+
+
 def test_one_card_where_two_are_needed_is_told_of_tp1() -> None:
     one_card = replace(GOOD, gpus=replace(GPUS, gpus=(CARD,)))
     (lack,) = cells(one_card)["moe tp2-pcie docker"].lacks
