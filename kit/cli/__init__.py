@@ -19,14 +19,15 @@ from kit.errors import ExitCode
 
 
 def main() -> None:
-    """Run the command line and exit with one of `kit.errors.ExitCode`."""
+    """Run the command line of this process, and exit with one of `kit.errors.ExitCode`."""
     if sys.stdout is None:  # closed by the caller
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # as long as the process
     interrupts.handle()
-    sys.exit(_run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:]))
 
 
-def _run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code; errors go to standard error."""
     try:
         return _call(arguments)
     except (KeyboardInterrupt, click.Abort) as interrupt:

@@ -1,4 +1,4 @@
-"""The command line as a process: exit codes, standard output and standard error.
+"""The command line: exit codes, standard output and standard error.
 
 Servers are `tests/stand_in_engine.py`, which stands in for vLLM.
 """
@@ -23,22 +23,11 @@ from kit.edge.engine import process
 from kit.edge.files import disk, safe_read
 from kit.errors import KitError
 from kit.plan.topology import HealthCheck, Service
+from tests.command_line import KIT, kit
 from tests.factory import ROOT, Settings, change_record, draft
 
-KIT = (sys.executable, "-c", "from kit.cli import main; main()")
 ENDPOINT = Settings(runtime=Runtime.ENDPOINT)
 STAND_IN = ROOT / "tests" / "stand_in_engine.py"
-
-
-def kit(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*KIT, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env=os.environ | environment,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +269,13 @@ def test_cards_that_cannot_serve_are_refused_before_anything_starts(
     told = {f"STAND_IN_NVML_{name}": value for name, value in cards.items()}
     driver = {"LD_LIBRARY_PATH": str(nvml_folder)}
     words = ("--topology", topology, "--model", "moe", "-o", str(tmp_path / "r"))
-    done = kit("bench", *words, **driver, **told)
+    done = subprocess.run(
+        [*KIT, "bench", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | driver | told,
+    )
     assert done.returncode == 4, done.stderr
     assert lack in done.stderr
     assert "nothing was installed, built or downloaded" in done.stderr
@@ -375,10 +370,10 @@ def test_a_path_of_any_bytes(good_bundle: Path, tmp_path: Path) -> None:
 
 def test_a_bug_does_not_pass_for_a_verdict() -> None:
     script = (
-        "import sys, click; from kit.cli import _run, commands\n"
+        "import sys, click; from kit.cli import run, commands\n"
         "@commands.command()\n"
         "def broken() -> int: raise ZeroDivisionError\n"
-        "sys.exit(_run(['broken']))"
+        "sys.exit(run(['broken']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
@@ -405,7 +400,7 @@ def test_figures_come_from_bundles_that_hold(good_bundle: Path, tmp_path: Path) 
 
 def test_help_names_the_exit_codes_and_loads_nothing_heavy() -> None:
     script = (
-        "import sys; from kit.cli import _run; _run(['--help']); "
+        "import sys; from kit.cli import run; run(['--help']); "
         "print(sorted({'pandas', 'matplotlib', 'numpy', 'requests', 'jsonschema', 'yaml', 'rich', "
         "'msgspec'} & set(sys.modules)), file=sys.stderr)"
     )

@@ -20,10 +20,11 @@ from kit.edge.files import disk
 from kit.format import canonical
 from kit.report import verdict_text
 from tests import six_cells
+from tests.command_line import kit
 from tests.factory import ROOT, Settings, draft, schemas
 from tests.six_cells import Shape, eligible
 from tests.unit.claims.audit.test_raw_files import swarm
-from tests.unit.cli.test_cli import ENDPOINT, kit
+from tests.unit.cli.test_cli import ENDPOINT
 
 REFERENCES = six_cells.references()
 NOISE = noise_of(REFERENCES.values(), REFERENCES["article-part-1"].author)

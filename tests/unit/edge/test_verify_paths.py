@@ -11,9 +11,9 @@ import pytest
 from kit.bundle.document import Runtime
 from kit.edge.files import disk, safe_read
 from tests.archives import HOSTILE, LARGE
+from tests.command_line import kit
 from tests.factory import ROOT, Settings, draft
 
-KIT = (sys.executable, "-c", "from kit.cli import main; main()")
 ENDINGS = (".tar.zst", ".tar.gz")
 
 WATCHED = """
@@ -35,12 +35,6 @@ finally:
 """The command, and every file, program and connection that it opens (Python's audit events)."""
 
 READING = ("open", "os.listdir", "os.scandir", "os.putenv", "os.unsetenv")
-
-
-def kit(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*KIT, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False
-    )
 
 
 @pytest.fixture(scope="module")
