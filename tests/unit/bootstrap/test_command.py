@@ -6,31 +6,43 @@ import sys
 import threading
 from pathlib import Path
 
-from kit.bootstrap import __main__, mutex
+import pytest
+
+from kit.bootstrap import __main__, command, mutex
+from kit.bootstrap.environments import KIT, make
 from kit.bootstrap.errors import SetupError
-from kit.bootstrap.layout import checkout
+from kit.bootstrap.layout import Layout, checkout
+from tests.unit.bootstrap.conftest import FakeTool
 
 
-def start(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "kit.bootstrap", *arguments],
+def test_an_unknown_name_is_a_usage_error_that_lists_the_valid_ones(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.run(["gpu"])
+
+    told = capsys.readouterr().err
+    assert all(name in told for name in ("kit", "dev", "engine", "lock"))
+
+
+def test_the_set_up_is_a_module_and_needs_a_name() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "kit.bootstrap"],
         cwd=checkout().root,
         capture_output=True,
-        text=True,
         check=False,
     )
-
-
-def test_an_unknown_name_is_a_usage_error_that_lists_the_valid_ones() -> None:
-    done = start("gpu")
-
     assert done.returncode == 2
-    for name in ("kit", "dev", "engine"):
-        assert name in done.stderr
 
 
-def test_no_name_is_a_usage_error() -> None:
-    assert start().returncode == 2
+def test_what_is_current_is_not_made_again(
+    layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(KIT, layout, FakeTool())
+    command.set_up([KIT], layout)
+
+    assert capsys.readouterr().err.endswith("set-up: ready: kit\n")
+    assert not layout.log.exists()
 
 
 def test_the_door_can_be_read_by_the_oldest_python_3_that_can_be_asked() -> None:

@@ -1,7 +1,6 @@
 """An environment is complete, or does not exist."""
 
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,45 +9,11 @@ from kit.bootstrap import environments
 from kit.bootstrap.environments import KIT, make, site_packages, uv_environment
 from kit.bootstrap.errors import SetupError
 from kit.bootstrap.layout import Layout
-from kit.bootstrap.tool import ToolError
-
-
-class FakeUv:
-    """A `RunTool` that makes an empty environment, and can be set to fail when installing."""
-
-    def __init__(self, failure: str | None = None) -> None:
-        self.failure = failure
-        self.commands: list[list[str]] = []
-
-    def __call__(
-        self,
-        command: Sequence[str | Path],
-        *,
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-    ) -> str:
-        words = [str(word) for word in command]
-        self.commands.append(words)
-        if "venv" in words:
-            directory = Path(words[-1])
-            (directory / "bin").mkdir(parents=True)
-            (directory / "bin" / "python").touch()
-            site_packages(directory).mkdir(parents=True)
-        elif self.failure:
-            raise ToolError(self.failure)
-        return ""
-
-
-@pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    (tmp_path / "docker").mkdir()
-    (tmp_path / "docker" / "kit.lock").write_text("click==8.1\n")
-    (tmp_path / ".kit").mkdir()
-    return Layout(root=tmp_path)
+from tests.unit.bootstrap.conftest import FakeTool
 
 
 def test_what_was_made_is_current_until_its_lock_changes(layout: Layout) -> None:
-    make(KIT, layout, FakeUv())
+    make(KIT, layout, FakeTool())
 
     assert KIT.is_current(layout)
     assert [path.name for path in layout.state.iterdir()] == ["venv"]
@@ -57,7 +22,7 @@ def test_what_was_made_is_current_until_its_lock_changes(layout: Layout) -> None
 
 
 def test_packages_are_installed_by_hash_from_the_lock_and_from_wheels_only(layout: Layout) -> None:
-    uv = FakeUv()
+    uv = FakeTool()
 
     make(KIT, layout, uv)
 
@@ -70,7 +35,7 @@ def test_a_failure_leaves_nothing_that_passes_for_whole_and_shows_the_reason(
     layout: Layout,
 ) -> None:
     with pytest.raises(SetupError) as caught:
-        make(KIT, layout, FakeUv(failure="dns error"))
+        make(KIT, layout, FakeTool(failure="dns error"))
 
     assert not KIT.path(layout).exists()
     assert caught.value.output == "dns error"
@@ -81,14 +46,14 @@ def test_remains_of_an_interrupted_set_up_are_replaced(layout: Layout) -> None:
     remains = layout.state / "venv.partial" / "junk"
     remains.mkdir(parents=True)
 
-    make(KIT, layout, FakeUv())
+    make(KIT, layout, FakeTool())
 
     assert KIT.is_current(layout)
     assert not (KIT.path(layout) / "junk").exists()
 
 
 def test_the_checkout_is_linked_by_a_relative_path_and_a_script(layout: Layout) -> None:
-    make(KIT, layout, FakeUv())
+    make(KIT, layout, FakeTool())
 
     packages = site_packages(KIT.path(layout))
     linked = packages / (packages / "kit.pth").read_text().strip()

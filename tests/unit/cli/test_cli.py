@@ -115,6 +115,28 @@ def test_quiet_prints_paths_only_and_json_is_json(endpoint: str, tmp_path: Path)
     assert json.loads(as_json.stdout)["cells"][0]["protocol"] == "article"
 
 
+def test_the_client_in_a_container_seals_what_the_host_told_it(
+    endpoint: str, tmp_path: Path
+) -> None:
+    """`docker compose` alone tells nothing: the facts of the host are absent, and said to be."""
+    for name in ("evidence", "telemetry"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "host.json").write_text("null\n")
+    done = kit(
+        *("measure", "--topology", "cpu-tp1", "--model", "moe-mini", "--engine", endpoint),
+        *("--passes", "1", "--host-facts", tmp_path / "host.json", "-o", tmp_path / "out"),
+        *("--evidence", tmp_path / "evidence", "--telemetry", tmp_path / "telemetry"),
+    )
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "the engine is ready" in done.stderr
+    assert "measured pass 1" in done.stderr
+    (path,) = (it for it in (tmp_path / "out").iterdir() if not it.name.startswith("."))
+    document = json.loads((path / "data" / "bundle.json").read_text())
+    assert document["runtime"] == "docker"
+    assert "host_facts" in document["absent"]
+
+
 def test_pooled_rate_is_the_one_that_the_docs_recompute(endpoint: str, tmp_path: Path) -> None:
     done = kit("bench", "--endpoint", endpoint, "--max-tokens", "8", "-o", str(tmp_path / "out"))
     path = done.stdout.splitlines()[0]
