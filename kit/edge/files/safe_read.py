@@ -120,11 +120,8 @@ def _read(entry: os.DirEntry[str], folder: int, name: str) -> bytes | Refusal:
     if not entry.is_file(follow_symlinks=False):  # opening a device may have effects
         return Refusal(name=name, reason="not a regular file")
     try:
-        handle = _open(entry.name, folder, os.O_NONBLOCK)
-        try:  # not `_opened`: its overhead is as large as reading a small file
+        with _opened(entry.name, folder, os.O_NONBLOCK) as handle:
             return _content(handle, name)
-        finally:
-            os.close(handle)
     except OSError as error:
         return Refusal(name=name, reason=_unreadable(error))
 
@@ -147,15 +144,11 @@ def _content(handle: int, name: str) -> bytes | Refusal:
 
 @contextmanager
 def _opened(path: Path | str, folder: int | None, flags: int) -> Iterator[int]:
-    handle = _open(path, folder, flags)
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
     try:
         yield handle
     finally:
         os.close(handle)
-
-
-def _open(path: Path | str, folder: int | None, flags: int) -> int:
-    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
 
 
 def _too_much(what: str, code: Refused) -> Refusal:
