@@ -1,7 +1,7 @@
 """`kit verify`: verifies bundles, judges claims, and prints the verdicts."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,20 +71,16 @@ def _judge_claims(options: VerifyOptions) -> tuple[tuple[Verdict, ...], tuple[Ju
 
 def _print_each(options: VerifyOptions) -> int:
     """Print each verdict when it is there, and keep only its answer: memory stays flat."""
-    counts = Counter(_answers(options))
-    if counts.total() > 1 and not options.quiet:
-        answers: Counter[str] = Counter()
-        for (answer, _), number in counts.items():
-            answers[answer] += number
-        click.echo(f"{counts.total()} bundles: {words.bundle_counts(answers)}")
-    return gravest(code for _, code in counts)
-
-
-def _answers(options: VerifyOptions) -> Iterator[tuple[str, ExitCode]]:
+    answers: Counter[str] = Counter()
+    codes: set[ExitCode] = set()
     for verdict in verdicts(options.paths, options.tokenizers, options.jobs):
         if not options.quiet:
             click.echo("\n".join(verdict_text.lines(verdict)))
-        yield words.answer(judged_bundle(verdict)), verdict.exit_code
+        answers[words.answer(judged_bundle(verdict))] += 1
+        codes.add(verdict.exit_code)
+    if answers.total() > 1 and not options.quiet:
+        click.echo(f"{answers.total()} bundles: {words.bundle_counts(answers)}")
+    return gravest(codes)
 
 
 def _text(results: Sequence[Verdict], judged: Sequence[JudgedSet]) -> str:
