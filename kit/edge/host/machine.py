@@ -78,7 +78,7 @@ def _gpus() -> tuple[Inventory | None, tuple[GpuProcesses, ...], str | None]:
 
 def _memory_bytes() -> int:
     """Return the machine's memory, or a container's limit where that is less."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    total = probes.memory_bytes()
     try:
         limit = _CGROUP_MEMORY.read_text().strip()
     except OSError:

@@ -34,11 +34,16 @@ def host(load_before: Load | None, load_after: Load | None) -> Host:
         python=platform.python_version(),
         cpu_model=_field(Path("/proc/cpuinfo"), "model name"),
         cpu_count=os.cpu_count() or 1,
-        memory_bytes=_memory_bytes(),
+        memory_bytes=memory_bytes(),
         governor=_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         load_before=load_before,
         load_after=load_after,
     )
+
+
+def memory_bytes() -> int:
+    """Return the machine's memory, whatever a container may use of it."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def cpu_flags() -> frozenset[str]:
@@ -164,11 +169,6 @@ def _steal_ratio() -> float | None:
     fields = [int(field) for field in line.split()[1:9]] if line else []
     total = sum(fields)
     return round(fields[7] / total, 6) if len(fields) == 8 and total else None
-
-
-def _memory_bytes() -> int | None:
-    text = _field(Path("/proc/meminfo"), "MemTotal")
-    return int(text.split()[0]) * 1024 if text else None
 
 
 def _field(path: Path, name: str) -> str | None:
