@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,17 +21,16 @@ from kit.cli import failure
 from kit.edge.engine import process
 from kit.edge.files import disk, safe_read
 from kit.errors import KitError
-from kit.plan.topology import HealthCheck, Service
 from tests.command_line import KIT, kit
 from tests.factory import ROOT, Settings, change_record, draft
+from tests.unit.edge.conftest import running
 
 ENDPOINT = Settings(runtime=Runtime.ENDPOINT)
-STAND_IN = ROOT / "tests" / "stand_in_engine.py"
 
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with _stand_in(tmp_path_factory.mktemp("server"), "--tokens-per-s=2000") as url:
+    with running(tmp_path_factory.mktemp("server"), "--tokens-per-s=2000") as url:
         yield url
 
 
@@ -169,7 +167,7 @@ def test_pooled_rate_is_the_one_that_the_docs_recompute(endpoint: str, tmp_path:
 def test_a_failed_run_is_5_and_keeps_what_was_recorded(
     behaviour: str, code: str, tmp_path: Path
 ) -> None:
-    with _stand_in(tmp_path, "--behaviour", behaviour, "--after=7") as url:
+    with running(tmp_path, "--behaviour", behaviour, "--after=7") as url:
         done = kit("bench", "--endpoint", url, "--max-tokens", "8", "--timeout", "1",
                    "-o", str(tmp_path / "out"))  # fmt: skip
 
@@ -205,26 +203,17 @@ def test_a_port_in_use_is_4(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_what_was_recorded(number: signal.Signals, tmp_path: Path) -> None:
-    with _stand_in(tmp_path, "--tokens-per-s=40") as url:
-        command = [
-            *KIT,
-            "bench",
-            "--endpoint",
-            url,
-            "--max-tokens",
-            "8",
-            "-o",
-            str(tmp_path / "out"),
-        ]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
-            assert running.stderr is not None
-            for line in running.stderr:
+    with running(tmp_path, "--tokens-per-s=40") as url:
+        command = [*KIT, "bench", "--endpoint", url, "--max-tokens", "8", "-o", tmp_path / "out"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as bench:
+            assert bench.stderr is not None
+            for line in bench.stderr:
                 if "warm-up" in line:
                     break
-            running.send_signal(number)
-            rest = running.stderr.read()
+            bench.send_signal(number)
+            rest = bench.stderr.read()
 
-    assert running.returncode == 130
+    assert bench.returncode == 130
     assert "Traceback" not in rest
     (path,) = (tmp_path / "out").iterdir()
     assert (
@@ -432,25 +421,6 @@ def test_help_names_the_exit_codes_and_loads_nothing_heavy() -> None:
 
     assert "6 a bundle is" in " ".join(done.stdout.split())
     assert done.stderr == "[]\n"
-
-
-@contextmanager
-def _stand_in(folder: Path, *arguments: str) -> Iterator[str]:
-    """Run a stand-in engine during the block; yield its base URL."""
-    port = process.free_port(None)
-    ask = f"import socket; socket.create_connection(('127.0.0.1', {port}), 5).close()"
-    service = Service(
-        command=(sys.executable, "-I", "-S", str(STAND_IN), f"--port={port}", *arguments),
-        environment=(),
-        health=HealthCheck(
-            test=(sys.executable, "-I", "-S", "-c", ask),
-            interval_s=0.05,
-            timeout_s=5.0,
-            deadline_s=20.0,
-        ),
-    )
-    with process.serving(service, Path(sys.prefix), folder / f"{port}.log", 1.0):
-        yield f"http://127.0.0.1:{port}"
 
 
 def test_an_archive_is_of_one_bundle_and_outside_of_it(good_bundle: Path, tmp_path: Path) -> None:

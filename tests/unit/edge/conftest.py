@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -113,22 +114,22 @@ def processes_with(mark: str) -> set[int]:
     return found - {os.getpid()}
 
 
+@contextmanager
+def running(folder: Path, *arguments: str) -> Iterator[str]:
+    """Run a stand-in engine during the block; yield its base URL."""
+    port = process.free_port(None)
+    log = folder / f"stand-in-{port}.log"
+    with process.serving(make_service(port, *arguments), Path(sys.prefix), log, GRACE_S):
+        yield f"http://127.0.0.1:{port}"
+
+
 Serve = Callable[..., AbstractContextManager[str]]
 
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Serve:
     """Return a context manager that starts a stand-in engine and yields its base URL."""
-
-    @contextmanager
-    def serving(*arguments: str) -> Iterator[str]:
-        port = process.free_port(None)
-        service = make_service(port, *arguments)
-        log = tmp_path / f"stand-in-{port}.log"
-        with process.serving(service, Path(sys.prefix), log, GRACE_S):
-            yield f"http://127.0.0.1:{port}"
-
-    return serving
+    return partial(running, tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -137,10 +138,8 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     Below `/hangs` and so on it does what that behaviour is.
     """
-    port = process.free_port(None)
-    log = tmp_path_factory.mktemp("stand-in") / "log"
-    with process.serving(make_service(port), Path(sys.prefix), log, GRACE_S):
-        yield f"http://127.0.0.1:{port}"
+    with running(tmp_path_factory.mktemp("stand-in")) as url:
+        yield url
 
 
 def as_nobody(code: str, path: Path) -> str:
