@@ -221,7 +221,7 @@ def test_a_read_only_root_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     with pytest.raises(MachineError, match="Permission denied") as caught:
         ensure_twin(TWIN, tmp_path)
-    assert caught.value.why == "the folder may not be written to"
+    assert caught.value.why == "this user may not write the folder"
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
