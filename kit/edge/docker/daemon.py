@@ -98,10 +98,9 @@ def host_facts(project: str, model: str, state: Path, weights: Weights | None) -
     """
     with _connected():
         client = _client()
-        created = client.containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
         seen = (
             inspected.container_of(it.attrs, client.images.get(it.attrs["Image"]).attrs)
-            for it in created
+            for it in _containers(project)
         )
         containers = tuple(sorted(seen, key=lambda it: it.service))
         (engine,) = (it for it in containers if it.service == model)
@@ -126,17 +125,16 @@ def topology_matrix() -> str | None:
 
 def containers_of(project: str) -> list[str]:
     """Return the names of a project's containers, running or not."""
-    label = f"{PROJECT_LABEL}={project}"
     with _connected():
-        containers = _client().containers.list(all=True, filters={"label": label})
-        return [str(container.name) for container in containers]
+        return [str(container.name) for container in _containers(project)]
 
 
 def log(project: str, service: str) -> bytes:
-    """Return the output of a service so far; empty where it has no container."""
+    """Return the output of a service so far, as a log; empty where it has no container."""
     with _connected():
         containers = _containers(project, service)
-        return containers[0].logs()[: disk.LOG_LIMIT_BYTES] if containers else b""
+        output = containers[0].logs() if containers else b""
+        return disk.cut_log(output, len(output))
 
 
 def follow_log(project: str, service: str) -> Iterator[str]:
@@ -216,8 +214,10 @@ def _only(project: str, service: str) -> DockerContainer:
     return containers[0]
 
 
-def _containers(project: str, service: str) -> list[DockerContainer]:
-    labels = [f"{PROJECT_LABEL}={project}", f"{inspected.SERVICE_LABEL}={service}"]
+def _containers(project: str, service: str | None = None) -> list[DockerContainer]:
+    labels = [f"{PROJECT_LABEL}={project}"]
+    if service is not None:
+        labels.append(f"{inspected.SERVICE_LABEL}={service}")
     return _client().containers.list(all=True, filters={"label": labels})
 
 

@@ -99,9 +99,15 @@ def read_log(path: Path) -> bytes:
     """Return a log, cut at `LOG_LIMIT_BYTES` with a note of how much is missing."""
     with path.open("rb") as file:
         text = file.read(min(path.stat().st_size, LOG_LIMIT_BYTES))
-        cut_bytes = path.stat().st_size - len(text)
+        return cut_log(text, path.stat().st_size)
+
+
+def cut_log(text: bytes, size_bytes: int) -> bytes:
+    """Return the start of a log of `size_bytes`, cut and noted as `read_log` does."""
+    kept = text[:LOG_LIMIT_BYTES]
+    cut_bytes = size_bytes - len(kept)
     return (
-        text + f"\n[cut here by the kit: {cut_bytes} more bytes]\n".encode() if cut_bytes else text
+        kept + f"\n[cut here by the kit: {cut_bytes} more bytes]\n".encode() if cut_bytes else kept
     )
 
 

@@ -138,3 +138,9 @@ def test_a_log_is_cut_at_what_a_bundle_holds(tmp_path: Path) -> None:
     text = disk.read_log(log)
     assert text.startswith(b"all")
     assert text.endswith(b"\n[cut here by the kit: 5 more bytes]\n")
+
+
+def test_the_output_of_a_container_is_cut_as_a_log_is() -> None:
+    output = bytes(disk.LOG_LIMIT_BYTES + 5)
+    assert disk.cut_log(output[:3], 3) == output[:3]
+    assert disk.cut_log(output, len(output)).endswith(b"\0\n[cut here by the kit: 5 more bytes]\n")
