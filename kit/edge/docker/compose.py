@@ -30,7 +30,7 @@ from kit.plan.plan import Cell, Plan
 DOWN_TIMEOUT_S = 30
 """Longer than the client may take to seal a partial bundle (`stop_grace_period` in base.yaml)."""
 
-_LOG_LINES_SHOWN, _WORDS_SHOWN = 12, 400
+_WORDS_SHOWN = 400
 _NO_LIMIT = "error setting rlimit"
 _PARTIAL = "-partial"
 _PASSED_ON = (
@@ -197,7 +197,7 @@ class _Project:
 
     def failure(self, code: int) -> RunError:
         """Return the error for a client that ended with `code`, with the engine's last lines."""
-        lines = self._log.decode("utf-8", "replace").splitlines()[-_LOG_LINES_SHOWN:]
+        lines = self._log.decode("utf-8", "replace").splitlines()[-process.LOG_LINES_SHOWN :]
         words = [f"Docker Compose said: {self._compose_words}"] if self._compose_words else []
         engine = ["the engine's last lines:", *lines] if lines else ["the engine printed nothing"]
         shown = "\n".join(f"  {process.visible(line)}" for line in (*words, *engine))

@@ -79,7 +79,7 @@ class ProcessEngine:
 
 @contextmanager
 def serving(
-    service: Service, engine: Path, log: Path, grace_s: float = GRACE_S
+    service: Service, engine: Path, log: Path, grace_s: float
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the service, wait until its healthcheck passes, yield its process, and stop it.
 
@@ -97,7 +97,7 @@ def serving(
         _stop(process)
 
 
-def require_alive(process: subprocess.Popen[bytes], log: Path, wait_s: float = EXIT_WAIT_S) -> None:
+def require_alive(process: subprocess.Popen[bytes], log: Path, wait_s: float) -> None:
     """Raise `RunError` if the engine has ended, or ends within `wait_s`."""
     _wait(process, wait_s)
     if process.poll() is not None:

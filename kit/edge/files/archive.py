@@ -67,11 +67,11 @@ def read_archive(path: Path) -> Folder:
         return read(file)
 
 
-def read(file: BinaryIO, total_limit_bytes: int = TOTAL_LIMIT_BYTES) -> Folder:
+def read(file: BinaryIO) -> Folder:
     """Read the bundle in an opened archive: accepted files, and refusals."""
-    members = _Members(total_limit_bytes)
+    members = _Members()
     try:
-        members.read(Inflated(file, total_limit_bytes + PADDING_LIMIT_BYTES))
+        members.read(Inflated(file, TOTAL_LIMIT_BYTES + PADDING_LIMIT_BYTES))
     except Broken as broken:
         members.refused.append(broken.refusal)
     return members.folder()
@@ -105,11 +105,11 @@ def pack(files: Mapping[str, bytes], folder: str, compression: Compression) -> b
 class _Members:
     """The members of one tar, in their order."""
 
-    def __init__(self, total_limit_bytes: int) -> None:
+    def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.folders: set[str] = set()
         self.refused: list[Refusal] = []
-        self._left_bytes = total_limit_bytes
+        self._left_bytes = TOTAL_LIMIT_BYTES
         self._entries = 0
         self._extended: dict[bytes, str | None] = {}
 
