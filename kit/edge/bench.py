@@ -28,7 +28,7 @@ def require_port(port: int, cells: Sequence[PlannedCell]) -> None:
         raise UsageError(
             "--port does not go with --runtime docker",
             "in containers the engine serves on an internal network, without a published port",
-            "kit bench --runtime docker",
+            "the same command without --port",
         )
     process.free_port(port)
 

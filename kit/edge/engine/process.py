@@ -109,7 +109,7 @@ def died(when: str, log: Path) -> RunError:
     return RunError(
         f"the engine ended {when}; its last lines:\n{_tail(log)}",
         "too little memory, a damaged environment, or an option that this engine does not know",
-        "free -h, then make bench; if that does not help, make distclean and make bench",
+        "free -h, then the same command again; if that does not help, make distclean first",
         code="engine-died",
     )
 
@@ -196,7 +196,7 @@ def _wait_until_ready(
     raise RunError(
         f"the engine was not ready after {health.deadline_s:.0f} s; its last lines:\n{_tail(log)}",
         "the machine is slow or busy",
-        "uptime, then make bench again: kernels compiled so far are cached",
+        "uptime, then the same command again: kernels compiled so far are cached",
         code="engine-not-ready",
     )
 
