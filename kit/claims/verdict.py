@@ -1,7 +1,7 @@
 """The verdict: judgements on a reference's claims, its JSON form with the bundles, the exit code.
 
-`kit verify --json` prints a `VerdictDocument`. Types come first, then the functions that make the
-document and the exit code.
+`kit verify --format json` prints a `VerdictDocument`. Types come first, then the functions that
+make the document and the exit code.
 """
 
 from collections.abc import Iterable, Sequence
@@ -114,7 +114,7 @@ class BundleFinding(Finding, frozen=True, kw_only=True):
 
 
 class VerdictDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What `kit verify --json` prints; `schemas/verdict.schema.json` describes it.
+    """What `kit verify --format json` prints; `schemas/verdict.schema.json` describes it.
 
     `judged` is empty where no reference was given.
     """
