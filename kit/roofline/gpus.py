@@ -32,7 +32,8 @@ class Gpu:
         """Memory clock at this bandwidth, as NVIDIA's driver reports it.
 
         It is the clock of the data strobe: two bits per cycle and pin. The driver reports 9751 MHz
-        for a 3090 (384 pins, 936.2 GB/s) and 1215 MHz for an A100 (5120 pins, 1555 GB/s).
+        for a 3090 (384 pins, 936.2 GB/s) and 1215 MHz for an A100 (5120 pins, 1555 GB/s). GDDR7 is
+        counted alike, though it signals three levels: 14001 MHz for a 5090 (512 pins, 1792 GB/s).
         """
         return self.bandwidth_gb_s * 1e9 * 8 / (2 * self.bus_bits) / 1e6
 

@@ -41,7 +41,7 @@ def outcomes(made: Draft, code: str = "topology-telemetry") -> set[Outcome]:
     "name",
     [
         KNOWN_CARD,
-        "NVIDIA GeForce RTX 4070 Ti SUPER",
+        "NVIDIA GeForce RTX 3080",
         "unknown",
         f"{KNOWN_CARD} ",
         "NVIDIA GeForce  RTX 3090",
