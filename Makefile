@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 # Passed through the environment, so that the shell does not evaluate their values.
-export TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE RUNTIME ENDPOINT BUNDLE OUT FUZZ_SECONDS BASE WEIGHTS
+export TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE RUNTIME ENDPOINT BUNDLE OUT FUZZ_SECONDS BASE WEIGHTS REGISTRY
 
 SETUP := $(PYTHON) -m kit.bootstrap
 KIT := .kit/venv/bin/kit
@@ -39,6 +39,7 @@ help:
 	@echo 'Variables: TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE for bench and plan; RUNTIME for bench;'
 	@echo '           ENDPOINT=http://HOST:PORT for bench, to measure a server that runs already;'
 	@echo '           WEIGHTS=DIR for bench, to serve model files that are here already;'
+	@echo '           REGISTRY=HOST/PATH for bench and images, to pull images instead of building them;'
 	@echo '           PYTHON=python3.12 to install with another Python from 3.11 to 3.13.'
 	@echo 'Example:   make bench TOPOLOGY=cpu-tp2 MODEL=moe-mini PASSES=3'
 	@echo

@@ -18,7 +18,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -106,10 +106,19 @@ class StandInHub:
     storage: str = ""
 
     @contextmanager
-    def serving(self) -> Iterator["StandInHub"]:
-        """Serve until the block ends."""
-        with _server(self, "hub") as self.endpoint, _server(self, "storage") as self.storage:
+    def serving(self, *others: "StandInHub") -> Iterator["StandInHub"]:
+        """Serve until the block ends, and other repositories at the same addresses."""
+        hubs = (self, *others)
+        with _server(hubs, "hub") as endpoint, _server(hubs, "storage") as storage:
+            for hub in hubs:
+                hub.endpoint, hub.storage = endpoint, storage
             yield self
+
+    def has(self, path: str) -> bool:
+        """Tell whether a path is of this repository, or of one of its files in the storage."""
+        return f"/{self.repository}/" in f"{path}/" or any(
+            path.endswith(sha256(data)) for data in self.files.values()
+        )
 
     def next_fault(self) -> Fault | None:
         return self.faults.pop(0) if len(self.faults) > 1 else next(iter(self.faults), None)
@@ -163,8 +172,8 @@ def git_blob(data: bytes) -> str:
 
 
 @contextmanager
-def _server(hub: StandInHub, place: str) -> Iterator[str]:
-    handler = type("Bound", (_Handler,), {"hub": hub, "place": place})
+def _server(hubs: Sequence[StandInHub], place: str) -> Iterator[str]:
+    handler = type("Bound", (_Handler,), {"hubs": hubs, "place": place})
     server = _Server(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
@@ -184,7 +193,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    hub: StandInHub
+    hubs: Sequence[StandInHub]
     place: str
 
     def log_message(self, *arguments: object) -> None:
@@ -192,6 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
+        self.hub = next((hub for hub in self.hubs if hub.has(path)), self.hubs[0])
         self.hub.seen.append(
             Seen(self.place, self.path, self.headers["Range"], self.headers["Authorization"])
         )

@@ -10,6 +10,9 @@ from kit.errors import ExitCode
 Time = tuple[str, str, float]
 """One time of a measured request: which of its times, the prompt's id, and seconds."""
 
+File = tuple[str, str]
+"""A file of a model's revision, and its SHA-256."""
+
 
 class Tier(Enum):
     """The tiers of checks, from bytes to protocol."""
@@ -51,7 +54,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     A rehearsal is never judged. `not_shown` are the checks that keep a bundle from being reportable
     (`kit.check.reportable`); `fingerprint` are the times that a copy under another id shares
-    (`kit.check.duplicates`).
+    (`kit.check.duplicates`); `asserted` are files without a shipped hash
+    (`kit.check.agreement`).
     """
 
     path: str
@@ -60,6 +64,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     is_rehearsal: bool = False
     not_shown: tuple[str, ...] = ()
     fingerprint: frozenset[Time] = frozenset()
+    asserted: frozenset[File] = frozenset()
     findings: tuple[Finding, ...]
 
     @property

@@ -158,4 +158,4 @@ ALL: tuple[Check[Any], ...] = (
     *integrity.CHECKS,
     *(check for tier in OF_EVIDENCE for check in (tier.gate, *tier.checks)),
 )
-"""Every check of one bundle; `integrity-copy` compares several (`kit.check.duplicates`)."""
+"""Every check of one bundle; those that compare several are in `duplicates` and `agreement`."""

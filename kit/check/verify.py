@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from kit.bundle.bag import Bundle
-from kit.check import duplicates, integrity, reportable, schema, tiers
+from kit.check import agreement, duplicates, integrity, reportable, schema, tiers
 from kit.check.check import run
 from kit.check.decoding import Validators
 from kit.check.evidence import Catalog, Evidence, gather
@@ -78,6 +78,7 @@ def verify(
         is_rehearsal=document is not None and document.plan.rehearsal,
         not_shown=reportable.not_shown(findings, document),
         fingerprint=duplicates.fingerprint(submission.reading.records or ()),
+        asserted=agreement.asserted(document, None if evidence is None else evidence.model),
         findings=findings,
     )
     return Verified(verdict, evidence)

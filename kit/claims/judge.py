@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kit.check import duplicates, tiers
+from kit.check import agreement, duplicates, tiers
 from kit.check.finding import Outcome
 from kit.claims import eligible, formula, needed_runs
 from kit.claims import noise as published_noise
@@ -26,7 +26,7 @@ from kit.claims.verdict import ClaimOutcome, Excluded, JudgedSet, Judgement, Mea
 from kit.figures import intervals
 from kit.figures.intervals import Interval
 
-_CHECKS = frozenset(check.id for check in (*tiers.ALL, duplicates.COPY))
+_CHECKS = frozenset(check.id for check in (*tiers.ALL, duplicates.COPY, agreement.SAME_FILES))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ import click
 
 from kit import __version__
 from kit.cli import failure
-from kit.cli.options import FILE, FOLDER, cell_options
+from kit.cli.options import FILE, FOLDER, cell_options, image_options
 from kit.edge import interrupts
 from kit.errors import ExitCode
 
@@ -85,7 +85,7 @@ def commands() -> None:
     envvar="WEIGHTS",
     help="Folder with the models' files, to mount instead of baking them into an image.",
 )
-@click.option("--base", envvar="BASE", hidden=True, help="Build images on another base.")
+@image_options
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def bench(**options: Any) -> int:
@@ -166,14 +166,14 @@ def lock_models(models: tuple[str, ...], base: str | None) -> int:
 @commands.command(short_help="Build the images of a topology.")
 @cell_options
 @click.option("--rehearsal", is_flag=True, help="Of the CPU engine that stands in for GPUs.")
-@click.option("--base", envvar="BASE", hidden=True, help="Build on another base.")
+@image_options
 def images(**options: Any) -> int:
     """Build the images that `bench` would, and nothing else."""
     from kit.cli.images import images
     from kit.edge.cells import CellChoices
 
-    base = options.pop("base")
-    return images(CellChoices(**options), base)
+    base, registry = options.pop("base"), options.pop("registry")
+    return images(CellChoices(**options), base, registry)
 
 
 @commands.command(short_help="Verify bundles, and judge claims.")

@@ -18,7 +18,7 @@ from kit.edge.bench import require_port, run_cell, run_endpoint
 from kit.edge.cells import CellChoices, PlannedCell, planned_cells
 from kit.edge.files import checkout
 from kit.edge.judge_claims import Against, judge_claims
-from kit.edge.prepare import Prepared, prepare
+from kit.edge.prepare import Prepared, Sources, prepare
 from kit.edge.session import RunContext
 from kit.edge.unfinished import Unfinished
 from kit.edge.verify_paths import verify_paths
@@ -40,6 +40,7 @@ class BenchOptions(CellChoices):
     max_tokens: int | None
     output: Path | None
     base: str | None
+    registry: str | None
     weights: Path | None
     quiet: bool
     as_json: bool
@@ -86,8 +87,12 @@ def _measure(options: BenchOptions) -> _Measured:
     cells = planned_cells(options)
     if options.port is not None:  # before anything is installed or built
         require_port(options.port, cells)
-    base = options.base or checkout.base_image()
-    prepared = prepare(cells, base, options.weights, context.observer.printed)
+    sources = Sources(
+        base=options.base or checkout.base_image(),
+        registry=options.registry,
+        weights=options.weights,
+    )
+    prepared = prepare(cells, sources, context.observer.printed)
     return _each(cells, options, prepared, context)
 
 
@@ -110,9 +115,9 @@ def _each(
             unfinished.keep(cell, bundle)
             paths.append(bundle)
         except RunError as error:
-            if failure is not None or cell is not cells[-1]:
+            failure = error
+            if cell is not cells[-1]:  # the last one's ends the command
                 click.echo(render(error), err=True)
-            failure = failure or error
     return _Measured(paths=paths, failure=failure)
 
 

@@ -1,5 +1,6 @@
 """`kit measure`: what the client's container runs."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from kit.edge import session
 from kit.edge.cells import CellChoices, planned_cells
 from kit.edge.docker import container
 from kit.edge.docker.container import ContainerEngine, Volumes
+from kit.edge.files import disk
 from kit.edge.session import RunContext
-from kit.errors import ExitCode
+from kit.errors import ExitCode, MachineError
 
 STATE = ".kit"
 """Beside the bundle: the output folder is the only one in the container that is kept."""
@@ -29,6 +31,7 @@ class MeasureOptions(CellChoices):
 def measure(options: MeasureOptions) -> int:
     """Measure the one cell, and seal its bundle in the output folder."""
     (cell,) = planned_cells(options)
+    _require_writable(options.output)
     facts = container.read_host_facts(options.host_facts)
     engine = ContainerEngine(
         base_url=options.engine_url,
@@ -44,3 +47,15 @@ def measure(options: MeasureOptions) -> int:
     )
     session.run(cell.plan, engine, context)
     return ExitCode.DONE
+
+
+def _require_writable(output: Path) -> None:
+    """Raise `MachineError` with the variables of the Compose files that choose this user."""
+    try:
+        disk.require_writable(output, 0)
+    except MachineError as error:
+        raise MachineError(
+            error.what,
+            f"the client runs as user {os.getuid()}, who may not write the folder for bundles",
+            "KIT_UID=$(id -u) KIT_GID=$(id -g) docker compose -f compose/TOPOLOGY.yaml up",
+        ) from error

@@ -61,3 +61,18 @@ def cell_options(command: Callable[..., int]) -> Callable[..., int]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def image_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that say where images come from."""
+    options = (
+        click.option("--base", envvar="BASE", hidden=True, help="Build on another base."),
+        click.option(
+            "--registry",
+            envvar="REGISTRY",
+            help="Pull images from there, as HOST/PATH, instead of building them.",
+        ),
+    )
+    for option in options:
+        command = option(command)
+    return command

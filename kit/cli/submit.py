@@ -10,7 +10,7 @@ from kit.check.finding import Verdict
 from kit.check.verify import Verified
 from kit.edge.files import archive, checkout, disk
 from kit.edge.files.archive import Compression
-from kit.edge.verify_paths import bundles_at, read_folder, verify_paths
+from kit.edge.verify_paths import bundles_at, read_folder, verdicts, verify_paths
 from kit.errors import BundleError, ExitCode, UsageError
 from kit.report import verdict_text
 from kit.report.escape import printable
@@ -28,9 +28,10 @@ def submit(path: Path) -> int:
             "one bundle is handed in at a time",
             f"make submit BUNDLE={bundles_at(path)[0]}",
         )
-    *accepted, verified = verify_paths([checkout.COMMUNITY, path])
-    _require_acceptable(path, verified.verdict)
-    _require_new(path, verified.verdict, [it.verdict for it in accepted])
+    *_, verified = verify_paths([path])
+    *accepted, verdict = verdicts([checkout.COMMUNITY, path])
+    _require_acceptable(path, verdict)
+    _require_new(path, verdict, accepted)
     files = read_folder(path).files
     for line in _published(verified, files):
         click.echo(line, err=True)

@@ -41,6 +41,18 @@ class Pending(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Sources:
+    """Where images come from: built on `base`, or pulled from a registry.
+
+    `weights` is a folder with the files of the models, which are then mounted and not baked in.
+    """
+
+    base: str
+    registry: str | None = None
+    weights: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
     """What cells run with: variables of their Compose file, and weights to mount, by model."""
 
@@ -48,12 +60,12 @@ class Prepared:
     weights: Mapping[str, Weights]
 
 
-def prepare(cells: Sequence[PlannedCell], base: str, weights: Path | None, say: Say) -> Prepared:
+def prepare(cells: Sequence[PlannedCell], sources: Sources, say: Say) -> Prepared:
     """Install and build what is missing for cells of one topology.
 
-    `weights` is a folder with the files of the models, which are then mounted and not baked in.
     Raises `MachineError` with all that the machine lacks.
     """
+    base, weights = sources.base, sources.weights
     if weights is not None:
         _require_hub_models(cells)
     if cells[0].runtime is Runtime.PROCESS:
@@ -63,12 +75,15 @@ def prepare(cells: Sequence[PlannedCell], base: str, weights: Path | None, say: 
     _require_nothing_lacks(cells, facts)
     needed, models = _images(cells, base), _models(cells)
     pending = tuple(_pending(needed, models if weights is None else (), base))
-    say("\n".join(announcement(cells, pending)))
+    say("\n".join(announcement(cells, pending, sources.registry)))
     _require_disk(facts, pending)
     for image in images.missing(needed):
-        images.build(image, say)
+        if sources.registry is None:
+            images.build(image, say)
+        else:
+            images.pull(image, sources.registry, say)
     variables = {
-        **_image_variables(needed),
+        **_image_variables(needed, sources.registry),
         **_gpu_variables(cells[0], facts, [it.plan.cell.model for it in cells]),
     }
     if weights is not None:
@@ -76,17 +91,24 @@ def prepare(cells: Sequence[PlannedCell], base: str, weights: Path | None, say: 
         for name, found in mounted.items():
             variables |= found.variables(name)
         return Prepared(variables=variables, weights=mounted)
-    served = {model.id: _with_model(model, base, say).reference for model in models}
+    served = {model.id: _with_model(model, sources, say) for model in models}
     if cells[0].plan.rehearsal:
-        served = {cell.plan.cell.model: images.rehearsal(base).reference for cell in cells}
+        rehearsal = images.reference(images.rehearsal(base), sources.registry)
+        served = {cell.plan.cell.model: rehearsal for cell in cells}
     variables |= {_variable(name): reference for name, reference in served.items()}
     return Prepared(variables=variables, weights={})
 
 
-def announcement(cells: Sequence[PlannedCell], pending: Sequence[Pending]) -> Iterator[str]:
-    """Yield what is about to be measured and built, with its size."""
+def announcement(
+    cells: Sequence[PlannedCell], pending: Sequence[Pending], registry: str | None
+) -> Iterator[str]:
+    """Yield what is about to be measured, and built or pulled, with its size."""
     models = " and ".join(cell.plan.cell.model for cell in cells)
     yield f"{cells[0].topology.id}: {models}, in containers"
+    if registry is not None:
+        for image in pending:
+            yield f"  to pull from {registry}: image {image.name}: {_gb(image.size_bytes)} to keep"
+        return
     for image in pending:
         sizes = f"{_gb(image.download_bytes)} to download, {_gb(image.size_bytes)} to keep"
         yield f"  to build: image {image.name}: {sizes}"
@@ -136,13 +158,17 @@ def _images(cells: Sequence[PlannedCell], base: str) -> tuple[Image, ...]:
     return (images.client(base), images.server(base))
 
 
-def _image_variables(needed: Sequence[Image]) -> dict[str, str]:
+def _image_variables(needed: Sequence[Image], registry: str | None) -> dict[str, str]:
     names = {
         images.CLIENT: "KIT_CLIENT_IMAGE",
         images.CPU: "KIT_CPU_IMAGE",
         images.SERVER: "KIT_SERVER_IMAGE",
     }
-    return {names[image.name]: image.reference for image in needed if image.name in names}
+    return {
+        names[image.name]: images.reference(image, registry)
+        for image in needed
+        if image.name in names
+    }
 
 
 def _models(cells: Sequence[PlannedCell]) -> list[HubModel]:
@@ -187,13 +213,16 @@ def _mounted(root: Path, model: HubModel, base: str, say: Say) -> Weights:
     return weights_on_host.verified(root, model, listed)
 
 
-def _with_model(model: HubModel, base: str, say: Say) -> Image:
-    """Return the image of a server with a model, built if it is missing."""
-    listed = checkout.file_list(model) or images.list_files(model, base, say)
-    image = images.with_model(model, listed, base)
+def _with_model(model: HubModel, sources: Sources, say: Say) -> str:
+    """Return the image of a server with a model, built or pulled if it is missing."""
+    listed = checkout.file_list(model) or images.list_files(model, sources.base, say)
+    image = images.with_model(model, listed, sources.base)
     if images.missing([image]):
-        images.build_with_model(model, listed, base, say)
-    return image
+        if sources.registry is None:
+            images.build_with_model(model, listed, sources.base, say)
+        else:
+            images.pull(image, sources.registry, say)
+    return images.reference(image, sources.registry)
 
 
 def _gpu_variables(

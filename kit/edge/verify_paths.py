@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from kit.bundle import bag
+from kit.check.agreement import agreed
 from kit.check.duplicates import Duplicates
 from kit.check.finding import Verdict
 from kit.check.refusal import Refusal, Refused
@@ -36,7 +37,7 @@ def verdicts(
     bundles, verify_path = _all_bundles(paths), _verifier(tokenizers)
     processes = jobs or (pool.cores() if len(bundles) > pool.BATCH else 1)
     found = pool.in_order(lambda path: verify_path(path).verdict, bundles, processes)
-    return map(Duplicates().admit, found)
+    return agreed(map(Duplicates().admit, found))
 
 
 def _verifier(tokenizers: Sequence[Path]) -> Callable[[Path], Verified]:

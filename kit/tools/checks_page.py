@@ -4,13 +4,13 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from kit.check import duplicates, tiers
+from kit.check import agreement, duplicates, tiers
 from kit.check.check import Check, Seen
 from kit.check.finding import Tier
 from kit.claims.audit.finding import Rule
 from kit.plan.suite import SuiteMode
 
-CHECKS: tuple[Check[Any], ...] = (*tiers.ALL, duplicates.COPY)
+CHECKS: tuple[Check[Any], ...] = (*tiers.ALL, duplicates.COPY, agreement.SAME_FILES)
 
 _PREFACE = """\
 # Checks

@@ -54,10 +54,12 @@ On CPU the kit binds each rank to one core: the first ones that its own process 
 
 The files work without the kit, once `make images` has built the images:
 
-    KIT_UID=$(id -u) KIT_GID=$(id -g) docker compose -f compose/cpu-tp1.yaml up
+    KIT_UID=$(id -u) KIT_GID=$(id -g) docker compose -f compose/cpu-tp1.yaml up \\
+        --abort-on-container-exit
 
 `compose/.env` selects `moe` or `moe-mini`; `--profile dense-mini` selects another model. The client
-measures, writes a bundle to `results/local`, and ends; the engine runs until Ctrl-C. `SUITE`,
+measures, writes a bundle to `results/local`, and ends, and the engine with it (without the option
+it runs until Ctrl-C). `SUITE`,
 `PASSES`, `PROTOCOL`, `CACHE` and `TIMEOUT_S` set the options of the run.
 
 Such a bundle has no `host.json`, since no process on the host inspects the containers. It can be

@@ -75,7 +75,7 @@ SPEED = group(
            "physics-roofline",
            edit(faster, 1.5), runs=(DENSE_TP1,)),
     forged("All times divided by 10, and the memory clock multiplied by 10",
-           "physics-roofline physics-memory-clock",
+           "physics-roofline",
            edit(faster, 10), edit(set_readings, memory_clock_mhz=95_010), runs=(TP1,)),
     forged("The memory clock is 405 MHz, a twentieth of its maximum, at the same speed",
            "physics-roofline",

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from kit.bundle.telemetry import ClockReason, Reading
-from tests.cases.case import edit, forged, group
+from tests.cases.case import edit, forged, group, suspected
 from tests.cases.runs import DENSE_TP1, NVLINK, PCIE, TP1
 from tests.edits.telemetry import (
     each_card,
@@ -103,7 +103,7 @@ SAMPLES = group(
 
 READINGS = group(
     "Telemetry: limits, slowdowns, memory, power, NVLink",
-    forged("The memory clock is far above its maximum once", "physics-memory-clock",
+    suspected("The memory clock is far above its maximum once", "physics-memory-clock",
            edit(each_card, memory_clock_max_mhz=9751),
            edit(set_one_reading, memory_clock_mhz=99_999), runs=(TP1,)),
     forged("The cards have an A10's clocks and power limits, and the name of an RTX 3090",

@@ -25,7 +25,10 @@ WITHOUT_A_CASE = {
     "topology-tier",
     "physics-tier",
     "protocol-tier",
+    # It compares several bundles: see `tests/unit/check/test_agreement.py`.
+    "protocol-same-files",
     # They only warn.
+    "physics-memory-clock",
     "topology-limits",
     "topology-pcie",
     "protocol-fresh-engine",

@@ -31,7 +31,15 @@ def docker(
 
 def require(*images: str) -> None:
     """Skip, or fail where Docker is required, unless an engine answers and has these images."""
-    reason = _lacking(images)
+    _demand(_lacking(images))
+
+
+def require_program(name: str) -> None:
+    """Skip, or fail where Docker is required, unless a program is installed."""
+    _demand(None if shutil.which(name) else f"there is no {name}")
+
+
+def _demand(reason: str | None) -> None:
     if reason and os.environ.get("KIT_REQUIRE_DOCKER") == "1":
         pytest.fail(f"KIT_REQUIRE_DOCKER=1, but {reason}")
     if reason:

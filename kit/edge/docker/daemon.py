@@ -82,6 +82,12 @@ def images(namespace: str) -> frozenset[str]:
         return frozenset(name for name in names if name.startswith(f"{namespace}/"))
 
 
+def digests(image: str) -> tuple[str, ...]:
+    """Return the names by digest that registries know an image by."""
+    with _connected():
+        return tuple(_client().images.get(image).attrs.get("RepoDigests") or ())
+
+
 def remove_images(names: Iterable[str]) -> None:
     """Remove images; one that a container uses stays."""
     with _connected():

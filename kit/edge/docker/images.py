@@ -69,8 +69,13 @@ class Image:
 
     @property
     def reference(self) -> str:
-        """Name and tag, as Docker takes them."""
-        return f"{NAMESPACE}/{self.name}:{__version__}-{self.digest()}"
+        """Name and tag on this machine, as Docker takes them."""
+        return f"{NAMESPACE}/{self.published}"
+
+    @property
+    def published(self) -> str:
+        """Name and tag in a registry, below its own address."""
+        return f"{self.name}:{__version__}-{self.digest()}"
 
 
 def client(base: str) -> Image:
@@ -160,6 +165,28 @@ def build_with_model(model: HubModel, listed: FileList, base: str, say: Say) -> 
         arguments = (*_arguments(image.arguments), *_secrets())
         _docker_build(model.id, (*options, *arguments), image.text, say)
     _remove_older(image)
+
+
+def pull(image: Image, registry: str, say: Say) -> None:
+    """Pull an image that was built elsewhere from the same inputs; raise `MachineError`."""
+    name = f"{registry}/{image.published}"
+    say(f"  {image.name}: pulling {name}")
+    for words in (("pull", "--quiet", name), ("tag", name, image.reference)):
+        done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise MachineError(
+                f"the image {image.name} could not be pulled: {visible(done.stderr.strip())}",
+                f"{registry} has no image of these inputs, or wants a login",
+                "the same command without REGISTRY= builds it here",
+            )
+    _remove_older(image)
+
+
+def reference(image: Image, registry: str | None) -> str:
+    """Return the name by which an image is started: by digest where it came from `registry`."""
+    names = () if registry is None else daemon.digests(image.reference)
+    published = (name for name in names if name.startswith(f"{registry}/"))
+    return next(published, image.reference)
 
 
 def list_files(model: HubModel, base: str, say: Say) -> FileList:

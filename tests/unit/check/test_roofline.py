@@ -224,9 +224,9 @@ def test_few_readings_may_all_have_missed_the_load() -> None:
 
 @pytest.mark.parametrize(
     ("clock_mhz", "expected"),
-    [(None, PASS), (405, PASS), (9751, PASS), (10501, WARN), (11900, WARN), (13000, FAIL)],
+    [(None, PASS), (405, PASS), (9751, PASS), (10501, WARN), (99_999, WARN)],
 )
-def test_memory_may_be_overclocked_a_little(clock_mhz: int | None, expected: Outcome) -> None:
+def test_memory_may_be_overclocked(clock_mhz: int | None, expected: Outcome) -> None:
     made = draft(GPU_ONE)
     set_readings(made, memory_clock_mhz=clock_mhz)
     assert outcome(made, "memory-clock") is expected
