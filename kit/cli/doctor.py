@@ -42,7 +42,8 @@ def _facts(facts: MachineFacts) -> Iterator[str]:
     else:
         compose = facts.docker.compose_version or "none"
         toolkit = "installed" if facts.docker.has_nvidia_runtime else "not installed"
-        yield f"docker   {facts.docker.version}, compose {compose}, NVIDIA toolkit {toolkit}"
+        engine = f"{'Podman ' if facts.docker.is_podman else ''}{facts.docker.version}"
+        yield f"docker   {engine}, compose {compose}, NVIDIA toolkit {toolkit}"
     if facts.gpus is None:
         yield f"gpus     none: {facts.gpu_fault or 'no driver'}"
         return
@@ -65,3 +66,5 @@ def _cells(cells: Sequence[Readiness]) -> Iterator[str]:
         yield f"\nneeds {lack.what}"
         yield f"  for   {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
         yield f"  next  {lack.next_step}"
+    if ready := list(dict.fromkeys(cell.topology for cell in cells if not cell.lacks)):
+        yield f"\nnext  make bench TOPOLOGY={ready[0]}"

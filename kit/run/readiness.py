@@ -26,6 +26,10 @@ OLDEST_DOCKER = (25,)
 OLDEST_COMPOSE = (2, 24)
 """The first that knows `!override`, which compose/base.yaml uses."""
 
+TOOLKIT = (
+    "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html"
+)
+
 CPU_MEMORY_BYTES = 6 * 10**9
 """The CPU engine uses 3 GB with one rank and 5.3 GB with two (measured)."""
 
@@ -174,25 +178,25 @@ def gpu_lacks(
 def _no_cards(
     cards: Cards, topology: Topology, needed_bytes: float, named: Sequence[str]
 ) -> Iterator[Lack]:
-    """Yield why no cards serve: each card's own reason, or what they lack together."""
+    """Yield why no cards serve: each card's own reasons, or what they lack together."""
     ranks = topology.tensor_parallel_size
-    fitting = []
-    reasons = []
-    for gpu in considered(cards, named):
-        why = list(misfits(gpu, needed_bytes))
-        reasons += [f"GPU {gpu.index} ({gpu.name}): {reason}" for reason in why]
-        fitting += [] if why else [gpu]
+    reasons = {gpu: list(misfits(gpu, needed_bytes)) for gpu in considered(cards, named)}
+    fitting = [gpu for gpu, why in reasons.items() if not why]
+    told = "".join(
+        f"\n  GPU {gpu.index} {gpu.name}: {'; '.join(why) or 'can serve'}"
+        for gpu, why in reasons.items()
+    )
+    step = "make bench TOPOLOGY=tp1"
+    if not fitting or named:
+        step = "other cards, or a model that needs less memory (table in docs/gpu-hosts.md)"
     if len(fitting) < ranks:
-        step = "make bench TOPOLOGY=tp1" if fitting and not named else "nvidia-smi"
-        told = f" ({'; '.join(reasons)})" if reasons else ""
         gpus = "GPU" if ranks == 1 else "GPUs"
         yield _lack(f"{ranks} {gpus} that can serve, found {len(fitting)}{told}", step)
     elif topology.transport is Transport.NVLINK:
         what = "two GPUs of one kind with an NVLink bridge between them whose links are up"
         yield _lack(what, "nvidia-smi topo -m; nvidia-smi nvlink --status")
     else:
-        names = ", ".join(f"GPU {gpu.index} {gpu.name}" for gpu in fitting)
-        yield _lack(f"{ranks} GPUs of one kind (has {names})", "make bench TOPOLOGY=tp1")
+        yield _lack(f"{ranks} GPUs of one kind, found {len(fitting)} of several{told}", step)
 
 
 def _cpu_lacks(facts: MachineFacts, topology: Topology) -> Iterator[Lack]:
@@ -248,7 +252,7 @@ def _toolkit_lacks(facts: MachineFacts) -> Iterator[Lack]:
     if engine.has_nvidia_devices:
         yield _lack("the NVIDIA runtime in Docker (GPUs are known by CDI alone)", configure)
     else:
-        step = f"install nvidia-container-toolkit, then: {configure}"
+        step = f"install it ({TOOLKIT}), then: {configure}"
         yield _lack("the NVIDIA container toolkit", step)
 
 

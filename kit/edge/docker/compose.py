@@ -31,7 +31,6 @@ DOWN_TIMEOUT_S = 30
 """Longer than the client may take to seal a partial bundle (`stop_grace_period` in base.yaml)."""
 
 _WORDS_SHOWN = 400
-_NO_LIMIT = "error setting rlimit"
 _PARTIAL = "-partial"
 _PASSED_ON = (
     "PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "XDG_RUNTIME_DIR",
@@ -180,7 +179,7 @@ class _Project:
         try:
             started = compose.call("up", "--detach", "--no-recreate")
             if started.returncode != 0:  # the engine ended, or never became healthy
-                self._compose_words = started.stdout.strip()[-_WORDS_SHOWN:]
+                self._compose_words = started.stdout.strip()
                 return started.returncode
             self._client_started = True
             for line in daemon.follow_log(compose.project, compose.client):
@@ -198,16 +197,18 @@ class _Project:
     def failure(self, code: int) -> RunError:
         """Return the error for a client that ended with `code`, with the engine's last lines."""
         lines = self._log.decode("utf-8", "replace").splitlines()[-process.LOG_LINES_SHOWN :]
-        words = [f"Docker Compose said: {self._compose_words}"] if self._compose_words else []
+        said = self._compose_words[-_WORDS_SHOWN:]
+        words = [f"Docker Compose said: {said}"] if said else []
         engine = ["the engine's last lines:", *lines] if lines else ["the engine printed nothing"]
         shown = "\n".join(f"  {process.visible(line)}" for line in (*words, *engine))
-        why = "the engine did not start, or a request failed; the bundle has the failure's code"
-        if _NO_LIMIT in self._compose_words:
-            why = "this Docker may not raise limits: KIT_MEMLOCK=65536 keeps to one, in bytes"
+        why, next_step = daemon.cause(self._compose_words) or daemon.Cause(
+            "the engine did not start, or a request failed; the bundle has the failure's code",
+            f"kit verify {BUNDLE}",
+        )
         return RunError(
             f"the run in containers ended with exit code {code}\n{shown}",
             why,
-            f"kit verify {BUNDLE}",
+            next_step,
             code="request-failed" if self._client_started else "engine-died",
         )
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from docker.errors import APIError, DockerException
@@ -31,8 +32,26 @@ from kit.run.readiness import DockerFacts
 
 PROJECT_LABEL = "com.docker.compose.project"
 _UNIX = "http+unix://"
-_NO_DRIVER = "could not select device driver"
 _WORDS_SHOWN = 400
+
+
+class Cause(NamedTuple):
+    """What is behind an error of Docker's, and what to do."""
+
+    why: str
+    next_step: str
+
+
+_CAUSES = {
+    "could not select device driver": Cause(
+        "the NVIDIA container toolkit is not installed, or Docker was not restarted since",
+        "make doctor",
+    ),
+    "error setting rlimit": Cause(
+        "this Docker may not raise the limit of pinned memory",
+        "the same command after: export KIT_MEMLOCK=65536 (bytes; as much as it allows)",
+    ),
+}
 
 
 def require_compose() -> None:
@@ -160,20 +179,16 @@ def exit_code(project: str, service: str) -> int:
         return int(_only(project, service).wait()["StatusCode"])
 
 
+def cause(output: str) -> Cause | None:
+    """Return what is known of an error in Docker's own words."""
+    return next((known for words, known in _CAUSES.items() if words in output), None)
+
+
 def cannot_create(output: str, model: str) -> MachineError:
     """Return the error for a `docker compose up` that created nothing, with Docker's own words."""
     words = " ".join(output.split())[-_WORDS_SHOWN:] or "(it printed nothing)"
-    if _NO_DRIVER in output:
-        return MachineError(
-            f"containers cannot use a GPU: {words}",
-            "the NVIDIA container toolkit is not installed, or Docker was not restarted since",
-            "make doctor",
-        )
-    return MachineError(
-        f"the containers for {model} cannot be created: {words}",
-        "what Docker Compose said is above",
-        "make doctor",
-    )
+    why, next_step = cause(output) or Cause("what Docker Compose said is above", "make doctor")
+    return MachineError(f"the containers for {model} cannot be created: {words}", why, next_step)
 
 
 def _client() -> docker.DockerClient:
