@@ -38,7 +38,7 @@ def _facts(facts: MachineFacts) -> Iterator[str]:
     memory = "unknown" if facts.memory_bytes is None else f"{facts.memory_bytes / 1e9:.0f} GB"
     yield f"memory   {memory}; {facts.free_bytes / 1e9:.0f} GB of disk free here"
     if facts.docker is None:
-        yield f"docker   none: {facts.docker_fault or 'no docker command'}"
+        yield f"docker   no answer: {facts.docker_fault or 'no docker command'}"
     else:
         compose = facts.docker.compose_version or "none"
         toolkit = "installed" if facts.docker.has_nvidia_runtime else "not installed"
@@ -66,5 +66,7 @@ def _cells(cells: Sequence[Readiness]) -> Iterator[str]:
         yield f"\nneeds {lack.what}"
         yield f"  for   {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
         yield f"  next  {lack.next_step}"
-    if ready := list(dict.fromkeys(cell.topology for cell in cells if not cell.lacks)):
-        yield f"\nnext  make bench TOPOLOGY={ready[0]}"
+    if ready := [cell for cell in cells if not cell.lacks]:
+        topology = ready[0].topology
+        models = dict.fromkeys(cell.model for cell in ready if cell.topology == topology)
+        yield f"\nready to measure:  make bench TOPOLOGY={topology} MODEL={','.join(models)}"

@@ -163,7 +163,7 @@ def gpu_lacks(
         return
     if _numbers(inventory.driver_version) < OLDEST_DRIVER:
         what = f"driver 570.124.06 or newer (has {inventory.driver_version})"
-        yield _lack(what, "sudo apt-get install nvidia-driver-570, or newer; then restart")
+        yield _lack(what, "install it (Ubuntu: sudo apt-get install nvidia-driver-580), restart")
     chosen = choose(cards, topology, needed_bytes, named)
     if not chosen:
         yield from _no_cards(cards, topology, needed_bytes, named)
@@ -186,17 +186,18 @@ def _no_cards(
         f"\n  GPU {gpu.index} {gpu.name}: {'; '.join(why) or 'can serve'}"
         for gpu, why in reasons.items()
     )
-    step = "make bench TOPOLOGY=tp1"
-    if not fitting or named:
-        step = "other cards, or a model that needs less memory (table in docs/gpu-hosts.md)"
+    gpus = f"{ranks} {'GPU' if ranks == 1 else 'GPUs'}"
+    step = "make doctor, for all that this machine can run"
+    if fitting and not named:
+        step = "make doctor TOPOLOGY=tp1, which takes one GPU"
     if len(fitting) < ranks:
-        gpus = "GPU" if ranks == 1 else "GPUs"
-        yield _lack(f"{ranks} {gpus} that can serve, found {len(fitting)}{told}", step)
+        needed = f"{needed_bytes / 2**30:.1f} GiB, found {len(fitting)}"
+        yield _lack(f"{gpus} of compute capability 8.0 and {needed}{told}", step)
     elif topology.transport is Transport.NVLINK:
         what = "two GPUs of one kind with an NVLink bridge between them whose links are up"
         yield _lack(what, "nvidia-smi topo -m; nvidia-smi nvlink --status")
     else:
-        yield _lack(f"{ranks} GPUs of one kind, found {len(fitting)} of several{told}", step)
+        yield _lack(f"{gpus} of one kind; those that can serve are of several{told}", step)
 
 
 def _cpu_lacks(facts: MachineFacts, topology: Topology) -> Iterator[Lack]:
@@ -223,12 +224,12 @@ def _docker_lacks(facts: MachineFacts) -> Iterator[Lack]:
             yield _lack(f"a Docker engine that answers ({fault})", step)
         return
     if engine.is_podman:
-        what = f"Docker itself (Podman {engine.version} answers in its place: never tried)"
+        what = f"Docker itself (Podman {engine.version} answers in its place: untested)"
         yield _lack(what, "https://docs.docker.com/engine/install/")
         return
     if engine.is_rootless:
-        what = "a Docker engine that runs as root (this one is rootless: never tried)"
-        yield _lack(what, "docker context use default")
+        what = "a Docker engine that runs as root (this one is rootless: untested)"
+        yield _lack(what, "unset DOCKER_HOST; docker context use default; make doctor")
     if engine.has_selinux:
         what = "a Docker engine without SELinux labels (a client could not write its bundle)"
         yield _lack(what, "remove selinux-enabled from /etc/docker/daemon.json, restart Docker")
@@ -258,8 +259,8 @@ def _toolkit_lacks(facts: MachineFacts) -> Iterator[Lack]:
 
 def _linux_lacks(facts: MachineFacts) -> Iterator[Lack]:
     if "microsoft" in facts.system.lower():
-        what = "Linux on the machine itself (WSL2 shows every GPU to each container)"
-        yield _lack(what, "boot Linux; on WSL2 the CPU topologies run: make bench")
+        what = "native Linux (WSL2 shows every GPU to each container)"
+        yield _lack(what, "boot native Linux, or run the CPU topologies here: make bench")
 
 
 def _numbers(version: str | None) -> tuple[int, ...]:

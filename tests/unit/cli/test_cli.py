@@ -269,7 +269,7 @@ def test_an_output_folder_for_text_is_refused(good_bundle: Path, tmp_path: Path)
     ("topology", "cards", "lack"),
     [
         ("tp2-nvlink", {"LINKS": "0"}, "an NVLink bridge between them whose links are up"),
-        ("tp2-pcie", {"GPUS": "1"}, "2 GPUs that can serve, found 1"),
+        ("tp2-pcie", {"GPUS": "1"}, "2 GPUs of compute capability 8.0 and 17.3 GiB, found 1"),
         ("tp1", {"PROCESSES": "1"}, "GPU 0 for itself: other processes compute on it"),
         ("tp1", {"BROKEN": "1"}, "1 NVIDIA GPU with its driver"),
     ],

@@ -155,8 +155,8 @@ def test_an_engine_that_is_not_yours_is_told_from_one_that_is_not_there() -> Non
 def test_one_card_where_two_are_needed_is_told_of_tp1() -> None:
     one_card = replace(GOOD, gpus=replace(GPUS, gpus=(CARD,)))
     (lack,) = cells(one_card)["moe tp2-pcie docker"].lacks
-    assert lack.what.startswith("2 GPUs that can serve, found 1\n  GPU 0 ")
-    assert lack.next_step == "make bench TOPOLOGY=tp1"
+    assert lack.what.startswith("2 GPUs of compute capability 8.0 and 17.3 GiB, found 1\n  GPU 0 ")
+    assert lack.next_step.startswith("make doctor TOPOLOGY=tp1")
 
 
 def test_links_that_are_down_hold_back_nvlink_alone() -> None:
