@@ -113,7 +113,7 @@ clean:
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find kit tests -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo 'kept: results/local (bundles), .kit (environments and models; `make distclean`),'
-	@echo '      in Docker images llm-serving-kit/* and volumes kit-*-cache-*'
+	@echo '      in Docker, images llm-serving-kit/* and volumes kit-*'
 
 distclean: clean
 	test ! -d .kit || find .kit -mindepth 1 -maxdepth 1 ! -name host-id -exec rm -rf {} +

@@ -19,7 +19,7 @@ LABEL org.opencontainers.image.title="LLM serving reproducibility kit: vLLM on C
       org.opencontainers.image.licenses="MIT AND Apache-2.0"
 WORKDIR /opt/kit
 COPY docker/installer.lock docker/cpu-engine.lock docker/
-COPY kit/__init__.py kit/errors.py kit/
+COPY kit/__init__.py kit/errors.py kit/ownership.py kit/
 COPY kit/bootstrap kit/bootstrap
 RUN python3 -m kit.bootstrap engine \
  && rm -rf .kit/uv-cache .kit/installer /var/lib/apt/lists/*

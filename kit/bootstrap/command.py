@@ -17,6 +17,7 @@ from kit.bootstrap.progress import say, step
 from kit.bootstrap.system import Need, engine_needs, kit_needs
 from kit.bootstrap.tool import LoggedTool, ToolError
 from kit.errors import ExitCode
+from kit.ownership import give_to_owner
 
 LOCK = "lock"
 INSTALLER_DISK_MB = 150
@@ -62,6 +63,7 @@ def _dispatch(names: Sequence[str], layout: Layout) -> None:
             recompile(layout)
         set_up([ENVIRONMENTS[name] for name in names if name != LOCK], layout)
         shutil.rmtree(layout.cache, ignore_errors=True)
+        give_to_owner(layout.root, layout.state.name)
 
 
 def set_up(environments: Sequence[Environment], layout: Layout) -> None:

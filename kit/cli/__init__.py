@@ -16,6 +16,9 @@ from kit.cli import failure
 from kit.cli.options import FILE, FOLDER, cell_options, image_options
 from kit.edge import interrupts
 from kit.errors import ExitCode
+from kit.ownership import give_to_owner
+
+CHECKOUT = Path(__file__).parents[2]
 
 
 def main() -> None:
@@ -41,6 +44,8 @@ def run(arguments: list[str]) -> int:
         kit_error = failure.as_kit_error(error)
         click.echo(failure.render(kit_error), err=True)
         return kit_error.exit_code
+    finally:
+        give_to_owner(CHECKOUT, ".kit", "results")
 
 
 def _call(arguments: list[str]) -> int:
