@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SUITE = Suite(
     id="small",
     mode=SuiteMode.SERIAL,
+    max_tokens=4096,
     system="Answer at once.",
     prompts=(
         Prompt(id="impl", text="Write a stack."),
@@ -30,11 +31,20 @@ SUITE = Suite(
     ),
 )
 
+SWARM = Suite(
+    id="agents",
+    mode=SuiteMode.CONCURRENT,
+    max_tokens=8192,
+    system=SUITE.system,
+    prompts=tuple(Prompt(id=f"task-{number}", text=f"Task {number}.") for number in range(64)),
+)
+
 TOKENIZER_SHA256 = "7e" * 32
-TEXT_IDS = {
-    text: 1000 + number
-    for number, text in enumerate([SUITE.system, *(prompt.text for prompt in SUITE.prompts)])
-}
+TEXTS = [
+    SUITE.system,
+    *(prompt.text for suite in (SUITE, SWARM) for prompt in suite.prompts),
+]
+TEXT_IDS = {text: 1000 + number for number, text in enumerate(TEXTS)}
 """One token id for the whole of each text that a request contains."""
 
 END_OF_TURN, END_OF_TEXT = 1100, 1101
@@ -140,7 +150,7 @@ ENGINES = {
 BASE_IMAGE = checkout.base_image()
 GPUS = parse_gpus((ROOT / "docker/gpus.toml").read_bytes(), "")
 CATALOG = Catalog(
-    suites={SUITE.id: SUITE},
+    suites={SUITE.id: SUITE, SWARM.id: SWARM},
     models=MODELS,
     engines=ENGINES,
     gpus=GPUS,

@@ -5,14 +5,15 @@ Tests edit a draft, or the sealed files, and look for the code that names the ed
 
 import hashlib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from kit.bundle import bag, telemetry
+from kit.bundle import bag, load, telemetry
 from kit.bundle.bag import Attachments
 from kit.bundle.document import (
     SCHEMA_VERSION,
@@ -27,6 +28,7 @@ from kit.bundle.document import (
     Status,
 )
 from kit.bundle.host_facts import BASE_LABEL, Container, DeviceRequest, HostFacts
+from kit.bundle.load import LoadSample
 from kit.bundle.record import ErrorCode, Record
 from kit.bundle.telemetry import Telemetry
 from kit.check.finding import Outcome, Verdict
@@ -53,6 +55,7 @@ class Draft:
     nccl_log: bytes | None = None
     telemetry: Telemetry | None = None
     host_facts: HostFacts | None = None
+    load: tuple[LoadSample, ...] | None = None
 
     def seal(self) -> dict[str, bytes]:
         """Return the bag's files."""
@@ -66,6 +69,7 @@ class Draft:
                 nccl_log=self.nccl_log,
                 telemetry=samples,
                 host_facts=None if self.host_facts is None else canonical.encode(self.host_facts),
+                load=None if self.load is None else load.write(self.load),
             ),
         )
         return bag.seal(payload)
@@ -98,6 +102,7 @@ def _plan(settings: Settings) -> Plan:
     choices = Choices(
         protocol=settings.protocol,
         passes=settings.passes,
+        agents=settings.agents,
         cache=settings.cache,
         rehearsal=settings.rehearsal,
     )
@@ -105,11 +110,14 @@ def _plan(settings: Settings) -> Plan:
     if not settings.is_own_engine:
         return plan.plan_endpoint("some/model", suite, choices, settings.dialect, 16)
     model = settings.catalog.models[settings.model]
-    return plan.plan_engine(model, settings.engine, settings.topology, suite, choices)
+    return plan.plan_engine(model, settings.template, settings.topology, suite, choices)
 
 
 def _walk(settings: Settings, planned: Plan, server: FakeServer, made: Draft) -> None:
     """Send the plan's requests, and collect records and metrics."""
+    if planned.cell.agents is not None:
+        walk_together(planned, server, made)
+        return
     for position, request in enumerate(schedule.requests(planned)):
         name = f"{request.phase.value}-{request.pass_number}"
         if position % len(planned.prompts) == 0 and settings.has_metrics:
@@ -121,6 +129,45 @@ def _walk(settings: Settings, planned: Plan, server: FakeServer, made: Draft) ->
         made.records.append(server.send(planned, request))
         if (position + 1) % len(planned.prompts) == 0 and settings.has_metrics:
             made.metrics[f"{name}-after"] = server.metrics()
+
+
+def walk_together(planned: Plan, server: FakeServer, made: Draft) -> None:
+    """Let agents send the plan's requests: each when it is free; nobody slows another down."""
+    by_pass = groupby(schedule.requests(planned), key=lambda it: (it.phase, it.pass_number))
+    samples: list[LoadSample] = []
+    for (phase, number), requests in by_pass:
+        made.metrics[f"{phase.value}-{number}-before"] = server.metrics()
+        free_s = dict.fromkeys(range(planned.cell.agents or 1), server.now_s)
+        records = []
+        for request in requests:
+            agent = min(free_s, key=free_s.__getitem__)
+            server.now_s = free_s[agent]
+            records.append(replace(server.send(planned, request), agent=agent))
+            free_s[agent] = server.now_s
+        server.now_s = max(free_s.values())
+        samples += _samples(records)
+        made.records += records
+        made.metrics[f"{phase.value}-{number}-after"] = server.metrics()
+    made.load = tuple(samples)
+
+
+def _samples(records: Sequence[Record]) -> Iterator[LoadSample]:
+    """Yield what a server says of its load, twice a second."""
+    start_s = records[0].sent_s
+    end_s = max(record.sent_s + record.wall_s for record in records)
+    for step in range(int((end_s - start_s) * 2)):
+        at_s = start_s + 0.25 + step / 2
+        running = sum(
+            record.sent_s <= at_s <= record.sent_s + record.wall_s + 0.01 for record in records
+        )
+        agents = 1 + max(record.agent or 0 for record in records)
+        yield LoadSample(
+            t_s=round(at_s, 6),
+            running=float(min(running, agents)),
+            waiting=0.0,
+            preemptions=0.0,
+            kv_cache_ratio=0.1,
+        )
 
 
 def _timed_out(request: Request, now_s: float) -> Record:

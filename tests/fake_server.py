@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from kit.bundle.record import FinishReason, Record
 from kit.plan.plan import CachePolicy, Dialect, Plan
-from kit.plan.schedule import Phase, Request
+from kit.plan.schedule import Request, is_streamed
 from tests.catalog import TEXT_IDS, options_of
 from tests.settings import BLOCK_TOKENS, START, Settings
 
@@ -87,7 +87,7 @@ class FakeServer:
             prompt_token_ids=prompt_ids if has_ids else None,
             token_ids=ids if has_ids else None,
             text="".join(f" {token_id}" for token_id in ids),
-            chunks=chunks if request.phase is Phase.STREAM else None,
+            chunks=chunks if is_streamed(plan, request.phase) else None,
         )
 
     def count(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from kit.bundle.document import Runtime
 from kit.check.evidence import Catalog
-from kit.plan.plan import CachePolicy, Dialect, Engine, ProtocolName
+from kit.plan.plan import CachePolicy, Dialect, Engine, ProtocolName, filled
 from kit.plan.topology import Device
 from kit.roofline.model import Shape, shape_of
 from tests.catalog import CATALOG, SUITE, TWIN, options_of
@@ -45,12 +45,18 @@ class Settings:
     model: str = TWIN.id
     rehearsal: bool = False
     suite: str = SUITE.id
+    agents: int | None = None
     catalog: Catalog = CATALOG
     encode: Callable[[str], Sequence[int]] | None = None
 
     @property
     def engine(self) -> Engine:
         """The engine that the topology's Compose file describes."""
+        return filled(self.template, None)
+
+    @property
+    def template(self) -> Engine:
+        """The same, its variables not filled in."""
         return self.catalog.engines[self.topology, self.model]
 
     @property

@@ -37,6 +37,7 @@ TASKS = ("impl", "debug", "test", "refactor", "design")
 SUITE = Suite(
     id="single",
     mode=SuiteMode.SERIAL,
+    max_tokens=4096,
     system="Answer at once.",
     prompts=tuple(Prompt(id=task, text=f"Do the task {task}.") for task in TASKS),
 )

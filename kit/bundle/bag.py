@@ -23,7 +23,8 @@ SERVER_LOG = "data/server.log.gz"
 NCCL_LOG = "data/nccl.log.gz"
 TELEMETRY = "data/telemetry.jsonl.gz"
 HOST_FACTS = "data/host.json"
-LOGS = (SERVER_LOG, NCCL_LOG, TELEMETRY)
+LOAD = "data/load.jsonl.gz"
+LOGS = (SERVER_LOG, NCCL_LOG, TELEMETRY, LOAD)
 MANIFEST = "manifest-sha256.txt"
 TAG_MANIFEST = "tagmanifest-sha256.txt"
 BAG_INFO = "bag-info.txt"
@@ -57,13 +58,14 @@ class Attachments:
     """Files written by server, NCCL, sampler and host; None for one that does not exist.
 
     `telemetry` is from `kit.bundle.telemetry.from_start`; `host_facts` is a canonical
-    `kit.bundle.host_facts.HostFacts`.
+    `kit.bundle.host_facts.HostFacts`; `load` is of a run with agents.
     """
 
     server_log: bytes | None = None
     nccl_log: bytes | None = None
     telemetry: bytes | None = None
     host_facts: bytes | None = None
+    load: bytes | None = None
 
 
 class Oversized(ValueError):
@@ -92,6 +94,7 @@ def payload(
         (SERVER_LOG, attachments.server_log),
         (NCCL_LOG, attachments.nccl_log),
         (TELEMETRY, attachments.telemetry),
+        (LOAD, attachments.load),
     )
     files |= {name: compress(text) for name, text in logs if text is not None}
     if attachments.host_facts is not None:

@@ -44,6 +44,7 @@ class ErrorCode(Enum):
     STREAM_CUT = "stream-cut"
     STREAM_ERROR = "stream-error"
     TOO_LARGE = "too-large"
+    CANCELLED = "cancelled"
 
 
 TokenIds: TypeAlias = tuple[Below2To31, ...]
@@ -103,4 +104,10 @@ class Record(
         ]
         | None
     ) = None
-    error: Annotated[ErrorCode | None, Meta(description="Such a record ends the run.")] = None
+    agent: Annotated[
+        Count | None, Meta(description="Which of the agents sent it, counting from 0.")
+    ] = None
+    error: Annotated[
+        ErrorCode | None,
+        Meta(description="Such a record ends the run, but one of few among agents does not."),
+    ] = None

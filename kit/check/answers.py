@@ -49,9 +49,12 @@ def bad_arrays(records: Iterable[Record]) -> Iterator[Problem]:
 
 
 def incomplete(records: Iterable[Record]) -> Iterator[Problem]:
-    """Tell what records without an error lack, or hold although they cannot."""
+    """Tell what records without an error lack, or hold although they cannot.
+
+    The responses of agents are streamed in every phase.
+    """
     for record in records:
-        streamed = record.phase is Phase.STREAM
+        streamed = record.phase is Phase.STREAM or record.agent is not None
         if (record.chunks is not None) != streamed:
             wanted = "chunks" if streamed else "no chunks"
             observed = "chunks" if record.chunks is not None else "no chunks"

@@ -38,7 +38,8 @@ _FROM_ZERO = (
 class Catalog:
     """What a checkout ships, by id: plans are made of it, and bundles are compared with it.
 
-    `engines` maps (topology, model) to the engine that the topology's Compose file describes,
+    `engines` maps (topology, model) to the engine that the topology's Compose file describes, with
+    its variables not filled in,
     `gpus` a driver's name of a card to its datasheet, `tokenizers` the SHA-256 of a tokenizer's
     file to its reader. `base_image` is name, tag and digest; None while no digest is pinned.
     """
@@ -68,6 +69,11 @@ class Pass:
     @property
     def name(self) -> str:
         return f"{self.phase.value}-{self.number}"
+
+    @property
+    def failed(self) -> int:
+        """The number of requests that failed."""
+        return sum(record.error is not None for record in self.records)
 
     @property
     def wall_s(self) -> float:
@@ -121,9 +127,11 @@ class Evidence:
 
     @property
     def suite_mode(self) -> SuiteMode:
-        """How the plan's suite is sent; one that the checkout does not have is serial."""
-        suite = self.catalog.suites.get(self.document.plan.cell.suite)
-        return SuiteMode.SERIAL if suite is None else suite.mode
+        """How the plan's suite is sent; of one that the checkout does not have the plan says."""
+        plan = self.document.plan
+        if (suite := self.catalog.suites.get(plan.cell.suite)) is not None:
+            return suite.mode
+        return SuiteMode.CONCURRENT if plan.is_concurrent else SuiteMode.SERIAL
 
     @property
     def server_log(self) -> ServerLog:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from kit.bundle import bag, telemetry
+from kit.bundle import bag, load, telemetry
 from kit.bundle.record import Moment
 from kit.bundle.telemetry import Telemetry
 from kit.check.check import BUNDLE, Check, Problem, fail
@@ -96,6 +96,14 @@ class _Inflated:
         self._spend(len(text))
         return reader(text)
 
+    def read_lines(self, name: str, reader: Callable[[bytes], T]) -> T | None:
+        """Return what `reader` makes of a file of canonical lines; None where there are none."""
+        try:
+            return self.read(name, bag.INFLATED_LIMIT_BYTES, reader)
+        except NotCanonical as error:
+            self.problems.append(fail(name, str(error), "canonical lines"))
+            return None
+
     def _spend(self, count: int) -> None:
         self._left_bytes = max(1, self._left_bytes - count)  # to zlib, 0 is no limit at all
 
@@ -109,6 +117,7 @@ def _observed(
         has_server_log=has_server_log,
         server_log=inflated.read(bag.SERVER_LOG, limit, vllm_log.read),
         nccl_log=inflated.read(bag.NCCL_LOG, limit, nccl_log.read),
+        load=inflated.read_lines(bag.LOAD, load.read),
         telemetry=sampled if isinstance(sampled, Telemetry) else None,
         telemetry_fault=sampled if isinstance(sampled, str) else None,
         finished={key: read.finished for key, read in metrics.items()},

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kit.bundle.host_facts import HostFacts
+from kit.bundle.load import LoadSample
 from kit.bundle.record import Moment
 from kit.bundle.telemetry import Telemetry
 from kit.parse.nccl_log import NcclLog
@@ -32,6 +33,7 @@ class Observed:
     telemetry: Telemetry | None = None
     telemetry_fault: str | None = None
     host_facts: HostFacts | None = None
+    load: tuple[LoadSample, ...] | None = None
     finished: Mapping[MetricsKey, Counters] = field(default_factory=dict)
     served_names: tuple[str, ...] = ()
     cache_configs: tuple[Labels, ...] = ()

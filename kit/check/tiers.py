@@ -11,6 +11,7 @@ from kit.check.check import BUNDLE, Check, ForFigures, Problem, run, unchecked
 from kit.check.evidence import Evidence
 from kit.check.finding import Finding, Outcome
 from kit.check.protocol import (
+    agents,
     cache,
     completeness,
     model_files,
@@ -145,6 +146,7 @@ PROTOCOL = TierOfChecks(
         *plan.CHECKS,
         *model_files.CHECKS,
         *requests.CHECKS,
+        *agents.CHECKS,
         *outputs.CHECKS,
         *cache.CHECKS,
         *completeness.CHECKS,

@@ -15,7 +15,7 @@ from kit.cli.plan import announce_default
 from kit.cli.progress import observer
 from kit.cli.report import write_report
 from kit.edge.bench import require_port, run_cell, run_endpoint
-from kit.edge.cells import CellChoices, PlannedCell, planned_cells
+from kit.edge.cells import CellChoices, PlannedCell, levels, planned_cells
 from kit.edge.files import checkout
 from kit.edge.judge_claims import Against, judge_claims
 from kit.edge.prepare import Prepared, Sources, prepare
@@ -80,7 +80,10 @@ def _measure(options: BenchOptions) -> _Measured:
         _require_no_engine_options(options)
         url, served_model = options.endpoint, options.served_model
         return _Measured(
-            paths=[run_endpoint(url, served_model, options, options.max_tokens, context)]
+            paths=[
+                run_endpoint(url, served_model, options, agents, options.max_tokens, context)
+                for agents in levels(options, checkout.suite(options.suite))
+            ]
         )
     _require_no_endpoint_options(options)
     announce_default(options)

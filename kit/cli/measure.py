@@ -30,7 +30,7 @@ class MeasureOptions(CellChoices):
 
 def measure(options: MeasureOptions) -> int:
     """Measure the one cell, and seal its bundle in the output folder."""
-    (cell,) = planned_cells(options)
+    cell = planned_cells(options)[0]
     _require_writable(options.output)
     facts = container.read_host_facts(options.host_facts)
     engine = ContainerEngine(

@@ -16,6 +16,14 @@ def _split(_context: object, _option: object, values: tuple[str, ...]) -> tuple[
     return tuple(dict.fromkeys(names))
 
 
+def numbers(context: object, option: object, values: tuple[str, ...]) -> tuple[int, ...]:
+    """Return the numbers in `1,2,4`, each once."""
+    names = _split(context, option, values)
+    if wrong := [name for name in names if not name.isdecimal() or int(name) == 0]:
+        raise click.BadParameter(f"not a number of agents: {wrong[0]}")
+    return tuple(map(int, names))
+
+
 def cell_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options that choose the cells to run."""
     options = (
@@ -28,6 +36,13 @@ def cell_options(command: Callable[..., int]) -> Callable[..., int]:
             help="Names, also several with commas; by default moe and dense, or their twins.",
         ),
         click.option("--suite", default="single", show_default=True, help="A folder of prompts/."),
+        click.option(
+            "--agents",
+            multiple=True,
+            callback=numbers,
+            help="Of suite swarm: how many work at once, also several with commas; by default "
+            "1,2,4,8.",
+        ),
         click.option(
             "--passes",
             type=click.IntRange(1, 1000),

@@ -16,6 +16,7 @@ from kit.edge.host import probes
 from kit.edge.prepare import Prepared
 from kit.edge.session import RunContext
 from kit.errors import UsageError
+from kit.plan import options
 from kit.plan.models import Twin
 from kit.plan.topology import Device, fill_variables
 
@@ -58,12 +59,14 @@ def run_endpoint(
     url: str,
     served_model: str | None,
     choices: CellChoices,
+    agents: int | None,
     max_tokens: int | None,
     context: RunContext,
 ) -> Path:
     """Measure a server that runs already, and return the bundle's folder."""
     server = endpoint.find(url, served_model, choices.models[0] if choices.models else None)
-    return session.run(cells.endpoint_plan(server, choices, max_tokens), server, context)
+    planned = cells.endpoint_plan(server, choices, agents, max_tokens)
+    return session.run(planned, server, context)
 
 
 def _process_engine(cell: PlannedCell, port: int | None, context: RunContext) -> ProcessEngine:
@@ -72,7 +75,7 @@ def _process_engine(cell: PlannedCell, port: int | None, context: RunContext) ->
     port = process.free_port(port)
     folder = twin_files.ensure_twin(twin, checkout.STATE / "models")
     cores = process.cores(cell.topology.tensor_parallel_size)
-    variables = process.variables(
+    variables = _option_variables(cell) | process.variables(
         models=folder.parent,
         cache=checkout.STATE / "cache" / cell.topology.id / twin.id,
         port=port,
@@ -105,6 +108,10 @@ def _twin(cell: PlannedCell) -> Twin:
     return model
 
 
+def _option_variables(cell: PlannedCell) -> dict[str, str]:
+    return {} if cell.plan.options is None else options.variables(cell.plan.options)
+
+
 def _compose_variables(cell: PlannedCell, choices: CellChoices) -> Mapping[str, str]:
     """Return the variables of a Compose file from which the client plans the same cell again."""
     variables = {
@@ -113,6 +120,8 @@ def _compose_variables(cell: PlannedCell, choices: CellChoices) -> Mapping[str, 
         "PROTOCOL": choices.protocol,
         "CACHE": choices.cache,
         "TIMEOUT_S": str(choices.timeout_s),
+        "AGENTS": str(cell.plan.cell.agents or ""),
+        **_option_variables(cell),
     }
     if cell.topology.device is Device.CPU:
         cores = process.cores(cell.topology.tensor_parallel_size)

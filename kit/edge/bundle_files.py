@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from kit import __version__
-from kit.bundle import bag
+from kit.bundle import bag, load
 from kit.bundle.bag import Attachments
 from kit.bundle.document import (
     SCHEMA_VERSION,
@@ -55,6 +55,7 @@ def payload(
         nccl_log=_redacted(attachments.nccl_log, facts),
         telemetry=attachments.telemetry,
         host_facts=attachments.host_facts,
+        load=load.write(run_log.load) if facts.plan.is_concurrent else None,
     )
     return bag.payload(
         _document(facts, run_log, attachments, failure),

@@ -9,8 +9,12 @@ from kit.edge.engine.endpoint import Endpoint
 from kit.edge.files import checkout
 from kit.errors import UsageError
 from kit.plan import plan
-from kit.plan.plan import PUBLISHED_MAX_TOKENS, CachePolicy, Choices, Plan, ProtocolName
-from kit.plan.topology import Device, Service, Topology, fill_variables
+from kit.plan.plan import CachePolicy, Choices, Plan, ProtocolName
+from kit.plan.suite import Suite, SuiteMode
+from kit.plan.topology import Device, Service, Topology
+
+LEVELS = (1, 2, 4, 8)
+"""Numbers of agents."""
 
 DEFAULT_TOPOLOGY = "cpu-tp1"
 """Never one on GPUs: these need images, which take hours to build."""
@@ -18,11 +22,15 @@ DEFAULT_TOPOLOGY = "cpu-tp1"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CellChoices:
-    """Which cells to run, as words of the command line; without models, all of the topology."""
+    """Which cells to run, as words of the command line; without models, all of the topology.
+
+    `agents` are the levels of a suite that is sent by several at once; none takes `LEVELS`.
+    """
 
     topology: str | None
     models: tuple[str, ...]
     suite: str
+    agents: tuple[int, ...]
     passes: int | None
     protocol: str
     cache: str
@@ -30,13 +38,14 @@ class CellChoices:
     runtime: str | None
     rehearsal: bool = False
 
-    def for_plan(self) -> Choices:
+    def for_plan(self, agents: int | None = None) -> Choices:
         """Return the part that is in a plan; raise `UsageError` for unknown names."""
         protocols = {name.value: name for name in ProtocolName}
         policies = {policy.value: policy for policy in CachePolicy}
         return Choices(
             protocol=checkout.choose("protocol", self.protocol, protocols),
             passes=self.passes,
+            agents=agents,
             cache=checkout.choose("cache", self.cache, policies),
             timeout_s=self.timeout_s,
             rehearsal=self.rehearsal,
@@ -54,7 +63,7 @@ class PlannedCell:
 
 
 def planned_cells(choices: CellChoices) -> tuple[PlannedCell, ...]:
-    """Return one planned cell for each model, in the order of the choices.
+    """Return one planned cell for each model and number of agents, in the order of the choices.
 
     Raises `UsageError` for choices that do not exist or do not fit together.
     """
@@ -66,32 +75,45 @@ def planned_cells(choices: CellChoices) -> tuple[PlannedCell, ...]:
             "kit bench --rehearsal --topology tp2-pcie",
         )
     models = choices.models or topology.default_models
-    return tuple(_planned(choices, topology, model) for model in models)
+    return tuple(
+        _planned(choices, topology, model, agents)
+        for model in models
+        for agents in levels(choices, checkout.suite(choices.suite))
+    )
 
 
-def endpoint_plan(endpoint: Endpoint, choices: CellChoices, max_tokens: int | None) -> Plan:
+def levels(choices: CellChoices, suite: Suite) -> tuple[int | None, ...]:
+    """Return the numbers of agents to measure with; None for a suite without agents."""
+    return choices.agents or ((None,) if suite.mode is SuiteMode.SERIAL else LEVELS)
+
+
+def endpoint_plan(
+    endpoint: Endpoint, choices: CellChoices, agents: int | None, max_tokens: int | None
+) -> Plan:
     """Return the plan for a server that runs already."""
     return _checked_size(
         plan.plan_endpoint(
             endpoint.model,
             checkout.suite(choices.suite),
-            choices.for_plan(),
+            choices.for_plan(agents),
             server_probe.dialect_of(endpoint.base_url),
-            max_tokens or PUBLISHED_MAX_TOKENS,
+            max_tokens,
         )
     )
 
 
-def _planned(choices: CellChoices, topology: Topology, model: str) -> PlannedCell:
+def _planned(
+    choices: CellChoices, topology: Topology, model: str, agents: int | None
+) -> PlannedCell:
     _require_served(topology, model)
     example = f"make bench TOPOLOGY={topology.id} MODEL={min(topology.services)}"
     service = checkout.choose("model", model, topology.services, example)
     planned = plan.plan_engine(
         checkout.choose("model", model, checkout.models()),
-        plan.describe_engine(topology, fill_variables(service, {})),
+        plan.describe_engine(topology, service),
         topology.id,
         checkout.suite(choices.suite),
-        choices.for_plan(),
+        choices.for_plan(agents),
     )
     return PlannedCell(
         plan=_checked_size(planned),

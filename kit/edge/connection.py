@@ -51,6 +51,10 @@ class HttpConnection:
     def close(self) -> None:
         self._session.close()
 
+    def cut(self) -> None:
+        """End an exchange that another thread is in, as its deadline would."""
+        self._deadline.cut()
+
     def exchange(
         self, method: str, url: str, timeout_s: float, body: dict[str, Any] | None = None
     ) -> Iterator[bytes]:
@@ -107,7 +111,7 @@ class _Deadline:
     def start(self, seconds: float) -> None:
         self.passed = False
         self._socket = None
-        self._timer = threading.Timer(seconds, self._cut)
+        self._timer = threading.Timer(seconds, self.cut)
         self._timer.daemon = True
         self._timer.start()
 
@@ -115,14 +119,14 @@ class _Deadline:
         """Set the socket that a response is about to be read from."""
         self._socket = opened
         if self.passed:  # before there was a connection
-            self._cut()
+            self.cut()
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer.join()  # so that it cannot close the next exchange
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
         self.passed = True
         if self._socket is not None:
             with suppress(OSError):  # closed already

@@ -103,7 +103,7 @@ def announcement(
     cells: Sequence[PlannedCell], pending: Sequence[Pending], registry: str | None
 ) -> Iterator[str]:
     """Yield what is about to be measured, and built or pulled, with its size."""
-    models = " and ".join(cell.plan.cell.model for cell in cells)
+    models = " and ".join(dict.fromkeys(cell.plan.cell.model for cell in cells))
     yield f"{cells[0].topology.id}: {models}, in containers"
     if registry is not None:
         for image in pending:
@@ -175,7 +175,8 @@ def _models(cells: Sequence[PlannedCell]) -> list[HubModel]:
     """Return the models whose files are baked in: none of a rehearsal, which serves twins."""
     if cells[0].plan.rehearsal:
         return []
-    models = (checkout.models()[cell.plan.cell.model] for cell in cells)
+    names = dict.fromkeys(cell.plan.cell.model for cell in cells)
+    models = (checkout.models()[name] for name in names)
     return [model for model in models if isinstance(model, HubModel)]
 
 
@@ -194,7 +195,7 @@ def _pending(needed: Sequence[Image], models: Sequence[HubModel], base: str) -> 
 
 def _require_hub_models(cells: Sequence[PlannedCell]) -> None:
     """Raise `UsageError` where no weights are read: twins are made here, and a rehearsal's too."""
-    if len(_models(cells)) < len(cells):
+    if len(_models(cells)) < len({cell.plan.cell.model for cell in cells}):
         raise UsageError(
             "WEIGHTS goes with models of the hub",
             "twins are made on this machine; a rehearsal serves twins",

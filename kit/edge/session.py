@@ -196,7 +196,8 @@ class Session:
 def bundle_name(plan: Plan, start_utc: datetime) -> str:
     """Return a folder's name for a run: its start and its cell, in at most 255 bytes."""
     cell = plan.cell
-    words = (cell.model, cell.topology, cell.suite)
+    agents = () if cell.agents is None else (str(cell.agents),)
+    words = (cell.model, cell.topology, cell.suite, *agents)
     slug = "-".join(re.sub(r"[^A-Za-z0-9._-]+", "_", word)[:64] for word in words)
     return f"{start_utc:%Y%m%dT%H%M%SZ}-{slug}"
 

@@ -67,7 +67,8 @@ def _must_agree(cell: CellFigures) -> Hashable:
     prompts = tuple((prompt.id, prompt.text) for prompt in plan.prompts)
     settings = (plan.protocol, plan.cache, plan.connection, plan.dialect, plan.system, prompts)
     document = cell.bundle.document
-    where = (document.host_id, document.runtime, plan.cell.topology, plan.cell.suite)
+    cell_of = plan.cell
+    where = (document.host_id, document.runtime, cell_of.topology, cell_of.suite, cell_of.agents)
     return where, settings, cell.is_twin
 
 

@@ -7,6 +7,7 @@ from kit.bundle.document import Status
 from kit.figures.intervals import Interval
 from kit.figures.latency import LatencySummary
 from kit.figures.throughput import Throughput
+from kit.figures.window import SwarmFigures
 from kit.plan.plan import Plan
 from kit.plan.schedule import Phase
 
@@ -65,7 +66,8 @@ class CellFigures:
     `pass_rates` are those of the complete measured passes, in tok/s; `no_interval` says why
     `interval` is absent. `starts` counts the bundles in the report with the same host, plan and
     runtime. `tag` (` #2`) separates rows of the same model and topology; it is empty where there
-    is only one. `roofline` is None if the GPUs or the model are unknown.
+    is only one. `roofline` is None if the GPUs or the model are unknown. Of a suite with agents
+    there is `swarm`; then throughput is that of the steady windows, and `prompts` is empty.
     """
 
     bundle: Bundle
@@ -81,6 +83,7 @@ class CellFigures:
     time_to_first_token: Latency | None
     inter_token: Latency | None
     roofline: Roofline | None
+    swarm: SwarmFigures | None = None
 
     @property
     def roofline_share(self) -> float | None:
@@ -101,8 +104,10 @@ class CellFigures:
 
     @property
     def configuration(self) -> str:
-        """Topology and tag, unescaped text from the bundle."""
-        return f"{self.plan.cell.topology}{self.tag}"
+        """Topology, agents and tag, unescaped text from the bundle."""
+        agents = self.plan.cell.agents
+        at_once = "" if agents is None else f", {agents} agent{'s' if agents > 1 else ''}"
+        return f"{self.plan.cell.topology}{at_once}{self.tag}"
 
     @property
     def prompt_ids(self) -> tuple[str, ...]:

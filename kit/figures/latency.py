@@ -51,7 +51,7 @@ def geometric_mean(seconds: Sequence[float]) -> float:
 
 def _token_arrivals(records: Iterable[Record]) -> Iterator[Sequence[Chunk]]:
     for record in records:
-        if record.phase is Phase.STREAM and record.error is None:
+        if record.phase is not Phase.WARMUP and record.error is None:
             arrivals = [chunk for chunk in record.chunks or () if chunk[1] > 0]
             if arrivals:
                 yield arrivals

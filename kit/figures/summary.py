@@ -11,12 +11,14 @@ from itertools import groupby
 
 from kit.bundle.bag import Bundle
 from kit.bundle.record import Record
-from kit.figures import intervals, latency, throughput
+from kit.figures import intervals, latency, throughput, window
 from kit.figures.advantage import Advantage, advantages
 from kit.figures.cell import CellFigures, Latency, PassFigures, PromptFigures, Roofline
 from kit.figures.intervals import Interval
+from kit.figures.levels import Levels, levels
 from kit.figures.throughput import Throughput
-from kit.plan.plan import Plan
+from kit.figures.window import SwarmFigures
+from kit.plan.plan import TOLERATED_FAILURES, Plan
 from kit.plan.schedule import Phase
 from kit.plan.topology import Device
 from kit.roofline import model as roofline
@@ -32,12 +34,17 @@ class Summary:
 
     cells: tuple[CellFigures, ...]
     advantages: tuple[Advantage, ...]
+    levels: tuple[Levels, ...] = ()
 
     def by_prompts(self) -> Mapping[tuple[str, ...], Sequence[CellFigures]]:
-        """Return the cells grouped by prompts: each group fills one table of throughput."""
+        """Return the cells grouped by prompts: each group fills one table of throughput.
+
+        Those of agents are in `levels`.
+        """
         groups: dict[tuple[str, ...], list[CellFigures]] = {}
         for cell in self.cells:
-            groups.setdefault(cell.prompt_ids, []).append(cell)
+            if cell.swarm is None:
+                groups.setdefault(cell.prompt_ids, []).append(cell)
         return groups
 
 
@@ -52,7 +59,7 @@ def summarise(bundles: Sequence[Bundle], yardsticks: Yardsticks = NO_YARDSTICKS)
     cells = tuple(
         _cell(bundle, tags[bundle.id], starts[_start_of(bundle)], yardsticks) for bundle in unique
     )
-    return Summary(cells=cells, advantages=tuple(advantages(cells)))
+    return Summary(cells=cells, advantages=tuple(advantages(cells)), levels=tuple(levels(cells)))
 
 
 def _start_of(bundle: Bundle) -> Hashable:
@@ -76,12 +83,9 @@ def _tags(bundles: Sequence[Bundle]) -> Mapping[str, str]:
 def _cell(bundle: Bundle, tag: str, starts: int, yardsticks: Yardsticks) -> CellFigures:
     records, plan = bundle.records, bundle.document.plan
     passes = tuple(_passes(records, plan))
-    rates = tuple(
-        pass_.throughput.tokens_per_s
-        for pass_ in passes
-        if pass_.phase is Phase.MEASURED and pass_.complete
-    )
-    pooled = throughput.pooled(records)
+    swarm = None if plan.cell.agents is None else window.swarm(records, plan.cell.agents)
+    steady = records if swarm is None else tuple(window.in_windows(records, swarm.windows))
+    pooled, rates = _throughput(records, passes) if swarm is None else _effective(swarm)
     interval = _interval(rates, pooled)
     too_few = len(rates) < intervals.FEWEST_PASSES
     return CellFigures(
@@ -92,13 +96,34 @@ def _cell(bundle: Bundle, tag: str, starts: int, yardsticks: Yardsticks) -> Cell
         pass_rates=rates,
         interval=interval,
         no_interval=None if interval else TOO_FEW_PASSES if too_few else NO_TOKENS,
-        mean_of_columns=throughput.mean_of_columns(records),
-        prompts=tuple(_prompts(records, plan)),
+        mean_of_columns=None if swarm else throughput.mean_of_columns(records),
+        prompts=() if swarm else tuple(_prompts(records, plan)),
         passes=passes,
-        time_to_first_token=_latency(latency.times_to_first_token(records)),
-        inter_token=_latency(latency.inter_token_latencies(records)),
-        roofline=_roofline(bundle, yardsticks),
+        time_to_first_token=_latency(latency.times_to_first_token(steady)),
+        inter_token=_latency(latency.inter_token_latencies(steady)),
+        roofline=None if swarm else _roofline(bundle, yardsticks),
+        swarm=swarm,
     )
+
+
+def _throughput(
+    records: Sequence[Record], passes: Sequence[PassFigures]
+) -> tuple[Throughput | None, tuple[float, ...]]:
+    """Return the pooled throughput, and the rates of the complete measured passes."""
+    rates = tuple(
+        pass_.throughput.tokens_per_s
+        for pass_ in passes
+        if pass_.phase is Phase.MEASURED and pass_.complete
+    )
+    return throughput.pooled(records), rates
+
+
+def _effective(swarm: SwarmFigures) -> tuple[Throughput | None, tuple[float, ...]]:
+    """Return the same of agents: of the windows, and of none where too many requests failed."""
+    parts = [one.throughput for one in swarm.windows]
+    if not parts or swarm.failed_requests > TOLERATED_FAILURES * swarm.requests:
+        return None, ()
+    return throughput.combined(parts), tuple(part.tokens_per_s for part in parts)
 
 
 def _interval(rates: Sequence[float], pooled: Throughput | None) -> Interval | None:

@@ -12,7 +12,7 @@ from typing import Any
 from kit.bundle.record import Chunk, ErrorCode, FinishReason
 from kit.parse.sse import EventParser, EventTooLarge
 from kit.plan.plan import Dialect, Plan
-from kit.plan.schedule import Phase, Request
+from kit.plan.schedule import Request, is_streamed
 
 Piece = tuple[float, bytes]
 """Arrival in seconds from sending, and bytes of the response body."""
@@ -77,7 +77,7 @@ def request_body(plan: Plan, request: Request, served_model: str) -> dict[str, A
         body["return_token_ids"] = True
         if request.cache_salt is not None:
             body["cache_salt"] = request.cache_salt
-    if request.phase is Phase.STREAM:
+    if is_streamed(plan, request.phase):
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
     return body

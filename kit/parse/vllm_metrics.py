@@ -60,6 +60,15 @@ response was sent (prometheus-fastapi-instrumentator), so they may lag by a mome
 FINISHED = "vllm:request_success_total"
 """Finished requests, labelled with `finished_reason`."""
 
+RUNNING = "vllm:num_requests_running"
+WAITING = "vllm:num_requests_waiting"
+PREEMPTIONS = "vllm:num_preemptions_total"
+KV_CACHE_RATIO = "vllm:kv_cache_usage_perc"
+"""From 0 to 1, whatever its name says."""
+
+LOAD = (RUNNING, WAITING, PREEMPTIONS, KV_CACHE_RATIO)
+"""Gauges and a counter that tell how busy the server is."""
+
 CACHE_CONFIG = "vllm:cache_config_info"
 """Its labels are the configuration of the KV cache."""
 

@@ -11,11 +11,23 @@ from kit.errors import UsageError
 from kit.format import canonical
 from kit.format.fields import Count, FullLine, Id, Line, Name, Seed, Text
 from kit.plan.models import HubModel, Model, Twin
-from kit.plan.suite import Prompt, Suite
-from kit.plan.topology import Device, Service, Topology, Transport
+from kit.plan.options import Options, variables
+from kit.plan.suite import Prompt, Suite, SuiteMode
+from kit.plan.topology import Device, Service, Topology, Transport, interpolate
 
-PUBLISHED_MAX_TOKENS = 4096
-"""The article: "Each prompt at max_tokens=4096"."""
+PUBLISHED_SWARM_PROMPTS = 4
+"""Of each level, however many agents there were (the data files of the article's Parts 2 and 3)."""
+
+PROMPTS_PER_AGENT = 4
+
+TOLERATED_FAILURES = 0.05
+"""Of the requests of a pass of agents: with more of them failed the run ends, without a figure."""
+
+PROMPT_ROOM_TOKENS = 1024
+"""Of the context, for a prompt of the suites with its template."""
+
+MOST_AGENTS = 16
+"""Four times as many prompts are needed as agents, and the suite has 64."""
 
 PLAN_SEED = 20260306
 """Arbitrary but fixed: the article's day of measurement."""
@@ -50,6 +62,7 @@ class Dialect(Enum):
 
 
 Budget = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Agents = Annotated[int, msgspec.Meta(ge=1, le=MOST_AGENTS)]
 UpTo100 = Annotated[float, msgspec.Meta(ge=0, le=100)]
 
 
@@ -60,14 +73,16 @@ class _PlanPart(
 
 
 class Cell(_PlanPart, frozen=True, kw_only=True):
-    """Model x topology x suite."""
+    """Model x topology x suite, and the number of agents where several work at once."""
 
     model: FullLine
     topology: Id
     suite: Id
+    agents: Agents | None = None
 
     def __str__(self) -> str:
-        return f"{self.model} x {self.topology} x {self.suite}"
+        words = f"{self.model} x {self.topology} x {self.suite}"
+        return words if self.agents is None else f"{words} x {self.agents} agents"
 
 
 class Sampling(_PlanPart, frozen=True, kw_only=True):
@@ -86,7 +101,7 @@ class Sampling(_PlanPart, frozen=True, kw_only=True):
 
 
 PUBLISHED_SAMPLING = Sampling(
-    max_tokens=PUBLISHED_MAX_TOKENS,
+    max_tokens=4096,
     temperature=0.7,
     top_p=0.8,
     top_k=20,
@@ -114,6 +129,8 @@ class Deviation(_PlanPart, frozen=True, kw_only=True):
 class Plan(_PlanPart, frozen=True, kw_only=True):
     """The run of one cell. `timeout_s` is that of one request; `engine` is absent for an endpoint.
 
+    `options` are those of the engine that differ from the topology's Compose file.
+
     In a rehearsal the CPU engine serves a twin in place of the model and devices of the plan: it
     tries every step without a GPU, and its figures are not results.
     """
@@ -122,6 +139,7 @@ class Plan(_PlanPart, frozen=True, kw_only=True):
     rehearsal: bool = False
     twin_of: Name | None = None
     engine: Engine | None = None
+    options: Options | None = None
     protocol: ProtocolName
     warmup_passes: Count
     measured_passes: Count
@@ -137,6 +155,11 @@ class Plan(_PlanPart, frozen=True, kw_only=True):
     prompts: Annotated[tuple[Prompt, ...], msgspec.Meta(min_length=1, max_length=10_000)]
     deviations: Annotated[tuple[Deviation, ...], msgspec.Meta(max_length=100)]
 
+    @property
+    def is_concurrent(self) -> bool:
+        """Whether agents send requests at once; then every response is streamed."""
+        return self.cell.agents is not None
+
     def digest(self) -> str:
         """Return the SHA-256 of the plan's canonical JSON."""
         return canonical.digest(self)
@@ -147,21 +170,29 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
 
     protocol: ProtocolName = ProtocolName.KIT
     passes: int | None = None
+    agents: int | None = None
     cache: CachePolicy = CachePolicy.WARM
     timeout_s: float = 600.0
     rehearsal: bool = False
 
 
 def plan_engine(
-    model: Model, engine: Engine, topology: str, suite: Suite, choices: Choices
+    model: Model, template: Engine, topology: str, suite: Suite, choices: Choices
 ) -> Plan:
-    """Plan one cell on an engine that the kit starts."""
-    cell = Cell(model=model.id, topology=topology, suite=suite.id)
-    return _plan(cell, suite, choices, Dialect.VLLM, max_tokens_of(model), (model, engine))
+    """Plan one cell on an engine that the kit starts.
+
+    `template` is the engine as the Compose file has it, its variables not filled in.
+    """
+    published = filled(template, None)
+    cell = Cell(model=model.id, topology=topology, suite=suite.id, agents=_agents(suite, choices))
+    options = _options(published, cell)
+    engine = filled(template, options)
+    max_tokens = max_tokens_of(model, suite, engine)
+    return _plan(cell, suite, choices, Dialect.VLLM, max_tokens, (model, engine, options))
 
 
 def plan_endpoint(
-    model: str, suite: Suite, choices: Choices, dialect: Dialect, max_tokens: int
+    model: str, suite: Suite, choices: Choices, dialect: Dialect, max_tokens: int | None
 ) -> Plan:
     """Plan one cell on a server that is already running, whose set-up is unknown."""
     if choices.cache is CachePolicy.COLD and dialect is Dialect.OPENAI:
@@ -170,17 +201,21 @@ def plan_endpoint(
             "it needs vLLM's `cache_salt` field, and the server is not vLLM",
             "leave out --cache cold",
         )
-    cell = Cell(model=model, topology="endpoint", suite=suite.id)
-    return _plan(cell, suite, choices, dialect, max_tokens)
+    cell = Cell(model=model, topology="endpoint", suite=suite.id, agents=_agents(suite, choices))
+    return _plan(cell, suite, choices, dialect, max_tokens or suite.max_tokens)
 
 
-def max_tokens_of(model: Model) -> int:
-    """Return the token budget of one request: a twin's own, or the published one."""
+def max_tokens_of(model: Model, suite: Suite, engine: Engine) -> int:
+    """Return the token budget of one request.
+
+    A twin's own; of a model the published one, or what the context leaves beside a prompt.
+    """
     match model:
         case Twin():
             return model.max_tokens
         case HubModel():
-            return PUBLISHED_MAX_TOKENS
+            context = option(engine, "max-model-len") or suite.max_tokens + PROMPT_ROOM_TOKENS
+            return min(suite.max_tokens, max(1, context - PROMPT_ROOM_TOKENS))
     assert_never(model)
 
 
@@ -190,7 +225,7 @@ def twin_of(model: Model) -> str | None:
 
 
 def describe_engine(topology: Topology, service: Service) -> Engine:
-    """Return the form stored in a plan; the service's variables must be filled in."""
+    """Return the form stored in a plan, with the service's variables as they are."""
     return Engine(
         device=topology.device,
         tensor_parallel_size=topology.tensor_parallel_size,
@@ -200,48 +235,109 @@ def describe_engine(topology: Topology, service: Service) -> Engine:
     )
 
 
+def filled(template: Engine, options: Options | None) -> Engine:
+    """Return an engine with these options, and every other variable at its default."""
+    values = {} if options is None else variables(options)
+    return replace(
+        template,
+        command=tuple(interpolate(word, values) for word in template.command),
+        environment=tuple(
+            (name, interpolate(value, values)) for name, value in template.environment
+        ),
+    )
+
+
+def option(engine: Engine, name: str) -> int | None:
+    """Return the number that an option of the server's command has."""
+    prefix = f"--{name}="
+    values = (word.removeprefix(prefix) for word in engine.command if word.startswith(prefix))
+    return next((int(value) for value in values), None)
+
+
+def _agents(suite: Suite, choices: Choices) -> int | None:
+    """Return the number of agents; raise `UsageError` where they do not go with the suite."""
+    if suite.mode is SuiteMode.SERIAL:
+        if choices.agents is not None:
+            raise UsageError(
+                f"--agents does not go with suite {suite.id}",
+                "its requests are sent one at a time",
+                f"the same command with --suite swarm --agents {choices.agents}",
+            )
+        return None
+    agents = 1 if choices.agents is None else choices.agents
+    if not 1 <= agents <= MOST_AGENTS:
+        raise UsageError(
+            f"{agents} agents are not supported",
+            f"from 1 to {MOST_AGENTS}: {len(suite.prompts)} prompts are four for each",
+            f"the same command with --agents {MOST_AGENTS}",
+        )
+    return agents
+
+
+def _options(published: Engine, cell: Cell) -> Options | None:
+    """Return what this cell needs other than published: a sequence for each agent."""
+    sequences = option(published, "max-num-seqs")
+    if cell.agents is None or sequences is None or sequences >= cell.agents:
+        return None
+    return Options(max_num_seqs=cell.agents)
+
+
+def _prompts(suite: Suite, cell: Cell, protocol: ProtocolName) -> tuple[Prompt, ...]:
+    """Return the prompts of one pass: of agents equally many at each level, four each at least."""
+    if cell.agents is None:
+        return suite.prompts
+    if protocol is ProtocolName.ARTICLE:
+        return suite.prompts[:PUBLISHED_SWARM_PROMPTS]
+    few = len(suite.prompts) // 2
+    return suite.prompts[:few] if PROMPTS_PER_AGENT * cell.agents <= few else suite.prompts
+
+
 def _plan(
     cell: Cell,
     suite: Suite,
     choices: Choices,
     dialect: Dialect,
     max_tokens: int,
-    served: tuple[Model, Engine] | tuple[None, None] = (None, None),
+    served: tuple[Model, Engine, Options | None] | tuple[None, None, None] = (None, None, None),
 ) -> Plan:
-    model, engine = served
+    model, engine, options = served
     article = choices.protocol is ProtocolName.ARTICLE
+    is_serial = cell.agents is None
     return Plan(
         cell=cell,
         rehearsal=choices.rehearsal,
         twin_of=twin_of(model) if model else None,
         engine=engine,
+        options=options,
         protocol=choices.protocol,
         warmup_passes=1,
-        measured_passes=choices.passes or (1 if article else 5),
-        stream_passes=0 if article else 1,
+        measured_passes=choices.passes or (1 if article else 5 if is_serial else 3),
+        stream_passes=0 if article or not is_serial else 1,
         connection=Connection.PER_REQUEST if article else Connection.KEPT,
         cache=choices.cache,
         dialect=dialect,
         seed=PLAN_SEED,
         sampling=replace(PUBLISHED_SAMPLING, max_tokens=max_tokens),
-        published_max_tokens=PUBLISHED_MAX_TOKENS,
+        published_max_tokens=suite.max_tokens,
         timeout_s=float(choices.timeout_s),
         system=suite.system,
-        prompts=suite.prompts,
+        prompts=_prompts(suite, cell, choices.protocol),
         deviations=(
-            *_setup_deviations(model, engine, dialect, max_tokens),
-            *_protocol_deviations(choices),
+            *_setup_deviations(model, engine, dialect, max_tokens, suite),
+            *_agent_deviations(cell, options, choices),
+            *_protocol_deviations(choices, is_serial=is_serial),
         ),
     )
 
 
 def _setup_deviations(
-    model: Model | None, engine: Engine | None, dialect: Dialect, max_tokens: int
+    model: Model | None, engine: Engine | None, dialect: Dialect, max_tokens: int, suite: Suite
 ) -> Iterator[Deviation]:
-    yield Deviation(
-        what="the kit's own prompts for the article's five tasks",
-        why="the article names its tasks and did not publish its prompts",
-    )
+    if suite.mode is SuiteMode.SERIAL:
+        yield Deviation(
+            what="the kit's own prompts for the article's five tasks",
+            why="the article names its tasks and did not publish its prompts",
+        )
     if engine is not None:
         yield Deviation(
             what="client and server on one host; the article's client was across 1 Gb/s Ethernet",
@@ -255,14 +351,14 @@ def _setup_deviations(
     if isinstance(model, Twin):
         yield Deviation(
             what=f"the small twin {model.id} with random weights in place of the {model.twin_of} "
-            f"model, {max_tokens} tokens a request in place of {PUBLISHED_MAX_TOKENS}, on CPU",
+            f"model, {max_tokens} tokens a request in place of {suite.max_tokens}, on CPU",
             why="the whole path can then be run without a GPU; a twin's result is never evidence "
             "about its model",
         )
-    elif max_tokens != PUBLISHED_MAX_TOKENS:
+    elif max_tokens != suite.max_tokens:
         yield Deviation(
-            what=f"{max_tokens} tokens a request in place of {PUBLISHED_MAX_TOKENS}",
-            why="requested with --max-tokens",
+            what=f"{max_tokens} tokens a request in place of {suite.max_tokens}",
+            why="requested with --max-tokens" if model is None else "more do not fit the context",
         )
     if dialect is Dialect.OPENAI:
         yield Deviation(
@@ -288,7 +384,27 @@ def _added_flags(device: Device) -> Deviation:
     assert_never(device)
 
 
-def _protocol_deviations(choices: Choices) -> Iterator[Deviation]:
+def _agent_deviations(cell: Cell, options: Options | None, choices: Choices) -> Iterator[Deviation]:
+    if cell.agents is None:
+        return
+    yield Deviation(
+        what="the kit's own prompts for the agents",
+        why="the article did not publish the prompts of its agents",
+    )
+    if options is not None and options.max_num_seqs is not None:
+        yield Deviation(
+            what=f"--max-num-seqs={options.max_num_seqs}",
+            why="with the published number the server would let some of the agents wait",
+        )
+    if choices.protocol is not ProtocolName.ARTICLE:
+        yield Deviation(
+            what=f"{PROMPTS_PER_AGENT} prompts or more for each agent, the same at every level",
+            why="with the published four a level of five or more agents never has more than four "
+            "requests in flight",
+        )
+
+
+def _protocol_deviations(choices: Choices, *, is_serial: bool) -> Iterator[Deviation]:
     if choices.rehearsal:
         yield Deviation(
             what="a rehearsal: the CPU engine serves a small twin in place of the model",
@@ -301,8 +417,11 @@ def _protocol_deviations(choices: Choices) -> Iterator[Deviation]:
         )
     if choices.protocol is not ProtocolName.ARTICLE:
         repeated = "" if choices.passes == 1 else "repeated measured passes, "
+        streamed = "one kept connection, a streaming pass of its own"
+        if not is_serial:
+            streamed = "a kept connection for each agent, every response streamed"
         yield Deviation(
-            what=f"{repeated}one kept connection, a streaming pass of its own",
+            what=f"{repeated}{streamed}",
             why="a single pass, as published, has no interval; PROTOCOL=article omits these",
         )
     if choices.cache is CachePolicy.COLD:

@@ -57,6 +57,11 @@ def passes(plan: Plan) -> Iterator[tuple[Phase, int]]:
         yield Phase.STREAM, number
 
 
+def is_streamed(plan: Plan, phase: Phase) -> bool:
+    """Tell whether the responses of a phase are streamed: of agents all are."""
+    return plan.is_concurrent or phase is Phase.STREAM
+
+
 @lru_cache(maxsize=1024)
 def request_seed(plan_seed: int, phase: Phase, pass_number: int, prompt_id: str) -> int:
     """Return a seed below 2^31, different for each pass, whose responses would else be equal."""

@@ -16,6 +16,7 @@ class SuiteMode(Enum):
     """How the prompts of a suite are sent."""
 
     SERIAL = "serial"
+    CONCURRENT = "concurrent"
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,10 +28,14 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suite:
-    """Prompts, the system message sent before each, and how they are sent."""
+    """Prompts, the system message sent before each, and how they are sent.
+
+    `max_tokens` is the published budget of one request.
+    """
 
     id: str
     mode: SuiteMode
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
     system: str
     prompts: Annotated[tuple[Prompt, ...], msgspec.Meta(min_length=1)]
 
@@ -43,6 +48,7 @@ def parse_suite(files: Mapping[str, bytes], name: str) -> Suite:
             Suite(
                 id=table["id"],
                 mode=SuiteMode(table["mode"]),
+                max_tokens=table["max_tokens"],
                 system=_message(files[table["system"]]),
                 prompts=tuple(
                     Prompt(id=key, text=_message(files[f"{key}.md"]))

@@ -1,11 +1,13 @@
-"""The four charts, drawn from a summary onto a matplotlib figure; knows no file format.
+"""The charts, drawn from a summary onto a matplotlib figure; knows no file format.
 
 A chart shows at most `MOST_PANELS` panels and `MOST_PROMPTS` prompts; the tables show all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import accumulate
 from pathlib import PurePath
+from statistics import quantiles
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -16,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from kit.figures.advantage import Advantage, Ratio
 from kit.figures.cell import CellFigures, PassFigures
 from kit.figures.intervals import Interval
+from kit.figures.levels import Levels
 from kit.figures.summary import Summary
 from kit.figures.throughput import Throughput
 from kit.plan.schedule import Phase
@@ -56,9 +59,38 @@ def throughput(summary: Summary, figure: Figure) -> bool:
     return bool(panels)
 
 
+def agents(summary: Summary, figure: Figure) -> bool:
+    """Draw throughput, rate of a request and time to first token by the number of agents."""
+    shown = [levels for levels in summary.levels if any(cell.pooled for cell in levels.cells)]
+    shown = shown[:CELLS_A_PANEL]
+    stack = _stack(figure, 3 if shown else 0, 2.2)
+    for axes, (label, values) in zip(stack, _BY_AGENTS.items(), strict=False):
+        for row, levels in enumerate(shown):
+            _by_agents(axes, levels, values, row)
+        axes.set_ylabel(label)
+        axes.set_ylim(0, 1.12 * axes.dataLim.ymax)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(axis="y")
+    if stack:
+        stack[-1].set_xlabel("agents")
+        _legend(figure, stack[0])
+    return bool(shown)
+
+
+def in_flight(summary: Summary, figure: Figure) -> bool:
+    """Draw requests in flight over the time of a run with agents; return whether any exist."""
+    cells = [cell for cell in summary.cells if cell.swarm and cell.swarm.windows][:MOST_PANELS]
+    stack = _stack(figure, len(cells), 1.3)
+    for axes, cell in zip(stack, cells, strict=True):
+        _flight(axes, cell, COLOURS[0])
+    if stack:
+        stack[-1].set_xlabel("time since the start of the run (s)")
+    return bool(cells)
+
+
 def passes(summary: Summary, figure: Figure) -> bool:
     """Draw each pass over the time of the run, one panel per cell; return whether any exist."""
-    cells = [cell for cell in summary.cells if cell.passes][:MOST_PANELS]
+    cells = [cell for cell in summary.cells if cell.passes and not cell.swarm][:MOST_PANELS]
     stack = _stack(figure, len(cells), 1.9)
     for axes, cell in zip(stack, cells, strict=True):
         _timeline(axes, cell, COLOURS[summary.cells.index(cell) % len(COLOURS)])
@@ -131,6 +163,67 @@ def _bars(axes: Axes, cells: Sequence[CellFigures]) -> None:
 def _columns(cell: CellFigures) -> list[tuple[Throughput | None, Interval | None]]:
     prompts = [(prompt.throughput, prompt.interval) for prompt in cell.prompts[:MOST_PROMPTS]]
     return [*prompts, (cell.pooled, cell.interval)]
+
+
+Bounds = tuple[float, float, float]
+"""A value, and the low and high end of its interval or the quartiles of its samples."""
+
+
+def _by_agents(
+    axes: Axes, levels: Levels, values: Callable[[CellFigures], Bounds | None], row: int
+) -> None:
+    cells = [(cell, found) for cell in levels.cells if (found := values(cell)) is not None]
+    counts = [cell.swarm.agents for cell, _ in cells if cell.swarm is not None]
+    middles = [value for _, (value, _, _) in cells]
+    colour, dashes = COLOURS[row], DASHES[row]
+    label = _drawn(levels.name, LABEL_WIDTH)
+    axes.plot(counts, middles, "o", color=colour, linestyle=dashes, markersize=4, label=label)
+    lows, highs = [low for _, (_, low, _) in cells], [high for _, (_, _, high) in cells]
+    axes.vlines(counts, lows, highs, colors=colour, linewidth=1.4)
+
+
+def _effective(cell: CellFigures) -> Bounds | None:
+    if cell.pooled is None:
+        return None
+    rate, bounds = cell.pooled.tokens_per_s, cell.interval
+    return (rate, bounds.low, bounds.high) if bounds else (rate, rate, rate)
+
+
+def _request_rate(cell: CellFigures) -> Bounds | None:
+    return _middle(cell.swarm.request_rates) if cell.swarm else None
+
+
+def _ttft_ms(cell: CellFigures) -> Bounds | None:
+    samples_s = cell.time_to_first_token.samples_s if cell.time_to_first_token else ()
+    return _middle([1000 * seconds for seconds in samples_s])
+
+
+_BY_AGENTS: Mapping[str, Callable[[CellFigures], Bounds | None]] = {
+    "effective tok/s": _effective,
+    "tok/s a request": _request_rate,
+    "time to first token (ms)": _ttft_ms,
+}
+
+
+def _middle(values: Sequence[float]) -> Bounds | None:
+    """Return the median and the quartiles."""
+    if len(values) < 2:
+        return (values[0], values[0], values[0]) if values else None
+    low, middle, high = quantiles(values, n=4)
+    return middle, low, high
+
+
+def _flight(axes: Axes, cell: CellFigures, colour: str) -> None:
+    starts = [(record.sent_s, 1) for record in cell.bundle.records]
+    ends = [(record.sent_s + record.wall_s, -1) for record in cell.bundle.records]
+    events = sorted(starts + ends)
+    counts = list(accumulate(step for _, step in events))
+    axes.step([at_s for at_s, _ in events], counts, where="post", color=colour, linewidth=1)
+    for window in cell.swarm.windows if cell.swarm else ():
+        axes.axvspan(window.start_s, window.end_s, color=FAINT, alpha=0.3, lw=0)
+    axes.set_ylim(0, 1.12 * max(counts))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.set_title(_label(cell), loc="left")
 
 
 def _timeline(axes: Axes, cell: CellFigures, colour: str) -> None:
@@ -243,7 +336,8 @@ def _drawn(text: str, width: int) -> str:
 
 
 def _label(cell: CellFigures) -> str:
-    name = f"{_drawn(cell.plan.cell.model, 20)} on {_drawn(cell.plan.cell.topology, 12)}{cell.tag}"
+    where = cell.configuration.removeprefix(cell.plan.cell.topology)
+    name = f"{_drawn(cell.plan.cell.model, 20)} on {_drawn(cell.plan.cell.topology, 12)}{where}"
     return f"{name} (partial)" if cell.is_partial else name
 
 

@@ -5,6 +5,7 @@ ASCII only, so that text from a bundle cannot hide characters and reads back unc
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict as asdict_of
 from typing import Any
 
 from msgspec.structs import asdict
@@ -14,6 +15,7 @@ from kit.figures.cell import CellFigures, Latency, PassFigures, PromptFigures
 from kit.figures.intervals import CONFIDENCE, Interval
 from kit.figures.summary import Summary
 from kit.figures.throughput import Throughput
+from kit.figures.window import SwarmFigures
 from kit.report import wording
 
 VERSION = 1
@@ -58,6 +60,7 @@ def cell_figures(cell: CellFigures) -> Object:
         "time_to_first_token": _latency(cell.time_to_first_token),
         "inter_token_latency": _latency(cell.inter_token),
         "roofline": _roofline(cell),
+        "agents": None if cell.swarm is None else _swarm(cell.swarm),
         "deviations": [asdict(deviation) for deviation in plan.deviations],
     }
     return _present(identity | figures)
@@ -110,6 +113,21 @@ def _roofline(cell: CellFigures) -> Object | None:
             "bytes_per_s": cell.roofline.bytes_per_s,
             "tokens_per_s": cell.roofline.tokens_per_s,
             "share": cell.roofline_share,
+        }
+    )
+
+
+def _swarm(swarm: SwarmFigures) -> Object:
+    return _present(
+        {
+            "agents": swarm.agents,
+            "windows": [asdict_of(window) for window in swarm.windows],
+            "request_rates_tokens_per_s": list(swarm.request_rates),
+            "agent_rates_tokens_per_s": list(swarm.agent_rates),
+            "fairness": swarm.fairness,
+            "requests": swarm.requests,
+            "failed_requests": swarm.failed_requests,
+            "requests_in_flight": swarm.in_flight,
         }
     )
 

@@ -98,6 +98,20 @@ _CHARTS = (
         draw=charts.throughput,
     ),
     _Chart(
+        name="agents",
+        title="Agents at once",
+        text="Effective throughput of all agents with its 95 % interval, the rate of one request, "
+        "and time to first token, both as median and quartiles, by the number of agents.",
+        draw=charts.agents,
+    ),
+    _Chart(
+        name="requests-in-flight",
+        title="Requests in flight",
+        text="How many requests were in flight over the time of a run with agents. Only what "
+        "arrived in the shaded windows counts.",
+        draw=charts.in_flight,
+    ),
+    _Chart(
         name="moe-against-dense",
         title="MoE against dense",
         text="Rate of the MoE model divided by that of the dense model, pooled and for each "

@@ -8,6 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from kit.figures.cell import CellFigures
+from kit.figures.levels import Levels
 from kit.figures.summary import Summary
 from kit.report import wording
 from kit.report.escape import printable, shortened
@@ -37,6 +38,9 @@ def render(summary: Summary) -> str:
 def _print(summary: Summary, console: Console) -> None:
     for prompt_ids, cells in summary.by_prompts().items():
         console.print(TITLE, _fitting(prompt_ids, cells, console), "", sep="\n")
+    for shown in summary.levels:
+        title = f"{wording.LEVELS_TITLE}: {printable(shown.name)}"
+        console.print(title, _levels(shown), "", sep="\n")
     for cell in summary.cells:
         _print_details(cell, console)
     console.print()
@@ -69,6 +73,15 @@ def _table(prompts: Sequence[str], cells: Sequence[CellFigures]) -> Table:
         topology = shortened(cell.plan.cell.topology, TOPOLOGY_WIDTH - len(cell.tag))
         figures = wording.rates(cell)[-len(prompts) - 3 :]
         table.add_row(shortened(cell.plan.cell.model, MODEL_WIDTH), topology + cell.tag, *figures)
+    return table
+
+
+def _levels(shown: Levels) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in wording.LEVEL_COLUMNS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for cell, speed_up in zip(shown.cells, shown.speed_ups, strict=True):
+        table.add_row(*wording.level(cell, speed_up))
     return table
 
 

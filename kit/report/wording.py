@@ -4,15 +4,32 @@ A sentence may hold names from a bundle: escape it for the format.
 """
 
 from collections.abc import Iterator
+from statistics import median
 
 from kit.figures import intervals
-from kit.figures.advantage import Advantage
+from kit.figures.advantage import Advantage, Ratio
 from kit.figures.cell import CellFigures, Latency
 from kit.figures.intervals import Interval
 from kit.figures.summary import Summary
 from kit.figures.throughput import Throughput
 
 ABSENT = "-"
+LEVEL_COLUMNS = (
+    "Agents",
+    "tok/s",
+    "95 % interval",
+    "a request",
+    "TTFT",
+    "ITL",
+    "Speed-up",
+    "Fairness",
+    "In flight",
+)
+"""Effective tok/s of all agents, and median tok/s of a request. All are of the steady windows, but
+requests in flight, the mean over whole passes. Times are medians; fairness is the slowest agent's
+rate over the fastest one's."""
+
+LEVELS_TITLE = "Agents at once"
 NO_BUNDLE = "No bundle, so there is nothing to report."
 RESTART_FLOOR = f"{intervals.RESTART_FLOOR * 100:.1f} %"
 ROUNDING = (
@@ -49,6 +66,23 @@ def rates(cell: CellFigures) -> tuple[str, ...]:
         pooled(cell.pooled),
         interval(cell.interval),
         ABSENT if mean is None else f"{mean:.2f}",
+    )
+
+
+def level(cell: CellFigures, speed_up: Ratio | None) -> tuple[str, ...]:
+    """Return a row of a table of `LEVEL_COLUMNS`."""
+    swarm, ttft, itl = cell.swarm, cell.time_to_first_token, cell.inter_token
+    assert swarm is not None, "only cells of agents have levels"
+    return (
+        f"{swarm.agents}{' (partial)' if cell.is_partial else ''}",
+        pooled(cell.pooled),
+        interval(cell.interval),
+        f"{median(swarm.request_rates):.1f}" if swarm.request_rates else ABSENT,
+        ABSENT if ttft is None else milliseconds(ttft.summary.median_s),
+        ABSENT if itl is None else milliseconds(itl.summary.median_s),
+        ABSENT if speed_up is None else f"{speed_up.value:.2f}",
+        ABSENT if swarm.fairness is None else f"{swarm.fairness:.2f}",
+        f"{swarm.in_flight:.2f}",
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from kit.bundle.telemetry import GpuFacts, GpuProcesses
-from kit.plan.topology import Service, Topology, Transport
+from kit.plan.topology import Service, Topology, Transport, fill_variables
 from kit.roofline.model import Shape, checkpoint_bytes
 
 OLDEST_CAPABILITY = (8, 0)
@@ -32,7 +32,8 @@ def memory_needed_bytes(shape: Shape, service: Service, ranks: int) -> float:
     Its share of the weights and of the KV cache of one request of the greatest length, and room to
     work in, are the share of a card's memory that vLLM takes (`--gpu-memory-utilization`).
     """
-    length, utilization = (_setting(service, name) for name in _SETTINGS)
+    filled = fill_variables(service, {})
+    length, utilization = (_setting(filled, name) for name in _SETTINGS)
     share = (checkpoint_bytes(shape) + length * shape.kv_bytes_per_token) / ranks
     return (share + WORKSPACE_BYTES) / utilization
 

@@ -1,16 +1,30 @@
-"""Sends a plan's requests to a server, one at a time, and logs what is observed.
+"""Sends a plan's requests to a server, one at a time or by agents, and logs what is observed.
 
 Without HTTP and processes: `Server` is a Protocol, implemented by `kit.edge.http_client`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import Protocol
 
+from kit.bundle.load import LoadSample
 from kit.bundle.record import Moment, Record
-from kit.plan.plan import Plan
+from kit.plan.plan import TOLERATED_FAILURES, Plan
 from kit.plan.schedule import Phase, Request, requests
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Together:
+    """What was observed of requests that agents sent at once, in the order of the plan.
+
+    `interrupt` is what broke it off; the requests that were in flight then are records too.
+    """
+
+    records: Sequence[Record]
+    load: Sequence[LoadSample] = ()
+    interrupt: BaseException | None = None
 
 
 class Server(Protocol):
@@ -18,6 +32,13 @@ class Server(Protocol):
 
     def send(self, request: Request) -> Record:
         """Send one request; a failure is a record with its error code."""
+
+    def send_together(self, requests: Sequence[Request], agents: int, tolerated: int) -> Together:
+        """Send requests in their order, as many at a time as there are agents.
+
+        Sends no more of them once more than `tolerated` have failed. Does not raise where it is
+        interrupted.
+        """
 
     def metrics(self) -> bytes | None:
         """Return the answer of the server's `/metrics`, or None where it has none."""
@@ -27,11 +48,13 @@ class Server(Protocol):
 class RunLog:
     """What a run has observed so far; it is sealed even if the run fails.
 
-    `metrics` maps `PHASE-NUMBER-before` and `-after` to the answers of `/metrics`.
+    `metrics` maps `PHASE-NUMBER-before` and `-after` to the answers of `/metrics`; `load` is what
+    they said while agents were at work.
     """
 
     records: list[Record] = field(default_factory=list)
     metrics: dict[str, bytes] = field(default_factory=dict)
+    load: list[LoadSample] = field(default_factory=list)
     engine_version: str | None = None
 
 
@@ -42,21 +65,56 @@ def walk(
     on_record: Callable[[Record], None],
     run_salt: str = "",
 ) -> Record | None:
-    """Send the plan's requests in order; return the first record that failed, which ends the run.
+    """Send the plan's requests in order; return the record whose failure ended the run.
 
     The server's metrics are read before and after each pass.
     """
     by_pass = groupby(requests(plan, run_salt), key=lambda it: (it.phase, it.pass_number))
+    send_pass = _one_by_one if plan.cell.agents is None else partial(_together, plan.cell.agents)
     for (phase, number), pass_requests in by_pass:
         _log_metrics(server, run_log, phase, number, Moment.BEFORE)
-        for request in pass_requests:
-            record = server.send(request)
-            run_log.records.append(record)
-            on_record(record)
-            if record.error is not None:
-                return record
+        failed = send_pass(server, run_log, on_record, pass_requests)
+        if failed is not None:
+            return failed
         _log_metrics(server, run_log, phase, number, Moment.AFTER)
     return None
+
+
+def _one_by_one(
+    server: Server,
+    run_log: RunLog,
+    on_record: Callable[[Record], None],
+    pass_requests: Iterable[Request],
+) -> Record | None:
+    """Send each request when the last response is complete; return the first that failed."""
+    for request in pass_requests:
+        record = server.send(request)
+        run_log.records.append(record)
+        on_record(record)
+        if record.error is not None:
+            return record
+    return None
+
+
+def _together(
+    agents: int,
+    server: Server,
+    run_log: RunLog,
+    on_record: Callable[[Record], None],
+    pass_requests: Iterable[Request],
+) -> Record | None:
+    """Let agents send the requests; return a failed one where too many of them failed."""
+    planned = tuple(pass_requests)
+    tolerated = int(len(planned) * TOLERATED_FAILURES)
+    sent = server.send_together(planned, agents, tolerated)
+    run_log.load.extend(sent.load)
+    for record in sent.records:
+        run_log.records.append(record)
+        on_record(record)
+    if sent.interrupt is not None:
+        raise sent.interrupt
+    failed = [record for record in sent.records if record.error is not None]
+    return failed[0] if len(failed) > tolerated else None
 
 
 def _log_metrics(

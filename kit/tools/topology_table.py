@@ -109,5 +109,6 @@ def _contexts(topology: Topology) -> Iterator[str]:
 
 
 def _context(service: Service) -> str:
-    words = (word for word in service.command if word.startswith(_CONTEXT))
+    command = fill_variables(service, {}).command
+    words = (word for word in command if word.startswith(_CONTEXT))
     return next(words, _CONTEXT).removeprefix(_CONTEXT) or "the model's own"

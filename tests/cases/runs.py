@@ -39,3 +39,10 @@ COLD_NVLINK = Run(
 FP8 = Run(name="moe-fp8 on tp2-nvlink", settings=Settings(topology="tp2-nvlink", model="moe-fp8"))
 DENSE_TP1 = Run(name="dense on tp1", settings=Settings(topology="tp1", model="dense"))
 DENSE_PCIE = Run(name="dense on tp2-pcie", settings=Settings(topology="tp2-pcie", model="dense"))
+
+SWARM = Run(name="4 agents on cpu-tp1", settings=Settings(suite="agents", agents=4))
+SWARM_ALONE = Run(name="1 agent on cpu-tp1", settings=Settings(suite="agents", agents=1))
+SWARM_PUBLISHED = Run(
+    name="8 agents on cpu-tp1, article's protocol",
+    settings=Settings(suite="agents", agents=8, protocol=ProtocolName.ARTICLE, passes=None),
+)

@@ -1,5 +1,6 @@
 """All tables of tampering, and the page that lists them."""
 
+from tests.cases.agents import AGENTS
 from tests.cases.answers import ANSWERS
 from tests.cases.bag_files import BAG_FILES
 from tests.cases.case import Case
@@ -24,6 +25,7 @@ GROUPS = (
     ANSWERS,
     TIMES,
     CHUNKS,
+    AGENTS,
     SPEED,
     PLAN,
     DOCUMENT,

@@ -29,6 +29,8 @@ WITHOUT_A_CASE = {
     "protocol-same-files",
     # They only warn.
     "physics-memory-clock",
+    "protocol-failed-requests",
+    "protocol-published-level",
     "topology-limits",
     "topology-pcie",
     "protocol-fresh-engine",

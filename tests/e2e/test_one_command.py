@@ -45,7 +45,8 @@ REPLACED = {
     "topology-device",
     "topology-transport",  # ranks on CPU talk by Gloo
     "topology-arguments",  # a twin has no quantization
-    "protocol-model-files",  # by this checkout's own list of models
+    "protocol-model-files",  # by this checkout's own list of models, as the next
+    "topology-model",
 }
 OF_THE_HOST = {"arithmetic-time-witness", "arithmetic-idle"}
 """What a busy host makes of a CPU engine's passes."""

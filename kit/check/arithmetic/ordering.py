@@ -7,10 +7,9 @@ from itertools import pairwise
 from kit.bundle.record import Record
 from kit.check import clocks
 from kit.check.check import BUNDLE, Check, Problem, fail, unchecked, warn
-from kit.check.evidence import ROUNDING_S, Evidence, subject_of
+from kit.check.evidence import ROUNDING_S, Evidence, span_s, subject_of
 from kit.parse import vllm_metrics
 from kit.plan.schedule import Phase
-from kit.plan.suite import SuiteMode
 
 TIMEOUT_TOLERANCE_S = 10.0
 """The client cuts a request at its timeout; on a starved host it comes to do so later."""
@@ -21,11 +20,12 @@ WAIT_S, BETWEEN_PASSES_S, HELD_UP_S = 0.02, 0.15, 0.6
 
 
 def _overlaps(evidence: Evidence) -> Iterator[Problem]:
-    for earlier, later in pairwise(evidence.records):
-        complete_s = earlier.sent_s + earlier.wall_s
-        if later.sent_s < complete_s - ROUNDING_S:
-            expected = f"{complete_s:.6f} s or later, when {subject_of(earlier)} was complete"
-            yield fail(subject_of(later), f"sent at {later.sent_s} s", expected)
+    for records in _by_sender(evidence.records):
+        for earlier, later in pairwise(records):
+            complete_s = earlier.sent_s + earlier.wall_s
+            if later.sent_s < complete_s - ROUNDING_S:
+                expected = f"{complete_s:.6f} s or later, when {subject_of(earlier)} was complete"
+                yield fail(subject_of(later), f"sent at {later.sent_s} s", expected)
 
 
 def _idle(evidence: Evidence) -> Iterator[Problem]:
@@ -35,18 +35,31 @@ def _idle(evidence: Evidence) -> Iterator[Problem]:
     """
     passes = [pass_ for pass_ in evidence.passes if pass_.phase is Phase.MEASURED]
     changes = [
-        (pass_.records[-1], following.records[0])
+        following.records[0].sent_s - span_s(pass_.records)[1]
         for pass_, following in pairwise(evidence.passes)
         if Phase.MEASURED in (pass_.phase, following.phase)
     ]
-    waits_s = [wait_s for pass_ in passes for wait_s in _waits_s(pass_.records)]
-    waits_s += [wait_s for pair in changes for wait_s in _waits_s(pair)]
+    waits_s = [
+        wait_s
+        for pass_ in passes
+        for records in _by_sender(pass_.records)
+        for wait_s in _waits_s(records)
+    ]
+    waits_s += changes
     requests = sum(len(pass_.records) for pass_ in passes)
     allowed_s = HELD_UP_S + WAIT_S * requests + BETWEEN_PASSES_S * len(changes)
     if math.fsum(waits_s) > allowed_s:
         problem = warn if evidence.document.plan.rehearsal else fail
         observed = f"{math.fsum(waits_s):.3f} s without a request in flight, over measured passes"
         yield problem(BUNDLE, observed, f"{allowed_s:.3f} s at most")
+
+
+def _by_sender(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Yield the records of each agent, or all where one client sends them all."""
+    senders: dict[int | None, list[Record]] = {}
+    for record in records:
+        senders.setdefault(record.agent, []).append(record)
+    yield from senders.values()
 
 
 def _waits_s(records: Sequence[Record]) -> Iterator[float]:
@@ -106,18 +119,16 @@ def _engine_start(evidence: Evidence) -> Iterator[Problem]:
 CHECKS: tuple[Check[Evidence], ...] = (
     Check(
         id="arithmetic-overlap",
-        holds="each request of a serial suite is sent after the last response is complete",
+        holds="a client, or an agent, sends each request after its last response is complete",
         hint="do not use these figures: times were edited, or the client was not the kit's",
         look=_overlaps,
-        suites=(SuiteMode.SERIAL,),
     ),
     Check(
         id="arithmetic-idle",
-        holds="a serial client sends the next request as soon as a response is complete",
+        holds="a client, or an agent, sends the next request as soon as a response is complete",
         hint="do not use these figures: responses were shortened, or the client was held up",
         look=_idle,
         applies=lambda evidence: evidence.is_own_engine,
-        suites=(SuiteMode.SERIAL,),
     ),
     Check(
         id="arithmetic-span",

@@ -7,12 +7,13 @@ from kit.check.arithmetic import sums
 from kit.check.check import Check, ForFigures, Problem, fail, unchecked, warn
 from kit.check.evidence import Evidence, Pass, counted_alone, is_whole
 from kit.parse import vllm_metrics
-from kit.plan.schedule import Phase
+from kit.plan.schedule import is_streamed
 
 
 def _times(evidence: Evidence) -> Iterator[Problem]:
     for pass_ in evidence.passes:
-        yield from _pass(evidence, pass_)
+        if not pass_.failed:
+            yield from _pass(evidence, pass_)
 
 
 def _pass(evidence: Evidence, pass_: Pass) -> Iterator[Problem]:
@@ -51,7 +52,7 @@ def _http_count(pass_: Pass) -> Iterator[Problem]:
 
 def _streams(evidence: Evidence) -> Iterator[Problem]:
     for pass_ in evidence.passes:
-        if pass_.phase is Phase.STREAM:
+        if is_streamed(evidence.document.plan, pass_.phase) and not pass_.failed:
             yield from _stream(evidence, pass_)
 
 

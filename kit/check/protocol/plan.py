@@ -11,8 +11,8 @@ from kit.bundle.document import Runtime, Status
 from kit.check.check import BUNDLE, Check, ForFigures, Problem, fail, warn
 from kit.check.evidence import Evidence, subject_of
 from kit.errors import UsageError
-from kit.plan.plan import Choices, Plan, plan_endpoint, plan_engine
-from kit.plan.suite import Suite
+from kit.plan.plan import PUBLISHED_SAMPLING, Choices, Plan, plan_endpoint, plan_engine
+from kit.plan.suite import Suite, SuiteMode
 from kit.plan.topology import Device
 
 ENDPOINT_TOPOLOGY = "endpoint"
@@ -34,6 +34,8 @@ def _status(evidence: Evidence) -> Iterator[Problem]:
     if (document.status is Status.PARTIAL) != (document.failure is not None):
         observed = "a failure" if document.failure is not None else "no failure"
         yield fail(BUNDLE, f"{document.status.value}, with {observed}", "partial, with a failure")
+    if evidence.suite_mode is SuiteMode.CONCURRENT:
+        return  # `protocol-failed-requests` counts them
     answered = records[:-1] if document.status is Status.PARTIAL else records
     for record in answered:
         if record.error is not None:
@@ -86,13 +88,18 @@ def _made_again(evidence: Evidence, suite: Suite | None) -> Plan | None:
     choices = Choices(
         protocol=plan.protocol,
         passes=plan.measured_passes,
+        agents=cell.agents,
         cache=plan.cache,
         timeout_s=plan.timeout_s,
         rehearsal=plan.rehearsal,
     )
     if not evidence.is_own_engine:
         sent = suite or Suite(
-            id=cell.suite, mode=evidence.suite_mode, system=plan.system, prompts=plan.prompts
+            id=cell.suite,
+            mode=evidence.suite_mode,
+            max_tokens=PUBLISHED_SAMPLING.max_tokens,
+            system=plan.system,
+            prompts=plan.prompts,
         )
         return plan_endpoint(cell.model, sent, choices, plan.dialect, plan.sampling.max_tokens)
     model = evidence.model

@@ -5,8 +5,9 @@ from statistics import fmean
 
 from kit.bundle.document import Load
 from kit.check.check import BUNDLE, Check, Problem, unchecked, warn
-from kit.check.evidence import Evidence
+from kit.check.evidence import Evidence, measured_records
 from kit.figures import intervals, throughput
+from kit.figures.window import windows_of
 
 SLOW_FIRST_PASS_RATIO = 0.03
 """More than twice the 1.3 % by which the author's repeats of a cell differ."""
@@ -24,7 +25,10 @@ PERFORMANCE = "performance"
 
 
 def _rates(evidence: Evidence) -> Sequence[float]:
-    """Return the tok/s of each measured pass, in their order."""
+    """Return the tok/s of each measured pass, in their order; of agents, those of its window."""
+    if evidence.document.plan.cell.agents is not None:
+        windows = windows_of(measured_records(evidence), evidence.document.plan.cell.agents)
+        return [window.throughput.tokens_per_s for window in windows]
     return [rate.tokens_per_s for _, rate in sorted(throughput.by_pass(evidence.records).items())]
 
 

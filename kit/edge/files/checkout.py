@@ -21,7 +21,7 @@ from kit.parse.detokenizer import Detokenizer
 from kit.plan import plan
 from kit.plan.models import FileList, HubModel, Model, parse_file_list, parse_models
 from kit.plan.suite import Suite, parse_suite
-from kit.plan.topology import Topology, fill_variables, parse_topology
+from kit.plan.topology import Topology, parse_topology
 from kit.roofline import model as roofline
 from kit.roofline.gpus import Gpu, parse_gpus
 from kit.roofline.model import Yardsticks
@@ -85,7 +85,7 @@ def catalog(tokenizers: Iterable[Path] = ()) -> Catalog:
         suites={name: suite(name) for name in sorted(_suite_files())},
         models=models(),
         engines={
-            (it.id, model): plan.describe_engine(it, fill_variables(service, {}))
+            (it.id, model): plan.describe_engine(it, service)
             for it in topologies
             for model, service in it.services.items()
         },

@@ -32,6 +32,7 @@ from kit.plan.suite import Prompt, Suite, SuiteMode
 SUITE = Suite(
     id="small",
     mode=SuiteMode.SERIAL,
+    max_tokens=4096,
     system="Answer at once.",
     prompts=(Prompt(id="impl", text="Schreibe einen Kellerspeicher: süß."),),
 )

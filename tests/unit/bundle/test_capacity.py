@@ -19,6 +19,7 @@ from kit.plan.suite import Prompt, Suite, SuiteMode
 SUITE = Suite(
     id="single",
     mode=SuiteMode.SERIAL,
+    max_tokens=4096,
     system="Answer at once.",
     prompts=tuple(Prompt(id=name, text="word " * 300) for name in ("impl", "debug", "test")),
 )

@@ -13,6 +13,7 @@ CHOICES = CellChoices(
     topology=None,
     models=(),
     suite="single",
+    agents=(),
     passes=2,
     protocol="kit",
     cache="cold",

@@ -13,6 +13,7 @@ CHOICES = CellChoices(
     topology="cpu-tp1",
     models=(),
     suite="single",
+    agents=(),
     passes=1,
     protocol="kit",
     cache="warm",

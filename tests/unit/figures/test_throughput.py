@@ -187,7 +187,7 @@ def test_gaps_do_not_reach_from_one_response_to_the_next() -> None:
         Seen(phase=Phase.STREAM, chunks=()),
         Seen(phase=Phase.STREAM, chunks=((0.5, 0),)),
         Seen(phase=Phase.STREAM, chunks=((0.5, 1), (1.0, 1)), error=ErrorCode.STREAM_CUT),
-        Seen(phase=Phase.MEASURED, chunks=((0.5, 1), (1.0, 1))),
+        Seen(phase=Phase.WARMUP, chunks=((0.5, 1), (1.0, 1))),
     ],
 )
 def test_absent_latencies_are_absent(seen: Seen) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from kit.errors import UsageError
 from kit.format import canonical
 from kit.plan.models import HubModel, Twin, parse_models
+from kit.plan.options import Options
 from kit.plan.plan import (
     CachePolicy,
     Choices,
@@ -212,7 +214,7 @@ def with_another(document: object, path: tuple[str | int, ...]) -> object:
 
 
 def test_the_digest_changes_with_every_field() -> None:
-    plan = twin_plan(Choices(rehearsal=True))
+    plan = replace(twin_plan(Choices(rehearsal=True)), options=Options(max_num_seqs=8))
     document = json.loads(canonical.encode(plan))
     assert set(document) == set(Plan.__struct_fields__)
     digests = {

@@ -8,7 +8,8 @@ from kit.errors import SpecError
 from kit.plan.suite import Suite, parse_suite
 
 SUITE = {
-    "suite.toml": b'id = "s"\nmode = "serial"\nprompts = ["b", "a"]\nsystem = "system.md"\n',
+    "suite.toml": b'id = "s"\nmode = "serial"\nmax_tokens = 8\n'
+    b'prompts = ["b", "a"]\nsystem = "system.md"\n',
     "system.md": b"Be brief.\n",
     "a.md": b"A?\n",
     "b.md": "Süß?\n\n".encode(),

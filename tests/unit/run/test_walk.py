@@ -14,6 +14,7 @@ from kit.run.walk import RunLog, Server, walk
 SUITE = Suite(
     id="small",
     mode=SuiteMode.SERIAL,
+    max_tokens=4096,
     system="Answer at once.",
     prompts=(Prompt(id="a", text="A?"), Prompt(id="b", text="B?")),
 )
