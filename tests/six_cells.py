@@ -25,7 +25,7 @@ from kit.claims.reference import Reference
 from kit.claims.verdict import Excluded
 from kit.plan.models import HubFile, HubModel
 from kit.plan.plan import Plan, ProtocolName
-from kit.plan.schedule import Phase, Request
+from kit.plan.schedule import Phase, Request, is_streamed
 from kit.plan.suite import Prompt, Suite, SuiteMode
 from tests.catalog import BASE_IMAGE, ENGINES, GPUS, ROOT, SHAPES
 from tests.edits.telemetry import each_card, set_header, with_samples
@@ -42,6 +42,14 @@ SUITE = Suite(
     prompts=tuple(Prompt(id=task, text=f"Do the task {task}.") for task in TASKS),
 )
 
+SWARM = Suite(
+    id="swarm",
+    mode=SuiteMode.CONCURRENT,
+    max_tokens=8192,
+    system=SUITE.system,
+    prompts=tuple(Prompt(id=f"task-{number}", text=f"Task {number}.") for number in range(64)),
+)
+
 CHECKPOINT_BYTES = {"moe": 16_900_000_000, "dense": 19_500_000_000, "moe-fp8": 31_000_000_000}
 MODELS = {
     name: HubModel(
@@ -55,7 +63,7 @@ MODELS = {
     for name, size in CHECKPOINT_BYTES.items()
 }
 CATALOG = Catalog(
-    suites={SUITE.id: SUITE},
+    suites={SUITE.id: SUITE, SWARM.id: SWARM},
     models=MODELS,
     engines=ENGINES,
     gpus=GPUS,
@@ -88,9 +96,14 @@ REQUEST_DEVIATION = 0.002
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """One cell on one host; its rates are below the published ones by the share `slower`."""
+    """One cell on one host; its rates are below the published ones by the share `slower`.
+
+    A cell of agents (`moe@tp1:4`, and `:1`) has the rate of a table of effective throughput in
+    `published`.
+    """
 
     cell: str
+    published: str = "article-part-2"
     seed: int = 1
     host: int = 1
     gpu: str = GPU
@@ -102,7 +115,19 @@ class Shape:
     @property
     def name(self) -> CellName:
         model, topology = self.cell.split("@")
-        return CellName(model, topology)
+        topology, _, agents = topology.partition(":")
+        return CellName(model, topology, int(agents or 1))
+
+    @property
+    def agents(self) -> int | None:
+        return self.name.agents if ":" in self.cell else None
+
+    def rate(self, task: str) -> float:
+        """Return the rate of one request in tok/s, as published."""
+        if self.agents is None:
+            return rates(self.cell)[task]
+        together = references()[self.published].cells[str(self.name)].rate
+        return float(together) / self.agents
 
 
 CELLS = tuple(f"{model}@{topology}" for model in ("moe", "dense")
@@ -138,7 +163,7 @@ class PublishedServer(FakeServer):
         wall_s = self._wall_s(request, tokens)
         cached = CACHED_TOKENS if request.prompt_id in self.prompts_seen else 0
         self.prompts_seen.add(request.prompt_id)
-        chunks = self._count_tokens(request, tokens, wall_s, cached, plan.sampling.max_tokens)
+        chunks = self._count_tokens(plan, request, tokens, wall_s, cached)
         ids = tuple(self.noise.randrange(1000) for _ in range(tokens))
         record = Record(
             phase=request.phase,
@@ -163,17 +188,18 @@ class PublishedServer(FakeServer):
         drawn = self.noise.gauss(0, PASS_DEVIATION)
         of_pass = self.pass_noise.setdefault((request.phase, request.pass_number), drawn)
         scatter = self.start + of_pass + self.noise.gauss(0, REQUEST_DEVIATION)
-        rate = rates(self.shape.cell)[request.prompt_id] * (1 - self.shape.slower) * (1 + scatter)
+        rate = self.shape.rate(request.prompt_id) * (1 - self.shape.slower) * (1 + scatter)
         return tokens / rate
 
     def _count_tokens(
-        self, request: Request, tokens: int, wall_s: float, cached: int, budget: int
+        self, plan: Plan, request: Request, tokens: int, wall_s: float, cached: int
     ) -> tuple[tuple[float, int], ...] | None:
         """Count a request, and return its chunks if it is streamed."""
         first_s = 0.9 * TTFT_S[self.shape.name.model]
         last_s = wall_s - self.noise.uniform(0.0005, 0.001)
+        budget = plan.sampling.max_tokens
         self.count(tokens, PROMPT_TOKENS, cached, (first_s, last_s), budget, FinishReason.STOP)
-        return self._chunks(tokens, wall_s) if request.phase is Phase.STREAM else None
+        return self._chunks(tokens, wall_s) if is_streamed(plan, request.phase) else None
 
     def _chunks(self, tokens: int, wall_s: float) -> tuple[tuple[float, int], ...]:
         first_s = TTFT_S[self.shape.name.model] * self.noise.uniform(0.9, 1.1)
@@ -192,12 +218,13 @@ def cell_draft(shape: Shape) -> Draft:
         protocol=shape.protocol,
         passes=shape.passes,
         seed=shape.seed,
-        suite=SUITE.id,
+        suite=SUITE.id if shape.agents is None else SWARM.id,
+        agents=shape.agents,
         catalog=CATALOG,
     )
     noise = random.Random(f"{shape.seed} {shape.cell}")
     start = noise.gauss(0, shape.start_deviation)
-    kv_tokens = KV_TOKENS[shape.cell]
+    kv_tokens = KV_TOKENS[f"{model}@{topology}"]
     server = PublishedServer(
         settings=settings, noise=noise, kv_tokens=kv_tokens, shape=shape, start=start
     )

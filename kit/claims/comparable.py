@@ -45,6 +45,8 @@ def _power_limit(gpu: GpuFacts) -> str:
     return f"{limit_w / default_w:.0%} of the default"
 
 
+_WORKLOAD = "prompts and sampling"
+
 COMPARABILITY: Mapping[str, Callable[[EligibleBundle], object]] = {
     "host": lambda bundle: bundle.document.host_id,
     "architecture": lambda bundle: bundle.document.host.machine,
@@ -60,7 +62,7 @@ COMPARABILITY: Mapping[str, Callable[[EligibleBundle], object]] = {
     "cache policy": lambda bundle: bundle.document.plan.cache,
     "connection": lambda bundle: bundle.document.plan.connection,
     "dialect": lambda bundle: bundle.document.plan.dialect,
-    "prompts and sampling": lambda bundle: _workload(bundle.document),
+    _WORKLOAD: lambda bundle: _workload(bundle.document),
 }
 """What must agree before two bundles are compared with each other.
 
@@ -69,11 +71,20 @@ A host's id is asserted and not proven, so its processor and memory must agree t
 
 
 def comparable_sets(bundles: Sequence[EligibleBundle]) -> tuple[tuple[EligibleBundle, ...], ...]:
-    """Group the bundles into sets that can be compared; of copies of a run the first counts."""
+    """Group the bundles into sets that can be compared; of copies of a run the first counts.
+
+    A set has one workload of each suite: no formula compares bundles of two suites.
+    """
     sets: dict[object, list[EligibleBundle]] = {}
+    workloads: dict[object, list[str]] = {}
     for bundle in _distinct_runs(bundles):
-        key = tuple(value(bundle) for value in COMPARABILITY.values())
-        sets.setdefault(key, []).append(bundle)
+        others = (value(bundle) for name, value in COMPARABILITY.items() if name != _WORKLOAD)
+        key = tuple(others)
+        seen = workloads.setdefault((key, bundle.document.plan.cell.suite), [])
+        workload = _workload(bundle.document)
+        if workload not in seen:
+            seen.append(workload)
+        sets.setdefault((key, seen.index(workload)), []).append(bundle)
     return tuple(map(tuple, sets.values()))
 
 

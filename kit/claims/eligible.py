@@ -21,10 +21,8 @@ from kit.claims.reference import Reference
 from kit.claims.verdict import Excluded
 from kit.errors import ExitCode
 from kit.parse.vllm_log import ServerLog
+from kit.plan.plan import ProtocolName
 from kit.plan.topology import Device
-
-AGENTS = {"single": 1}
-"""The suites that claims are about, with the requests that each keeps in flight."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +70,7 @@ def load(verified: Verified) -> EligibleBundle | Excluded:
     cell = evidence.document.plan.cell
     return EligibleBundle(
         verdict=verdict,
-        cell=CellName(cell.model, cell.topology, AGENTS[cell.suite]),
+        cell=CellName(cell.model, cell.topology, cell.agents or 1),
         document=evidence.document,
         records=tuple(map(_without_texts, evidence.records)),
         server_log=evidence.observed.server_log,
@@ -122,8 +120,8 @@ def _objections(verdict: Verdict, evidence: Evidence, gpus: tuple[str, ...]) -> 
         yield "the run stopped early"
     if verdict.not_shown:
         yield "it is not reportable: " + ", ".join(verdict.not_shown)
-    if plan.cell.suite not in AGENTS:
-        yield f"no claim is about suite {plan.cell.suite}"
+    if plan.protocol is ProtocolName.ARTICLE and (plan.cell.agents or 1) > len(plan.prompts):
+        yield f"{len(plan.prompts)} prompts never keep {plan.cell.agents} agents busy"
 
 
 def _gpus(inventory: Inventory | None) -> tuple[str, ...]:

@@ -20,24 +20,30 @@ from kit.claims.estimate import Estimate, half_width, interval, sensitivity
 from kit.claims.formula import Undefined
 from kit.claims.needed_runs import Bounds
 from kit.claims.noise import Noise
-from kit.claims.quantities import Cells, Missing, by_cell, resolve
+from kit.claims.quantities import Cells, Missing, by_suite, resolve
 from kit.claims.reference import Reference, all_claims
 from kit.claims.verdict import ClaimOutcome, Excluded, JudgedSet, Judgement, Measured
 from kit.figures import intervals
 from kit.figures.intervals import Interval
+
+SINGLE, AGENTS = "single", "swarm"
+"""The suites that claims are about."""
 
 _CHECKS = frozenset(check.id for check in (*tiers.ALL, duplicates.COPY, agreement.SAME_FILES))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimContext:
-    """What the claims of a reference are judged with: one set of comparable bundles."""
+    """What the claims of a reference are judged with: one set of comparable bundles.
+
+    `cells` are those of each suite.
+    """
 
     reference: Reference
     noise: Noise | None
     parameters: Mapping[str, float]
     bundles: tuple[EligibleBundle, ...]
-    cells: Cells
+    cells: Mapping[str, Cells]
 
     @property
     def is_same_hardware(self) -> bool:
@@ -45,8 +51,19 @@ class ClaimContext:
 
     def bundles_of(self, claim: Claim) -> tuple[EligibleBundle, ...]:
         """Return the bundles of the cells in a claim's formula."""
-        cells = () if claim.measure is None else formula.cells(claim.measure.tree)
-        return tuple(bundle for cell in cells for bundle in self.cells.get(cell, ()))
+        if claim.measure is None:
+            return ()
+        tree, cells = claim.measure.tree, self.cells_of(claim.measure)
+        return tuple(bundle for cell in formula.cells(tree) for bundle in cells.get(cell, ()))
+
+    def cells_of(self, measure: Measure) -> Cells:
+        """Return the cells of the suite that a formula is about.
+
+        One that names several agents anywhere is about the suite of agents, with one agent too;
+        any other is about single requests.
+        """
+        has_agents = any(cell.agents > 1 for cell in formula.cells(measure.tree))
+        return self.cells.get(AGENTS if has_agents else SINGLE, {})
 
 
 class _NotTestable(Exception):
@@ -74,7 +91,7 @@ def judge(
                 noise=noise,
                 parameters=values,
                 bundles=members,
-                cells=by_cell(members),
+                cells=by_suite(members),
             ),
             (*excluded, *same_host_others(members, sets)),
         )
@@ -123,7 +140,7 @@ def _judge_claim(claim: Claim, context: ClaimContext) -> Judgement:
         estimate = formula.evaluate(
             measure.tree,
             Estimate,
-            lambda quantity: resolve(quantity, context.cells),
+            lambda quantity: resolve(quantity, context.cells_of(measure)),
             context.parameters.__getitem__,
         )
         return _compare(claim, measure, estimate, context)
@@ -137,7 +154,7 @@ def _require_testable(claim: Claim, context: ClaimContext) -> Measure:
     if unknown or claim.measure is None:
         raise _NotTestable(f"bundles hold no evidence of this kind: {', '.join(unknown)}")
     for cell in formula.cells(claim.measure.tree):
-        if cell not in context.cells:
+        if cell not in context.cells_of(claim.measure):
             raise _NotTestable(f"no bundle of {cell} is in this set")
     if claim.hardware is Hardware.SAME and not context.is_same_hardware:
         gpus = ", ".join(context.bundles[0].gpus)

@@ -5,7 +5,6 @@ One function for each quantity of `kit.claims.claim.VOCABULARY`; numbers from re
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from typing import TypeVar
 
 from kit.bundle.record import Record
@@ -13,8 +12,10 @@ from kit.check.finding import Outcome
 from kit.claims.eligible import EligibleBundle
 from kit.claims.estimate import Estimate, Repetitions, sampled
 from kit.claims.formula import CellName, Quantity
-from kit.figures import intervals, latency, throughput
+from kit.figures import intervals, latency, throughput, window
+from kit.figures.throughput import Throughput
 from kit.parse.vllm_log import ServerLog
+from kit.plan.schedule import Phase
 
 T = TypeVar("T", int, float)
 
@@ -29,12 +30,13 @@ class Missing(LookupError):
     """A quantity that these bundles do not have, and why."""
 
 
-def by_cell(bundles: Sequence[EligibleBundle]) -> Cells:
-    """Group the bundles of a set by their cells."""
-    cells: dict[CellName, list[EligibleBundle]] = {}
+def by_suite(bundles: Sequence[EligibleBundle]) -> Mapping[str, Cells]:
+    """Group the bundles of a set by their suites and cells."""
+    suites: dict[str, dict[CellName, list[EligibleBundle]]] = {}
     for bundle in bundles:
+        cells = suites.setdefault(bundle.document.plan.cell.suite, {})
         cells.setdefault(bundle.cell, []).append(bundle)
-    return cells
+    return suites
 
 
 def resolve(quantity: Quantity, cells: Cells) -> Estimate:
@@ -46,14 +48,28 @@ def resolve(quantity: Quantity, cells: Cells) -> Estimate:
 
 
 def _rate(quantity: Quantity, cells: Cells) -> Estimate:
-    """Return the pooled rate in tok/s, of all prompts or of one."""
+    """Return the pooled rate in tok/s, of all prompts or of one; of agents that of all together."""
+    return _of_starts(quantity, cells, _rates)
+
+
+def _request_rate(quantity: Quantity, cells: Cells) -> Estimate:
+    """Return the pooled rate of single requests in tok/s; of agents of those in the windows."""
+    return _of_starts(quantity, cells, _request_rates)
+
+
+_Rates = tuple[Throughput | None, Sequence[Throughput]]
+"""Of one start of an engine: pooled, and of each pass."""
+
+
+def _of_starts(
+    quantity: Quantity, cells: Cells, rates_of: Callable[[EligibleBundle, Sequence[str]], _Rates]
+) -> Estimate:
     (cell,) = quantity.cells
-    starts = [_of_prompt(bundle.records, quantity.words) for bundle in cells[cell]]
-    total = throughput.pooled(chain.from_iterable(starts))
-    pooled = [rate for records in starts if (rate := throughput.pooled(records)) is not None]
-    passes = [rate for records in starts for rate in throughput.by_pass(records).values()]
+    starts = [rates_of(bundle, quantity.words) for bundle in cells[cell]]
+    pooled = [rate for rate, _ in starts if rate is not None]
+    passes = [rate for _, rates in starts for rate in rates]
     has_tokens = len(pooled) == len(starts) and all(rate.tokens for rate in (*pooled, *passes))
-    if total is None or not has_tokens:
+    if not pooled or not has_tokens:
         raise Missing(f"{quantity}: nothing was measured of it")
     repeated = pooled if len(starts) >= intervals.STARTS_WITHOUT_FLOOR else passes
     repetitions = Repetitions(
@@ -62,7 +78,25 @@ def _rate(quantity: Quantity, cells: Cells) -> Estimate:
         spread=intervals.spread([rate.tokens_per_s for rate in repeated]),
         starts=len(starts),
     )
-    return sampled(repetitions, total.tokens_per_s)
+    return sampled(repetitions, throughput.combined(pooled).tokens_per_s)
+
+
+def _rates(bundle: EligibleBundle, words: Sequence[str]) -> _Rates:
+    agents = bundle.document.plan.cell.agents
+    if agents is None or words:
+        return _request_rates(bundle, words)
+    measured = (record for record in bundle.records if record.phase is Phase.MEASURED)
+    passes = [found.throughput for found in window.windows_of(measured, agents)]
+    return throughput.combined(passes) if passes else None, passes
+
+
+def _request_rates(bundle: EligibleBundle, words: Sequence[str]) -> _Rates:
+    records: Sequence[Record] = _of_prompt(bundle.records, words)
+    if (agents := bundle.document.plan.cell.agents) is not None:
+        measured = [record for record in records if record.phase is Phase.MEASURED]
+        windows = tuple(window.windows_of(measured, agents))
+        records = tuple(window.in_windows(measured, windows))
+    return throughput.pooled(records), tuple(throughput.by_pass(records).values())
 
 
 def _of_prompt(records: Sequence[Record], words: Sequence[str]) -> list[Record]:
@@ -133,7 +167,7 @@ def _not_passed(quantity: Quantity, cells: Cells) -> Estimate:
 
 _FUNCTIONS: Mapping[str, Callable[[Quantity, Cells], Estimate]] = {
     "rate": _rate,
-    "request-rate": _rate,  # the same, as long as no suite has several requests in flight
+    "request-rate": _request_rate,
     "ttft": _ttft,
     "kv-tokens": _kv_tokens,
     "weights-gb": _weights_gb,

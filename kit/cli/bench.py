@@ -26,8 +26,8 @@ from kit.errors import ExitCode, KitError, RunError, UsageError
 from kit.figures.summary import summarise
 from kit.report import document, terminal, verdict_text
 
-REFERENCE = "article-part-1"
-"""Whose claims are judged after a run on GPUs."""
+REFERENCES = ("article-part-1", "article-part-2", "article-part-3")
+"""Whose claims are judged after a run on GPUs: the last two are about several agents."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +147,8 @@ def _print_claims(paths: list[Path], bundles: Sequence[Bundle]) -> None:
     """Judge the article's claims from all bundles beside these, if a GPU served."""
     if not any(bundle.gpus for bundle in bundles):
         return
-    against = Against(references=(REFERENCE,))
+    has_agents = any(bundle.document.plan.is_concurrent for bundle in bundles)
+    against = Against(references=REFERENCES if has_agents else REFERENCES[:1])
     _, judged = judge_claims([paths[0].parent], (), against)
     for judgements in judged:
         click.echo("\n".join(verdict_text.claim_lines(judgements)), err=True)

@@ -13,7 +13,7 @@ from kit.claims.claim import VOCABULARY
 from kit.claims.eligible import EligibleBundle
 from kit.claims.estimate import Estimate
 from kit.claims.formula import Quantity
-from kit.claims.quantities import Missing, by_cell, resolve
+from kit.claims.quantities import Missing, by_suite, resolve
 from kit.plan.schedule import Phase
 from tests.six_cells import Shape, cell_draft, eligible, load_draft
 
@@ -27,7 +27,7 @@ def moe(**changes: object) -> EligibleBundle:
 def value(text: str, *bundles: EligibleBundle) -> Estimate:
     tree = formula.parse(text)
     assert isinstance(tree, Quantity)
-    return resolve(tree, by_cell(bundles or (moe(),)))
+    return resolve(tree, by_suite(bundles or (moe(),))["single"])
 
 
 def lacking(text: str, *bundles: EligibleBundle) -> str:
