@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 # Passed through the environment, so that the shell does not evaluate their values.
-export TOPOLOGY MODEL SUITE AGENTS PASSES PROTOCOL CACHE RUNTIME ENDPOINT BUNDLE OUT FUZZ_SECONDS BASE WEIGHTS REGISTRY
+export TOPOLOGY MODEL SUITE AGENTS PASSES PROTOCOL CACHE RUNTIME ENDPOINT BUNDLE OUT FUZZ_SECONDS BASE WEIGHTS REGISTRY SLO
 
 SETUP := $(PYTHON) -m kit.bootstrap
 KIT := .kit/venv/bin/kit
@@ -38,6 +38,7 @@ help:
 	@echo
 	@echo 'Variables: TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE for bench and plan; RUNTIME for bench;'
 	@echo '           SUITE=swarm AGENTS=1,2,4,8 for several requests at once;'
+	@echo '           SLO=ttft=1s,tpot=20ms for report: how many of these requests were that fast;'
 	@echo '           ENDPOINT=http://HOST:PORT for bench, to measure a server that runs already;'
 	@echo '           WEIGHTS=DIR for bench, to serve model files that are here already;'
 	@echo '           REGISTRY=HOST/PATH for bench and images, to pull images instead of building them;'
@@ -78,7 +79,7 @@ submit:
 
 report:
 	@$(SETUP) kit
-	@$(KIT) report $(BUNDLES) -o "$${OUT:-results/report}"
+	@$(KIT) report $(BUNDLES) -o "$${OUT:-results/report}" $${SLO:+--slo "$$SLO"}
 
 test:
 	@$(SETUP) kit dev engine

@@ -279,11 +279,12 @@ def submit(path: Path) -> int:
     show_default=True,
     help="All but html are printed.",
 )
-def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
+@click.option("--slo", metavar="TERMS", help="Of agents: ttft=1s,tpot=20ms,e2e=30s; adds goodput.")
+def report(paths: tuple[Path, ...], output: Path | None, form: str, slo: str | None) -> int:
     """Render a page with charts from bundles, or the same figures as text."""
     from kit.cli.report import report
 
-    return report(paths, output, form)
+    return report(paths, output, form, slo)
 
 
 @commands.command(hidden=True)

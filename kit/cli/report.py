@@ -11,12 +11,15 @@ from kit.claims.verdict import overall
 from kit.edge.files import checkout, disk
 from kit.edge.verify_paths import verify_paths
 from kit.errors import BundleError, ExitCode, UsageError
+from kit.figures import goodput
+from kit.figures.goodput import BadObjectives, Objectives
 from kit.figures.summary import Summary, summarise
 from kit.report import verdict_text
 
 
-def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
+def report(paths: tuple[Path, ...], output: Path | None, form: str, slo: str | None) -> int:
     """Render the bundles that are not invalid; return the exit code of verifying all of them."""
+    objectives = None if slo is None else _objectives(slo)
     if output is not None and form != "html":
         raise UsageError(
             f"--output does not go with --format {form}",
@@ -36,9 +39,10 @@ def report(paths: tuple[Path, ...], output: Path | None, form: str) -> int:
             "kit verify PATH",
         )
     if form == "html":
-        click.echo(write_report(bundles, verdicts, output or checkout.REPORT))
+        click.echo(write_report(bundles, verdicts, output or checkout.REPORT, objectives))
     else:
-        click.echo(_rendered(form, summarise(bundles, checkout.yardsticks())), nl=False)
+        summary = summarise(bundles, checkout.yardsticks(), objectives)
+        click.echo(_rendered(form, summary), nl=False)
     return overall(verdicts)
 
 
@@ -54,10 +58,26 @@ def _rendered(form: str, summary: Summary) -> str:
             return document.render(summary)
 
 
-def write_report(bundles: Sequence[Bundle], verdicts: Sequence[Verdict], folder: Path) -> Path:
+def _objectives(text: str) -> Objectives:
+    try:
+        return goodput.parse(text)
+    except BadObjectives as error:
+        raise UsageError(
+            str(error),
+            "objectives are ttft, tpot and e2e, each once, in s or ms",
+            "kit report PATH --slo ttft=1s,tpot=20ms",
+        ) from error
+
+
+def write_report(
+    bundles: Sequence[Bundle],
+    verdicts: Sequence[Verdict],
+    folder: Path,
+    objectives: Objectives | None = None,
+) -> Path:
     """Write the page and the charts into `folder`, over an earlier report's; return the page."""
     from kit.report import page
 
-    for name, data in page.files(bundles, verdicts, checkout.yardsticks()).items():
+    for name, data in page.files(bundles, verdicts, checkout.yardsticks(), objectives).items():
         disk.overwrite(folder / name, data)
     return folder / page.PAGE

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kit.bundle.bag import Bundle
 from kit.bundle.document import Status
+from kit.figures.goodput import Goodput
 from kit.figures.intervals import Interval
 from kit.figures.latency import LatencySummary
 from kit.figures.throughput import Throughput
@@ -68,6 +69,7 @@ class CellFigures:
     runtime. `tag` (` #2`) separates rows of the same model and topology; it is empty where there
     is only one. `roofline` is None if the GPUs or the model are unknown. Of a suite with agents
     there is `swarm`; then throughput is that of the steady windows, and `prompts` is empty.
+    `goodput` is there where objectives were given.
     """
 
     bundle: Bundle
@@ -84,6 +86,7 @@ class CellFigures:
     inter_token: Latency | None
     roofline: Roofline | None
     swarm: SwarmFigures | None = None
+    goodput: Goodput | None = None
 
     @property
     def roofline_share(self) -> float | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kit.figures import intervals
 from kit.figures.advantage import Ratio
 from kit.figures.cell import CellFigures
+from kit.figures.goodput import ENOUGH
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +19,16 @@ class Levels:
 
     cells: tuple[CellFigures, ...]
     speed_ups: tuple[Ratio | None, ...]
+
+    @property
+    def most_within(self) -> int | None:
+        """The most agents of which enough requests meet the objectives; None where none do."""
+        counts = (
+            cell.swarm.agents
+            for cell in self.cells
+            if cell.swarm and cell.goodput and cell.goodput.share >= ENOUGH
+        )
+        return max(counts, default=None)
 
     @property
     def name(self) -> str:

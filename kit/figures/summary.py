@@ -6,7 +6,7 @@ restart floor of its interval, because the passes of one start cannot show what 
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from kit.bundle.bag import Bundle
@@ -14,6 +14,7 @@ from kit.bundle.record import Record
 from kit.figures import intervals, latency, throughput, window
 from kit.figures.advantage import Advantage, advantages
 from kit.figures.cell import CellFigures, Latency, PassFigures, PromptFigures, Roofline
+from kit.figures.goodput import Objectives, goodput
 from kit.figures.intervals import Interval
 from kit.figures.levels import Levels, levels
 from kit.figures.throughput import Throughput
@@ -35,6 +36,7 @@ class Summary:
     cells: tuple[CellFigures, ...]
     advantages: tuple[Advantage, ...]
     levels: tuple[Levels, ...] = ()
+    objectives: Objectives | None = None
 
     def by_prompts(self) -> Mapping[tuple[str, ...], Sequence[CellFigures]]:
         """Return the cells grouped by prompts: each group fills one table of throughput.
@@ -51,15 +53,34 @@ class Summary:
 NO_YARDSTICKS = Yardsticks(shapes={}, gpus={})
 
 
-def summarise(bundles: Sequence[Bundle], yardsticks: Yardsticks = NO_YARDSTICKS) -> Summary:
+def summarise(
+    bundles: Sequence[Bundle],
+    yardsticks: Yardsticks = NO_YARDSTICKS,
+    objectives: Objectives | None = None,
+) -> Summary:
     """Compute every figure of bundles that are not invalid; a bundle given twice counts once."""
     unique = {bundle.id: bundle for bundle in bundles}.values()
     starts = Counter(map(_start_of, unique))
     tags = _tags(tuple(unique))
     cells = tuple(
-        _cell(bundle, tags[bundle.id], starts[_start_of(bundle)], yardsticks) for bundle in unique
+        _with_goodput(
+            _cell(bundle, tags[bundle.id], starts[_start_of(bundle)], yardsticks), objectives
+        )
+        for bundle in unique
     )
-    return Summary(cells=cells, advantages=tuple(advantages(cells)), levels=tuple(levels(cells)))
+    return Summary(
+        cells=cells,
+        advantages=tuple(advantages(cells)),
+        levels=tuple(levels(cells)),
+        objectives=objectives,
+    )
+
+
+def _with_goodput(cell: CellFigures, objectives: Objectives | None) -> CellFigures:
+    if cell.swarm is None or objectives is None:
+        return cell
+    measured = (record for record in cell.bundle.records if record.phase is Phase.MEASURED)
+    return replace(cell, goodput=goodput(measured, cell.swarm.windows, objectives))
 
 
 def _start_of(bundle: Bundle) -> Hashable:

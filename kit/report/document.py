@@ -61,6 +61,7 @@ def cell_figures(cell: CellFigures) -> Object:
         "inter_token_latency": _latency(cell.inter_token),
         "roofline": _roofline(cell),
         "agents": None if cell.swarm is None else _swarm(cell.swarm),
+        "goodput": None if cell.goodput is None else asdict_of(cell.goodput),
         "deviations": [asdict(deviation) for deviation in plan.deviations],
     }
     return _present(identity | figures)

@@ -11,6 +11,7 @@ from kit.check.finding import Verdict
 from kit.claims.verdict import judged_bundle
 from kit.errors import ExitCode
 from kit.figures.cell import CellFigures
+from kit.figures.goodput import Objectives
 from kit.figures.summary import NO_YARDSTICKS, Summary, summarise
 from kit.plan.plan import Deviation
 from kit.report import jinja, pictures
@@ -25,9 +26,10 @@ def files(
     bundles: Sequence[Bundle],
     verdicts: Sequence[Verdict],
     yardsticks: Yardsticks = NO_YARDSTICKS,
+    objectives: Objectives | None = None,
 ) -> Mapping[str, bytes]:
     """Return the page and the charts by file name; the same input gives the same bytes."""
-    summary = summarise(bundles, yardsticks)
+    summary = summarise(bundles, yardsticks, objectives)
     drawn = pictures.draw(summary)
     charts = [
         (f"{picture.name}.{ending}", data)

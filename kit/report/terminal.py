@@ -78,7 +78,7 @@ def _table(prompts: Sequence[str], cells: Sequence[CellFigures]) -> Table:
 
 def _levels(shown: Levels) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in wording.LEVEL_COLUMNS:
+    for name in wording.level_columns(shown):
         table.add_column(name, justify="right", no_wrap=True)
     for cell, speed_up in zip(shown.cells, shown.speed_ups, strict=True):
         table.add_row(*wording.level(cell, speed_up))

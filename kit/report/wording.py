@@ -9,7 +9,9 @@ from statistics import median
 from kit.figures import intervals
 from kit.figures.advantage import Advantage, Ratio
 from kit.figures.cell import CellFigures, Latency
+from kit.figures.goodput import ENOUGH, Goodput, Objectives
 from kit.figures.intervals import Interval
+from kit.figures.levels import Levels
 from kit.figures.summary import Summary
 from kit.figures.throughput import Throughput
 
@@ -28,6 +30,9 @@ LEVEL_COLUMNS = (
 """Effective tok/s of all agents, and median tok/s of a request. All are of the steady windows, but
 requests in flight, the mean over whole passes. Times are medians; fairness is the slowest agent's
 rate over the fastest one's."""
+
+GOODPUT_COLUMNS = ("Within", "Goodput")
+"""The share of requests within all objectives, and the tok/s of these."""
 
 LEVELS_TITLE = "Agents at once"
 NO_BUNDLE = "No bundle, so there is nothing to report."
@@ -70,7 +75,7 @@ def rates(cell: CellFigures) -> tuple[str, ...]:
 
 
 def level(cell: CellFigures, speed_up: Ratio | None) -> tuple[str, ...]:
-    """Return a row of a table of `LEVEL_COLUMNS`."""
+    """Return a row of a table of levels."""
     swarm, ttft, itl = cell.swarm, cell.time_to_first_token, cell.inter_token
     assert swarm is not None, "only cells of agents have levels"
     return (
@@ -83,7 +88,25 @@ def level(cell: CellFigures, speed_up: Ratio | None) -> tuple[str, ...]:
         ABSENT if speed_up is None else f"{speed_up.value:.2f}",
         ABSENT if swarm.fairness is None else f"{swarm.fairness:.2f}",
         f"{swarm.in_flight:.2f}",
+        *(() if cell.goodput is None else _goodput(cell.goodput)),
     )
+
+
+def level_columns(levels: Levels) -> tuple[str, ...]:
+    """Return the columns of a table of levels: with goodput, where objectives were given."""
+    has_goodput = any(cell.goodput for cell in levels.cells)
+    return LEVEL_COLUMNS + (GOODPUT_COLUMNS if has_goodput else ())
+
+
+def objectives(levels: Levels, wanted: Objectives) -> str:
+    """Return up to how many agents the objectives hold, as a sentence."""
+    most = levels.most_within
+    held = "no level" if most is None else f"up to {most} agent{'s' if most > 1 else ''}"
+    return f"{levels.name}: {held} with {ENOUGH * 100:.0f} % of requests within {wanted.text}"
+
+
+def _goodput(goodput: Goodput) -> tuple[str, str]:
+    return f"{goodput.share * 100:.0f} %", f"{goodput.tokens_per_s:.1f}"
 
 
 def milliseconds(seconds: float) -> str:
