@@ -69,6 +69,7 @@ def agents(summary: Summary, figure: Figure) -> bool:
             _by_agents(axes, levels, values, row)
         axes.set_ylabel(label)
         axes.set_ylim(0, 1.12 * axes.dataLim.ymax)
+        axes.set_xlim(0, axes.dataLim.xmax + 1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
     if stack:
