@@ -174,6 +174,8 @@ class Counters:
 class Engine(ThreadingHTTPServer):
     """The server and what its requests share."""
 
+    request_queue_size = 128  # 64 agents connect at once
+
     daemon_threads = True
 
     def __init__(self, options: argparse.Namespace) -> None:

@@ -41,6 +41,9 @@ class Lines:
         if self._plan is not None and self._plan.engine is not None:
             self._console.print(f"  ready after {seconds:.0f} s", soft_wrap=True)
 
+    def answered(self) -> None:
+        """Print nothing: a pass has a line of its own."""
+
     def recorded(self, record: Record) -> None:
         self._pass.append(record)
         if self._plan is not None and len(self._pass) == len(self._plan.prompts):
@@ -92,9 +95,13 @@ class Bar(Lines):
         super().ready(seconds)
         self._bar.update(self._task, description="warm-up")
 
+    def answered(self) -> None:
+        self._bar.update(self._task, advance=1)
+
     def recorded(self, record: Record) -> None:
         super().recorded(record)
-        self._bar.update(self._task, advance=1, description=_name(record))
+        advance = 1 if record.agent is None else 0
+        self._bar.update(self._task, advance=advance, description=_name(record))
 
     def sealed(self, path: Path, status: Status) -> None:
         self._bar.stop()
@@ -104,6 +111,9 @@ class Bar(Lines):
 def _pass_line(records: list[Record]) -> str:
     tokens = sum(record.completion_tokens or 0 for record in records)
     seconds = sum(record.wall_s for record in records)
+    if records[0].agent is not None:  # all together
+        start_s = min(record.sent_s for record in records)
+        seconds = max(record.sent_s + record.wall_s for record in records) - start_s
     rate = f"{tokens / seconds:7.1f} tok/s" if seconds > 0 else ""
     return f"{_name(records[0]):18}{tokens:6} tokens {seconds:7.1f} s {rate}"
 

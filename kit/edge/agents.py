@@ -42,18 +42,22 @@ class Sender(Protocol[E_co]):
 
 
 def send_all(
-    senders: Sequence[Sender[E]], requests: Iterable[Request], tolerated: int
+    senders: Sequence[Sender[E]],
+    requests: Iterable[Request],
+    tolerated: int,
+    on_answer: Callable[[], None] = lambda: None,
 ) -> tuple[list[E], BaseException | None]:
     """Send the requests; return what came of each in the order in which they ended.
 
-    No more are sent once more than `tolerated` have failed. The second value is what interrupted
-    this thread, if anything did; then the requests in flight are cancelled, and returned too.
+    `on_answer` is called as each ends. No more are sent once more than `tolerated` have failed. The
+    second value is what interrupted this thread, if anything did; then the requests in flight are
+    cancelled, and returned too.
     """
     crew = _Crew(senders, deque(requests))
-    crew.start()
     interrupt: BaseException | None = None
     try:
-        crew.wait(tolerated)
+        crew.start()
+        crew.wait(tolerated, on_answer)
     except BaseException as error:  # noqa: BLE001  # handed to the caller, with the records
         interrupt = error
         crew.todo.clear()
@@ -79,7 +83,7 @@ class _Crew(Generic[E]):
         for thread in self._threads:
             thread.start()
 
-    def wait(self, tolerated: int) -> None:
+    def wait(self, tolerated: int, on_answer: Callable[[], None]) -> None:
         """Wait until every agent has nothing left to send, which is so after too many failures."""
         failed, working = 0, len(self._threads)
         while working:
@@ -87,13 +91,15 @@ class _Crew(Generic[E]):
             if has_failed is None:
                 working -= 1
                 continue
+            on_answer()
             failed += has_failed
             if failed > tolerated:
                 self.todo.clear()
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(JOIN_S)
+            if thread.ident is not None:  # else an interruption came before its start
+                thread.join(JOIN_S)
 
     def _work(self, sender: Sender[E]) -> None:
         try:

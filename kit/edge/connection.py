@@ -52,8 +52,8 @@ class HttpConnection:
         self._session.close()
 
     def cut(self) -> None:
-        """End an exchange that another thread is in, as its deadline would."""
-        self._deadline.cut()
+        """End the exchange that another thread is in, or is about to begin, and all later ones."""
+        self._deadline.cut_for_good()
 
     def exchange(
         self, method: str, url: str, timeout_s: float, body: dict[str, Any] | None = None
@@ -105,11 +105,12 @@ class _Deadline:
 
     def __init__(self) -> None:
         self.passed = False
+        self._is_over = False
         self._timer: threading.Timer | None = None
         self._socket: socket.socket | None = None
 
     def start(self, seconds: float) -> None:
-        self.passed = False
+        self.passed = self._is_over
         self._socket = None
         self._timer = threading.Timer(seconds, self.cut)
         self._timer.daemon = True
@@ -125,6 +126,10 @@ class _Deadline:
         if self._timer is not None:
             self._timer.cancel()
             self._timer.join()  # so that it cannot close the next exchange
+
+    def cut_for_good(self) -> None:
+        self._is_over = True
+        self.cut()
 
     def cut(self) -> None:
         self.passed = True

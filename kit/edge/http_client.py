@@ -4,7 +4,7 @@ A request that fails becomes a record with an error code.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -125,11 +125,17 @@ class Client:
         (sender,) = self._senders_of((None,))
         return self._record(sender.exchange(request))
 
-    def send_together(self, requests: Sequence[Request], agents: int, tolerated: int) -> Together:
+    def send_together(
+        self,
+        requests: Sequence[Request],
+        agents: int,
+        tolerated: int,
+        on_answer: Callable[[], None],
+    ) -> Together:
         """Send requests in their order, as many at a time as there are agents."""
         senders = self._senders_of(range(agents))
         with LoadWatch(self._load) as watch:
-            exchanges, interrupt = send_all(senders, requests, tolerated)
+            exchanges, interrupt = send_all(senders, requests, tolerated, on_answer)
         position = {id(request): number for number, request in enumerate(requests)}
         in_order = sorted(exchanges, key=lambda exchange: position[id(exchange.request)])
         return Together(

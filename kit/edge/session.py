@@ -79,8 +79,11 @@ class RunObserver(Protocol):
     def ready(self, seconds: float) -> None:
         """The engine is ready, this long after the run's start."""
 
+    def answered(self) -> None:
+        """A request of an agent has ended; its record follows at the end of the pass."""
+
     def recorded(self, record: Record) -> None:
-        """A request has ended."""
+        """A request has ended, or the pass of an agent's."""
 
     def printed(self, line: str) -> None:
         """The client in its container has printed a line."""
@@ -149,7 +152,12 @@ class Session:
         self._run_log.engine_version = server_probe.engine_version(base_url)
         with Client(base_url, served_model, facts.plan, facts.origin_s) as server:
             failed = walk.walk(
-                facts.plan, server, self._run_log, self._observer.recorded, facts.run_salt or ""
+                facts.plan,
+                server,
+                self._run_log,
+                self._observer.recorded,
+                facts.run_salt or "",
+                self._observer.answered,
             )
         if failed is not None:
             raise run_failure.request_failed(failed)

@@ -33,11 +33,17 @@ class Server(Protocol):
     def send(self, request: Request) -> Record:
         """Send one request; a failure is a record with its error code."""
 
-    def send_together(self, requests: Sequence[Request], agents: int, tolerated: int) -> Together:
+    def send_together(
+        self,
+        requests: Sequence[Request],
+        agents: int,
+        tolerated: int,
+        on_answer: Callable[[], None],
+    ) -> Together:
         """Send requests in their order, as many at a time as there are agents.
 
-        Sends no more of them once more than `tolerated` have failed. Does not raise where it is
-        interrupted.
+        Calls `on_answer` as each ends. Sends no more of them once more than `tolerated` have
+        failed. Does not raise where it is interrupted.
         """
 
     def metrics(self) -> bytes | None:
@@ -64,13 +70,16 @@ def walk(
     run_log: RunLog,
     on_record: Callable[[Record], None],
     run_salt: str = "",
+    on_answer: Callable[[], None] = lambda: None,
 ) -> Record | None:
     """Send the plan's requests in order; return the record whose failure ended the run.
 
-    The server's metrics are read before and after each pass.
+    The server's metrics are read before and after each pass. Of agents `on_record` is called at the
+    end of a pass, `on_answer` as each request ends.
     """
     by_pass = groupby(requests(plan, run_salt), key=lambda it: (it.phase, it.pass_number))
-    send_pass = _one_by_one if plan.cell.agents is None else partial(_together, plan.cell.agents)
+    agents = plan.cell.agents
+    send_pass = _one_by_one if agents is None else partial(_together, agents, on_answer)
     for (phase, number), pass_requests in by_pass:
         _log_metrics(server, run_log, phase, number, Moment.BEFORE)
         failed = send_pass(server, run_log, on_record, pass_requests)
@@ -98,6 +107,7 @@ def _one_by_one(
 
 def _together(
     agents: int,
+    on_answer: Callable[[], None],
     server: Server,
     run_log: RunLog,
     on_record: Callable[[Record], None],
@@ -106,7 +116,7 @@ def _together(
     """Let agents send the requests; return a failed one where too many of them failed."""
     planned = tuple(pass_requests)
     tolerated = int(len(planned) * TOLERATED_FAILURES)
-    sent = server.send_together(planned, agents, tolerated)
+    sent = server.send_together(planned, agents, tolerated, on_answer)
     run_log.load.extend(sent.load)
     for record in sent.records:
         run_log.records.append(record)

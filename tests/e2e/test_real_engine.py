@@ -83,6 +83,9 @@ class Silent:
     def ready(self, seconds: float) -> None:
         assert seconds > 0
 
+    def answered(self) -> None:
+        """Only agents do."""
+
     def recorded(self, record: Record) -> None:
         self.records.append(record)
 

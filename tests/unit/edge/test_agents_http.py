@@ -111,7 +111,7 @@ def test_an_interruption_with_64_in_flight_leaves_64_records_and_no_thread(stand
     interruption = threading.Timer(1.5, signal.pthread_kill, (main, signal.SIGINT))
     with Client(f"{stand_in}/hangs-in-body", "moe-mini", planned, time.monotonic()) as server:
         interruption.start()
-        sent = server.send_together(requests, 64, 0)
+        sent = server.send_together(requests, 64, 0, lambda: None)
     assert isinstance(sent.interrupt, KeyboardInterrupt)
     names = [record.prompt_id for record in sent.records]
     assert names == [f"{number}" for number in range(len(names))]

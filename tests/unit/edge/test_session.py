@@ -44,6 +44,9 @@ class Notes:
     def ready(self, seconds: float) -> None:
         self.steps.append("ready")
 
+    def answered(self) -> None:
+        """Only agents do."""
+
     def recorded(self, record: Record) -> None:
         self.steps.append("recorded")
 
@@ -171,6 +174,8 @@ from tests.unit.edge.test_session import Notes, session, make_engine, make_conte
 interrupts.handle()
 
 class Loud(Notes):
+    def answered(self):
+        pass
     def recorded(self, record):
         print("recorded", flush=True)
 
