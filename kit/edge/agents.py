@@ -73,7 +73,7 @@ class _Crew(Generic[E]):
     def __init__(self, senders: Sequence[Sender[E]], todo: deque[Request]) -> None:
         self.todo = todo
         self.exchanges: list[E] = []
-        self._ended: SimpleQueue[bool | None] = SimpleQueue()
+        self._ended: SimpleQueue[bool | BaseException | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, args=(sender,), name=f"agent-{number}")
             for number, sender in enumerate(senders)
@@ -84,17 +84,22 @@ class _Crew(Generic[E]):
             thread.start()
 
     def wait(self, tolerated: int, on_answer: Callable[[], None]) -> None:
-        """Wait until every agent has nothing left to send, which is so after too many failures."""
+        """Wait until every agent has nothing left to send, which is so after too many failures.
+
+        Raises what was raised in an agent's thread.
+        """
         failed, working = 0, len(self._threads)
         while working:
-            has_failed = self._ended.get()
-            if has_failed is None:
-                working -= 1
-                continue
-            on_answer()
-            failed += has_failed
-            if failed > tolerated:
-                self.todo.clear()
+            match self._ended.get():
+                case BaseException() as error:
+                    raise error
+                case None:
+                    working -= 1
+                case has_failed:
+                    on_answer()
+                    failed += has_failed
+                    if failed > tolerated:
+                        self.todo.clear()
 
     def join(self) -> None:
         for thread in self._threads:
@@ -103,12 +108,20 @@ class _Crew(Generic[E]):
 
     def _work(self, sender: Sender[E]) -> None:
         try:
-            while True:
-                exchange = sender.exchange(self.todo.popleft())
+            while (request := self._next()) is not None:
+                exchange = sender.exchange(request)
                 self.exchanges.append(exchange)  # first: whoever waits may be interrupted
                 self._ended.put(exchange.has_failed)
-        except IndexError:  # nothing is left to send
+        except BaseException as error:  # noqa: BLE001  # raised again in the thread that waits
+            self._ended.put(error)
+        else:
             self._ended.put(None)
+
+    def _next(self) -> Request | None:
+        try:
+            return self.todo.popleft()
+        except IndexError:
+            return None
 
 
 class LoadWatch:

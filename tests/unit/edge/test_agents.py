@@ -117,6 +117,22 @@ def test_an_interrupted_pass_returns_the_requests_in_flight() -> None:
     assert failed == {"0": False, "1": False, "2": True, "3": True}
 
 
+@dataclass
+class Broken(FakeSender):
+    """Raises what no request should."""
+
+    def exchange(self, request: Request) -> Exchange:
+        if request.prompt_id == "3":
+            raise ValueError("a bug")
+        return super().exchange(request)
+
+
+def test_a_bug_in_an_agents_thread_ends_the_pass_and_hangs_nothing() -> None:
+    exchanges, error = send_all([Broken(Floor()) for _ in range(2)], REQUESTS, tolerated=0)
+    assert isinstance(error, ValueError)
+    assert {"0", "1", "2"} <= set(sent(exchanges)) < set(ALL)
+
+
 def test_the_servers_load_is_sampled_at_once_and_then_each_second() -> None:
     asked = []
 
