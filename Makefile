@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 # Passed through the environment, so that the shell does not evaluate their values.
-export TOPOLOGY MODEL SUITE AGENTS PASSES PROTOCOL CACHE RUNTIME ENDPOINT BUNDLE OUT FUZZ_SECONDS BASE WEIGHTS REGISTRY SLO
+export TOPOLOGY MODEL SUITE AGENTS DURATION PASSES PROTOCOL CACHE RUNTIME ENDPOINT BUNDLE OUT FUZZ_SECONDS BASE WEIGHTS REGISTRY SLO
 
 SETUP := $(PYTHON) -m kit.bootstrap
 KIT := .kit/venv/bin/kit
@@ -11,7 +11,8 @@ DEV := .kit/dev/bin
 
 # `$${X:+--x "$$X"}`: the option, quoted, if the variable is set and not empty.
 CELL := $${TOPOLOGY:+--topology "$$TOPOLOGY"} $${MODEL:+--model "$$MODEL"} \
-	$${SUITE:+--suite "$$SUITE"} $${AGENTS:+--agents "$$AGENTS"} $${PASSES:+--passes "$$PASSES"} \
+	$${SUITE:+--suite "$$SUITE"} $${AGENTS:+--agents "$$AGENTS"} \
+	$${DURATION:+--duration "$$DURATION"} $${PASSES:+--passes "$$PASSES"} \
 	$${PROTOCOL:+--protocol "$$PROTOCOL"} $${CACHE:+--cache "$$CACHE"}
 BUNDLES := "$${BUNDLE:-results/local}"
 
@@ -37,7 +38,7 @@ help:
 	@echo 'make distclean  remove environments and models too, not the id of this host'
 	@echo
 	@echo 'Variables: TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE for bench and plan; RUNTIME for bench;'
-	@echo '           SUITE=swarm AGENTS=1,2,4,8 for several requests at once;'
+	@echo '           SUITE=swarm AGENTS=1,2,4,8 for several requests at once, DURATION=30m for so long;'
 	@echo '           SLO=ttft=1s,tpot=20ms for report: how many of these requests were that fast;'
 	@echo '           ENDPOINT=http://HOST:PORT for bench, to measure a server that runs already;'
 	@echo '           WEIGHTS=DIR for bench, to serve model files that are here already;'

@@ -12,6 +12,9 @@ server's own for the very same requests (`vllm:generation_tokens_total` over
 `vllm:e2e_request_latency_seconds_sum`): what is left is the tool. A round is one run of each, in
 alternating order. Printed are every round, and geometric means of the ratios with Student-t
 intervals at 95 %.
+
+With `--agents 4` both send the prompts of the suite `swarm`, four at a time, all streamed. Then
+each tool's figure is tokens over the seconds of its requests, times the agents, as the server's is.
 """
 
 import argparse
@@ -38,6 +41,7 @@ from kit.plan.plan import PUBLISHED_SAMPLING
 VLLM = checkout.ENGINE / "bin" / "vllm"
 KIT = checkout.STATE / "venv" / "bin" / "kit"
 ROUNDS_AT_LEAST = 2
+PEER = "vllm bench serve"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +60,7 @@ def main() -> None:
     """Run the rounds, print each, and the ratios."""
     options = _options()
     with TemporaryDirectory() as scratch:
-        _write_prompts(Path(scratch, "prompts.json"))
+        _write_prompts(options, Path(scratch, "prompts.json"))
         _kit(options, Path(scratch, "warm-up"))
         _vllm_bench(options, Path(scratch))
         rounds = [_round(options, Path(scratch), number) for number in range(options.rounds)]
@@ -64,34 +68,43 @@ def main() -> None:
     for name in rounds[0]:
         print(f"  {name:18} {_mean([one[name].share for one in rounds])}")
     print("over vllm bench serve, each over the server's own")
-    for name in ("kit, whole", "kit, streamed"):
-        ratios = [one[name].share / one["vllm bench serve"].share for one in rounds]
+    for name in rounds[0]:
+        if name == PEER:
+            continue
+        ratios = [one[name].share / one[PEER].share for one in rounds]
         print(f"  {name:18} {_mean(ratios)}")
 
 
 def _round(options: argparse.Namespace, scratch: Path, number: int) -> dict[str, Figure]:
     if number % 2:
         peer = _vllm_bench(options, scratch)
-        figures = {**_kit(options, scratch / str(number)), "vllm bench serve": peer}
+        figures = {**_kit(options, scratch / str(number)), PEER: peer}
     else:
         own = _kit(options, scratch / str(number))
-        figures = {**own, "vllm bench serve": _vllm_bench(options, scratch)}
+        figures = {**own, PEER: _vllm_bench(options, scratch)}
     told = "  ".join(f"{name} {one.told:.2f} / {one.served:.2f}" for name, one in figures.items())
     print(f"round {number + 1:2}, tok/s told / served: {told}", flush=True)
     return figures
 
 
 def _kit(options: argparse.Namespace, folder: Path) -> dict[str, Figure]:
-    """Return the figures of one measured pass and of the streaming pass."""
+    """Return the figures of one measured pass and of the streaming pass; of agents of the first."""
     command = [KIT, "bench", "--endpoint", options.url, "--passes", "1", "--quiet"]
     bound = ["--max-tokens", str(options.tokens), "-o", folder]
+    phases = {"kit, whole": "measured", "kit, streamed": "stream"}
+    if options.agents is not None:
+        bound += ["--suite", "swarm", "--agents", str(options.agents)]
+        phases = {"kit": "measured"}
+    agents = options.agents or 1
     subprocess.run([*command, *bound], check=True, stdout=subprocess.DEVNULL)
     data = next(folder.glob("*/data"))
     lines = (data / "records.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
     return {
-        name: Figure(told=_rate(records, phase), served=_served(data / "metrics", phase))
-        for name, phase in (("kit, whole", "measured"), ("kit, streamed", "stream"))
+        name: Figure(
+            told=agents * _rate(records, phase), served=agents * _served(data / "metrics", phase)
+        )
+        for name, phase in phases.items()
     }
 
 
@@ -119,6 +132,7 @@ def _served_between(before: bytes, after: bytes) -> float:
 
 def _vllm_bench(options: argparse.Namespace, scratch: Path) -> Figure:
     """Return the output throughput of one run of `vllm bench serve`."""
+    agents = options.agents or 1
     sampling = PUBLISHED_SAMPLING
     command = [
         VLLM, "bench", "serve",
@@ -126,8 +140,9 @@ def _vllm_bench(options: argparse.Namespace, scratch: Path) -> Figure:
         f"--model={options.model}", f"--served-model-name={options.model}",
         f"--tokenizer={options.tokenizer}",
         "--dataset-name=sharegpt", f"--dataset-path={scratch / 'prompts.json'}",
-        "--disable-shuffle", f"--num-prompts={len(_prompts())}",
-        f"--sharegpt-output-len={options.tokens}", "--max-concurrency=1",
+        "--disable-shuffle", f"--num-prompts={len(_prompts(options))}",
+        f"--sharegpt-output-len={options.tokens}", f"--max-concurrency={agents}",
+        "--percentile-metrics=e2el",
         f"--temperature={sampling.temperature}", f"--top-p={sampling.top_p}",
         f"--top-k={sampling.top_k}", f"--repetition-penalty={sampling.repetition_penalty}",
         "--ready-check-timeout-sec=0",  # else it sends a request that it does not count
@@ -139,25 +154,27 @@ def _vllm_bench(options: argparse.Namespace, scratch: Path) -> Figure:
     if done.returncode != 0:
         sys.exit(f"vllm bench serve failed:\n{done.stderr[-2000:]}")
     result = json.loads((scratch / "vllm.json").read_text())
-    return Figure(
-        told=float(result["output_throughput"]),
-        served=_served_between(before, _metrics(options.url)),
-    )
+    told = float(result["output_throughput"])
+    if options.agents is not None:
+        seconds = result["mean_e2el_ms"] / 1e3 * result["completed"]
+        told = agents * result["total_output_tokens"] / seconds
+    return Figure(told=told, served=agents * _served_between(before, _metrics(options.url)))
 
 
 def _metrics(url: str) -> bytes:
     return requests.get(f"{url}/metrics", timeout=30).content
 
 
-def _prompts() -> tuple[str, ...]:
+def _prompts(options: argparse.Namespace) -> tuple[str, ...]:
     """Return the suite's prompts as one message each: this peer sends no system message."""
-    suite = checkout.suite("single")
-    return tuple(f"{suite.system}\n\n{prompt.text}" for prompt in suite.prompts)
+    suite = checkout.suite("single" if options.agents is None else "swarm")
+    sent = suite.prompts if options.agents is None else suite.prompts[: len(suite.prompts) // 2]
+    return tuple(f"{suite.system}\n\n{prompt.text}" for prompt in sent)
 
 
-def _write_prompts(path: Path) -> None:
+def _write_prompts(options: argparse.Namespace, path: Path) -> None:
     """Write ShareGPT's form, which `vllm bench serve` reads without pandas."""
-    turns = [[{"value": text}, {"value": "any"}] for text in _prompts()]
+    turns = [[{"value": text}, {"value": "any"}] for text in _prompts(options)]
     path.write_text(json.dumps([{"conversations": pair} for pair in turns]))
 
 
@@ -184,6 +201,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="moe-mini", help="its served name")
     parser.add_argument("--tokenizer", default=str(checkout.STATE / "models" / "moe-mini"))
     parser.add_argument("--tokens", type=int, default=128, help="of each response")
+    parser.add_argument("--agents", type=int, help="so many at once, of up to 8")
     parser.add_argument("--rounds", type=_rounds, default=10)
     return parser.parse_args()
 

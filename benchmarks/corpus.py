@@ -23,9 +23,6 @@ from kit.edge.files import checkout, disk
 from kit.plan.models import WEIGHTS, Model, Twin
 from tests.factory import Draft, Settings, draft
 
-SUITE = "single"
-PASSES = 5
-
 BUCKETS = 20
 HISTOGRAMS = 25
 """With these an exposition has some 590 lines and 49 KB, as those of vLLM 0.17.0 on CPU have."""
@@ -38,10 +35,14 @@ LOG_LINES = 80
 
 
 class Size(Enum):
-    """What a bundle is as large as: the CPU default's, or a full GPU run's."""
+    """What a bundle is as large as: the CPU default's, a full GPU run's, or that of eight agents.
 
-    CPU = ("moe-mini", "cpu-tp1")
-    GPU = ("moe", "tp2-nvlink")
+    Model, topology, suite, agents, measured passes, and tokens of a response.
+    """
+
+    CPU = ("moe-mini", "cpu-tp1", "single", None, 5, None)
+    GPU = ("moe", "tp2-nvlink", "single", None, 5, None)
+    AGENTS = ("moe", "tp2-nvlink", "swarm", 8, 3, 4096)
 
 
 def main() -> None:
@@ -50,8 +51,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="a new folder for each bundle goes there")
     parser.add_argument("--cpu", type=int, default=0, help="how many of the CPU default's size")
     parser.add_argument("--gpu", type=int, default=0, help="how many of a full GPU run's size")
+    parser.add_argument("--agents", type=int, default=0, help="how many of eight agents")
     options = parser.parse_args()
-    for size, count in ((Size.CPU, options.cpu), (Size.GPU, options.gpu)):
+    counts = {Size.CPU: options.cpu, Size.GPU: options.gpu, Size.AGENTS: options.agents}
+    for size, count in counts.items():
         for number, files in enumerate(bundles(size, count), start=1):
             disk.write_folder(options.folder / f"{size.name.lower()}-{number:05}", files)
 
@@ -59,13 +62,15 @@ def main() -> None:
 def bundles(size: Size, count: int) -> Iterator[Mapping[str, bytes]]:
     """Yield the files of so many bundles, each with times and tokens of its own."""
     catalog = checkout.catalog()
-    model, topology = size.value
+    model, topology, suite, agents, passes, tokens = size.value
     for seed in range(count):
         settings = Settings(
             model=model,
             topology=topology,
-            suite=SUITE,
-            passes=PASSES,
+            suite=suite,
+            agents=agents,
+            passes=passes,
+            tokens=tokens,
             seed=seed,
             catalog=catalog,
             encode=_encode if isinstance(catalog.models[model], Twin) else None,

@@ -2,13 +2,14 @@
 
     .kit/dev/bin/python -m benchmarks.verify_speed
 
-It makes a corpus of bundles as large as the CPU default's and as a full GPU run's (4,096 tokens a
-response, five measured passes, one to warm up and one streamed), and judges each size as a user
-would: one command for many, all checks, all cores. Memory is that of all its processes, shared
-pages counted once (PSS, proc_pid_smaps_rollup(5)); of each different bundle 8 KB are kept, by which
-a copy of it is known. Printed are the machine, bundles a second, what a bundle takes of a core,
-memory over the run, and the seconds of one bundle from a shell. Other programs on the machine slow
-it down: its load average is printed too.
+It makes a corpus of bundles as large as the CPU default's, as a full GPU run's (4,096 tokens a
+response, five measured passes, one to warm up and one streamed) and as one of eight agents (32
+prompts in three passes and one to warm up), and judges each size as a user would: one command for
+many, all checks, all cores. Memory is that of all its processes, shared pages counted once (PSS,
+proc_pid_smaps_rollup(5)); of each different bundle 8 KB are kept, by which a copy of it is known.
+Printed are the machine, bundles a second, what a bundle takes of a core, memory over the run, and
+the seconds of one bundle from a shell. Other programs on the machine slow it down: its load average
+is printed too.
 """
 
 import argparse
@@ -49,6 +50,7 @@ def main() -> None:
         for size, distinct, repeats in (
             (Size.CPU, options.cpu, options.cpu_repeats),
             (Size.GPU, options.gpu, options.gpu_repeats),
+            (Size.AGENTS, options.agents, options.agents_repeats),
         ):
             folder = Path(scratch, size.name)
             for number, files in enumerate(bundles(size, distinct)):
@@ -121,6 +123,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cpu-repeats", type=int, default=50, help="how often each is judged")
     parser.add_argument("--gpu", type=int, default=20, help="different bundles of GPU size")
     parser.add_argument("--gpu-repeats", type=int, default=20, help="how often each is judged")
+    parser.add_argument("--agents", type=int, default=2, help="different ones of eight agents")
+    parser.add_argument("--agents-repeats", type=int, default=5, help="how often each is judged")
     return parser.parse_args()
 
 

@@ -17,6 +17,7 @@ from kit.bundle import bag, load, telemetry
 from kit.bundle.bag import Attachments
 from kit.bundle.document import (
     SCHEMA_VERSION,
+    Calibration,
     Clock,
     Document,
     EngineIdentity,
@@ -29,7 +30,7 @@ from kit.bundle.document import (
 )
 from kit.bundle.host_facts import BASE_LABEL, Container, DeviceRequest, HostFacts
 from kit.bundle.load import LoadSample
-from kit.bundle.record import ErrorCode, Record
+from kit.bundle.record import ErrorCode, Moment, Record
 from kit.bundle.telemetry import Telemetry
 from kit.check.finding import Outcome, Verdict
 from kit.check.verify import known, verify
@@ -103,6 +104,7 @@ def _plan(settings: Settings) -> Plan:
         protocol=settings.protocol,
         passes=settings.passes,
         agents=settings.agents,
+        duration_s=settings.duration_s,
         cache=settings.cache,
         rehearsal=settings.rehearsal,
     )
@@ -197,6 +199,7 @@ def _document(settings: Settings, planned: Plan) -> Document:
         plan_digest=planned.digest(),
         run_salt="5a" * 16 if settings.cache is CachePolicy.COLD else None,
         clock=Clock(start_utc=utc(0.0), end_utc=utc(0.0), end_s=0.0),
+        calibrations=tuple(_calibrations(planned, is_complete=is_complete)),
         engine=_identity(settings),
         host=Host(
             system="Linux",
@@ -213,6 +216,18 @@ def _document(settings: Settings, planned: Plan) -> Document:
         packages={"msgspec": "0.21.0"},
         absent={},
     )
+
+
+def _calibrations(planned: Plan, *, is_complete: bool) -> Iterator[Calibration]:
+    for moment in Moment if is_complete else (Moment.BEFORE,):
+        yield Calibration(
+            moment=moment,
+            streams=planned.cell.agents or 1,
+            wall_error_s=0.0002,
+            ttft_error_s=0.0002,
+            inter_token_error_s=-1e-06,
+            server_late_s=1e-05,
+        )
 
 
 def _identity(settings: Settings) -> EngineIdentity:

@@ -14,6 +14,9 @@ from tests.settings import BLOCK_TOKENS, START, Settings
 OVERHEAD_S = 0.004
 """Between the engine and the client, for each request."""
 
+QUEUED_S = 0.001
+"""A request's time in the server's queue."""
+
 PACES = {
     "moe": (1 / 168, 2e-4),
     "dense": (1 / 40, 1e-3),
@@ -63,13 +66,17 @@ class FakeServer:
     def send(self, plan: Plan, request: Request) -> Record:
         """Answer one request with as many tokens as the plan allows."""
         prompt_ids = self._prompt_ids(plan, request)
-        tokens = plan.sampling.max_tokens
+        tokens = self.settings.tokens or plan.sampling.max_tokens
+        is_cut = tokens >= plan.sampling.max_tokens
+        finish_reason = FinishReason.LENGTH if is_cut else FinishReason.STOP
         ids = tuple(self.noise.randrange(1000) for _ in range(tokens))
         cached = self._cached_tokens(plan, request, len(prompt_ids))
         arrivals_s = self._work(tokens, len(prompt_ids) - cached)
         wall_s = round(arrivals_s[-1] + OVERHEAD_S + self.noise.uniform(0, 2e-4), 6)
         sent_s = round(self.now_s, 6)
-        self.count(tokens, len(prompt_ids), cached, (arrivals_s[0], arrivals_s[-1]), tokens)
+        times_s = arrivals_s[0], arrivals_s[-1]
+        budget = plan.sampling.max_tokens
+        self.count(tokens, len(prompt_ids), cached, times_s, budget, finish_reason)
         self.now_s = sent_s + wall_s + self.noise.uniform(0.001, 0.002)
         has_ids = self.settings.dialect is Dialect.VLLM
         chunks = tuple((round(arrival_s + 0.001, 6), 1) for arrival_s in arrivals_s)
@@ -83,7 +90,7 @@ class FakeServer:
             prompt_tokens=len(prompt_ids),
             cached_tokens=(cached or None) if self.settings.tells_cached_tokens else None,
             completion_tokens=tokens,
-            finish_reason=FinishReason.LENGTH,
+            finish_reason=finish_reason,
             prompt_token_ids=prompt_ids if has_ids else None,
             token_ids=ids if has_ids else None,
             text="".join(f" {token_id}" for token_id in ids),
@@ -143,6 +150,7 @@ class FakeServer:
             f"vllm:time_to_first_token_seconds_sum{{{model}}} {totals.first_token_s}",
             f"vllm:inter_token_latency_seconds_count{{{model}}} {totals.gaps}",
             f"vllm:inter_token_latency_seconds_sum{{{model}}} {totals.decode_s}",
+            f"vllm:request_queue_time_seconds_sum{{{model}}} {totals.requests * QUEUED_S}",
             f"vllm:request_decode_time_seconds_sum{{{model}}} {totals.decode_s}",
             f"vllm:request_prefill_time_seconds_sum{{{model}}} {totals.first_token_s}",
             f"vllm:request_inference_time_seconds_sum{{{model}}} {totals.e2e_s}",

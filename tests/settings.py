@@ -1,13 +1,15 @@
 """What kind of run is simulated, and when."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from kit.bundle.document import Runtime
 from kit.check.evidence import Catalog
-from kit.plan.plan import CachePolicy, Dialect, Engine, ProtocolName, filled
+from kit.plan.options import Options
+from kit.plan.plan import CachePolicy, Dialect, Engine, ProtocolName, filled, option
 from kit.plan.topology import Device
 from kit.roofline.model import Shape, shape_of
 from tests.catalog import CATALOG, SUITE, TWIN, options_of
@@ -46,13 +48,18 @@ class Settings:
     rehearsal: bool = False
     suite: str = SUITE.id
     agents: int | None = None
+    duration_s: float | None = None
+    tokens: int | None = None
     catalog: Catalog = CATALOG
     encode: Callable[[str], Sequence[int]] | None = None
 
     @property
     def engine(self) -> Engine:
-        """The engine that the topology's Compose file describes."""
-        return filled(self.template, None)
+        """The engine that the topology's Compose file describes, with a sequence for each agent."""
+        published = filled(self.template, None)
+        if (option(published, "max-num-seqs") or math.inf) >= (self.agents or 1):
+            return published
+        return filled(self.template, Options(max_num_seqs=self.agents))
 
     @property
     def template(self) -> Engine:

@@ -45,12 +45,16 @@ COMPRESSED_LIMIT_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bundle:
-    """A bundle that was read; `gpus` are the names of the GPUs in its telemetry."""
+    """A bundle that was read; `gpus` are the names of the GPUs in its telemetry.
+
+    `queued_s` is the mean time that the server says a measured request waited in its queue.
+    """
 
     id: str
     document: Document
     records: tuple[Record, ...]
     gpus: tuple[str, ...] = ()
+    queued_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,9 +1,11 @@
 """How many measured passes of a plan fit into a bundle, so that none is made too large to verify.
 
 An upper estimate: it assumes that every response uses its whole token budget. Used before a run.
+One that goes on for a time asks after each pass whether there is room for another.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kit.bundle import telemetry
@@ -14,7 +16,9 @@ from kit.bundle.limits import (
     RECORDS_LIMIT_BYTES,
     TOKEN_ID_LIMIT,
 )
+from kit.bundle.record import Record
 from kit.plan.plan import Dialect, Plan
+from kit.plan.schedule import Phase
 from kit.plan.topology import Device
 
 TEXT_BYTES = 5
@@ -66,8 +70,8 @@ def capacities(plan: Plan) -> Iterator[Capacity]:
     if plan.dialect is Dialect.VLLM:
         ids_per_pass = tokens_per_pass + _prompt_tokens(plan)
         yield _capacity(plan, f"{TOKEN_ID_LIMIT} token ids", TOKEN_ID_LIMIT, ids_per_pass)
-    if plan.stream_passes * tokens_per_pass > CHUNK_LIMIT:
-        yield Capacity(what=f"{CHUNK_LIMIT} chunks", passes=0)
+    if plan.is_concurrent:
+        yield _capacity(plan, f"{CHUNK_LIMIT} chunks", CHUNK_LIMIT, tokens_per_pass)
     record_bytes = pass_bytes // prompts + bool(plan.stream_passes) * chunks_bytes
     if record_bytes > LINE_LIMIT_BYTES:
         yield Capacity(what=f"{LINE_LIMIT_BYTES / 2**20:.0f} MiB a record", passes=0)
@@ -93,9 +97,23 @@ def _capacity(plan: Plan, what: str, limit: float, per_pass: float) -> Capacity:
 
 def _pass_bytes(plan: Plan) -> int:
     id_bytes = TOKEN_ID_BYTES if plan.dialect is Dialect.VLLM else 0
-    responses_bytes = len(plan.prompts) * plan.sampling.max_tokens * (TEXT_BYTES + id_bytes)
+    tokens = len(plan.prompts) * plan.sampling.max_tokens
+    responses_bytes = tokens * (TEXT_BYTES + id_bytes)
     prompts_bytes = _prompt_tokens(plan) * id_bytes
-    return responses_bytes + prompts_bytes + len(plan.prompts) * RECORD_BYTES
+    chunks_bytes = tokens * CHUNK_BYTES if plan.is_concurrent else 0
+    return responses_bytes + chunks_bytes + prompts_bytes + len(plan.prompts) * RECORD_BYTES
+
+
+def has_room(plan: Plan, records: Sequence[Record]) -> bool:
+    """Tell whether another pass of agents, as large as the largest so far, fits into the bundle."""
+    tokens: Counter[tuple[Phase, int]] = Counter()
+    for record in records:
+        tokens[record.phase, record.pass_number] += record.completion_tokens or 0
+    most = sum(tokens.values()) + max(tokens.values(), default=0)
+    passes = len(tokens) + 1
+    others = passes * (_prompt_tokens(plan) * TOKEN_ID_BYTES + len(plan.prompts) * RECORD_BYTES)
+    size = most * (TEXT_BYTES + TOKEN_ID_BYTES + CHUNK_BYTES) + others
+    return most <= CHUNK_LIMIT and size <= RECORDS_LIMIT_BYTES
 
 
 def _prompt_tokens(plan: Plan) -> int:

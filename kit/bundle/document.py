@@ -6,8 +6,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from kit.bundle.record import Moment
 from kit.format.fields import FullLine, Key, Line, Seconds, Sha256, Size, Utc
-from kit.plan.plan import Plan
+from kit.plan.plan import MOST_AGENTS, Plan
 
 SCHEMA_VERSION = 1
 """Format history. 1: first version."""
@@ -28,6 +29,7 @@ class Runtime(Enum):
     ENDPOINT = "endpoint"
 
 
+ErrorSeconds = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Core = Annotated[int, Meta(ge=0, le=65535)]
 HostId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}", max_length=32)]
 Version = Annotated[str, Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]*\Z", max_length=64)]
@@ -94,6 +96,23 @@ class Host(_DocumentPart, frozen=True, kw_only=True):
     load_after: Load | None = None
 
 
+class Calibration(_DocumentPart, frozen=True, kw_only=True):
+    """What the client measured of a server with a known schedule, beside what that server did.
+
+    Before the first request of the run or after the last, with as many streams at once as the run
+    has. Errors are the client's median less the true one: of a response's whole time, the time to
+    first token and the inter-token latency. `server_late_s` is the median by which that server was
+    late itself.
+    """
+
+    moment: Moment
+    streams: Annotated[int, Meta(ge=1, le=MOST_AGENTS)]
+    wall_error_s: ErrorSeconds
+    ttft_error_s: ErrorSeconds
+    inter_token_error_s: ErrorSeconds
+    server_late_s: Seconds
+
+
 class Document(_DocumentPart, frozen=True, kw_only=True):
     """`bundle.json`: one cell's run, except for its records, logs and metrics.
 
@@ -125,6 +144,7 @@ class Document(_DocumentPart, frozen=True, kw_only=True):
         | None
     ) = None
     clock: Clock
+    calibrations: Annotated[tuple[Calibration, ...], Meta(max_length=2)] = ()
     engine: EngineIdentity
     host: Host
     packages: Annotated[

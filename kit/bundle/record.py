@@ -89,6 +89,10 @@ class Record(
         Meta(description="Prompt tokens from the prefix cache. A server may leave out a 0."),
     ] = None
     completion_tokens: Below2To31 | None = None
+    reasoning_tokens: Annotated[
+        Below2To31 | None,
+        Meta(description="Completion tokens of reasoning, where the server counts them apart."),
+    ] = None
     finish_reason: FinishReason | None = None
     prompt_token_ids: Annotated[TokenIds, Meta(extra_json_schema=_ARRAY)] | None = None
     token_ids: Annotated[TokenIds, Meta(extra_json_schema=_ARRAY)] | None = None

@@ -238,6 +238,16 @@ def counted_before(evidence: Evidence) -> dict[str, float]:
     return {name: before[name] for name in _FROM_ZERO if name in before}
 
 
+def queued_s(evidence: Evidence) -> float | None:
+    """Return the mean time in the server's queue of a measured request; None if it is not told."""
+    measured = [pass_ for pass_ in evidence.passes if pass_.phase is Phase.MEASURED]
+    waits = [pass_.moved(vllm_metrics.QUEUE_SUM) for pass_ in measured]
+    counts = [pass_.moved(vllm_metrics.E2E_LATENCY_COUNT) for pass_ in measured]
+    known = [(wait, count) for wait, count in zip(waits, counts, strict=True) if wait is not None]
+    requests = sum(count or 0.0 for _, count in known)
+    return sum(wait for wait, _ in known) / requests if requests else None
+
+
 def measured_records(evidence: Evidence) -> tuple[Record, ...]:
     """Return the records of the measured passes."""
     return tuple(record for record in evidence.records if record.phase is Phase.MEASURED)

@@ -13,6 +13,7 @@ from kit.check.finding import Finding, Outcome
 from kit.check.protocol import (
     agents,
     cache,
+    client,
     completeness,
     model_files,
     outputs,
@@ -147,6 +148,7 @@ PROTOCOL = TierOfChecks(
         *model_files.CHECKS,
         *requests.CHECKS,
         *agents.CHECKS,
+        *client.CHECKS,
         *outputs.CHECKS,
         *cache.CHECKS,
         *completeness.CHECKS,

@@ -12,7 +12,7 @@ from kit.bundle.bag import Bundle
 from kit.check import agreement, duplicates, integrity, reportable, schema, tiers
 from kit.check.check import run
 from kit.check.decoding import Validators
-from kit.check.evidence import Catalog, Evidence, gather
+from kit.check.evidence import Catalog, Evidence, gather, queued_s
 from kit.check.finding import Finding, Outcome, Verdict
 from kit.check.refusal import Refusal
 from kit.check.submission import Submission
@@ -44,6 +44,7 @@ class Verified(NamedTuple):
             document=self.evidence.document,
             records=self.evidence.records,
             gpus=tuple(gpu.name for gpu in self.evidence.gpus),
+            queued_s=queued_s(self.evidence),
         )
 
 

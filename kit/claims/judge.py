@@ -24,10 +24,14 @@ from kit.claims.quantities import Cells, Missing, by_suite, resolve
 from kit.claims.reference import Reference, all_claims
 from kit.claims.verdict import ClaimOutcome, Excluded, JudgedSet, Judgement, Measured
 from kit.figures import intervals
+from kit.figures.client_error import client_error_ratio
 from kit.figures.intervals import Interval
 
 SINGLE, AGENTS = "single", "swarm"
 """The suites that claims are about."""
+
+CLIENT_SHARE = 0.25
+"""Of a claim's tolerance, for the error of the client that measured."""
 
 _CHECKS = frozenset(check.id for check in (*tiers.ALL, duplicates.COPY, agreement.SAME_FILES))
 
@@ -177,8 +181,11 @@ def _compare(
     if measure.relation is Relation.EQUALS and not estimate.is_exact:
         published = published_noise.half_width(context.noise) * sensitivity(estimate)
     outcome = _outcome(_widened(estimate, published), accepted)
+    reason = None if estimate.is_exact else _client_objection(claim, measure, context)
     advice = ""
-    if outcome is ClaimOutcome.INCONCLUSIVE:
+    if reason is not None:
+        outcome = ClaimOutcome.INCONCLUSIVE
+    elif outcome is ClaimOutcome.INCONCLUSIVE:
         deviation = context.noise.deviation if context.noise else intervals.RESTART_FLOOR
         advice = needed_runs.advice(estimate, accepted, published, deviation)
     measured = Measured(
@@ -187,7 +194,22 @@ def _compare(
         high=own.high if own else None,
         published_half_width=published,
     )
-    return _judgement(claim, context, outcome, measured=measured, advice=advice)
+    return _judgement(claim, context, outcome, measured=measured, reason=reason, advice=advice)
+
+
+def _client_objection(claim: Claim, measure: Measure, context: ClaimContext) -> str | None:
+    """Return why the client was too inexact for a claim's tolerance; None where it was not."""
+    errors = [
+        client_error_ratio(bundle.document.calibrations, bundle.records)
+        for bundle in context.bundles_of(claim)
+    ]
+    worst = max((error for error in errors if error is not None), default=0.0)
+    if not measure.tolerance or worst <= measure.tolerance * CLIENT_SHARE:
+        return None
+    return (
+        f"the client's own error, {worst:.2%}, is more than a quarter of the tolerance, "
+        f"{measure.tolerance:.0%}"
+    )
 
 
 def accepted_by(measure: Measure) -> Bounds:

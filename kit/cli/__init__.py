@@ -13,7 +13,7 @@ import click
 
 from kit import __version__
 from kit.cli import failure
-from kit.cli.options import FILE, FOLDER, cell_options, image_options, numbers
+from kit.cli.options import FILE, FOLDER, cell_options, image_options, numbers, seconds
 from kit.edge import interrupts
 from kit.errors import ExitCode
 from kit.ownership import give_to_owner
@@ -131,6 +131,7 @@ def doctor(topology: str | None, as_json: bool) -> int:
 @click.option("--suite", default="single", envvar="KIT_SUITE")
 @click.option("--agents", multiple=True, callback=numbers, envvar="KIT_AGENTS")
 @click.option("--passes", type=click.IntRange(1, 1000), envvar="KIT_PASSES")
+@click.option("--duration", "duration_s", callback=seconds, envvar="KIT_DURATION")
 @click.option("--protocol", default="kit", envvar="KIT_PROTOCOL")
 @click.option("--cache", default="warm", envvar="KIT_CACHE_POLICY")
 @click.option("--timeout", "timeout_s", type=int, default=600, envvar="KIT_TIMEOUT_S")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
+LONGEST_S = 86400
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -14,6 +15,17 @@ def _split(_context: object, _option: object, values: tuple[str, ...]) -> tuple[
     """Return the names in `moe,dense` or `moe dense`, each once."""
     names = (name for value in values for name in re.split("[ ,]+", value) if name)
     return tuple(dict.fromkeys(names))
+
+
+def seconds(_context: object, _option: object, value: str | None) -> float | None:
+    """Return the seconds of `90s`, `30m` or `2h`."""
+    if value is None or not value:
+        return None
+    found = re.fullmatch(r"([0-9]{1,6})([smh]?)", value)
+    length_s = 0 if found is None else int(found[1]) * {"m": 60, "h": 3600}.get(found[2], 1)
+    if not 1 <= length_s <= LONGEST_S:
+        raise click.BadParameter(f"not a time from 1s to 24h: {value}")
+    return float(length_s)
 
 
 def numbers(context: object, option: object, values: tuple[str, ...]) -> tuple[int, ...]:
@@ -47,6 +59,13 @@ def cell_options(command: Callable[..., int]) -> Callable[..., int]:
             "--passes",
             type=click.IntRange(1, 1000),
             help="Measured passes; by default 5, with --protocol article 1.",
+        ),
+        click.option(
+            "--duration",
+            "duration_s",
+            metavar="TIME",
+            callback=seconds,
+            help="Of suite swarm: measured passes for so long, as 90s, 30m or 2h.",
         ),
         click.option(
             "--protocol",

@@ -1,9 +1,17 @@
 """Progress of a run: a bar on a terminal, plain lines elsewhere."""
 
+import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from kit.bundle.document import Status
 from kit.bundle.record import Record
@@ -41,7 +49,7 @@ class Lines:
         if self._plan is not None and self._plan.engine is not None:
             self._console.print(f"  ready after {seconds:.0f} s", soft_wrap=True)
 
-    def answered(self) -> None:
+    def answered(self, pieces: int) -> None:
         """Print nothing: a pass has a line of its own."""
 
     def recorded(self, record: Record) -> None:
@@ -71,15 +79,22 @@ class PassLines(Lines):
 
 
 class Bar(Lines):
-    """Prints the same lines above a bar that counts requests."""
+    """Prints the same lines above a bar that counts requests, with the time that is left.
+
+    Of agents it also says how many requests are in flight, and the tok/s of the pass so far.
+    """
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
+        self._pieces = 0
+        self._pass_start_s = 0.0
         self._bar = Progress(
             TextColumn("  {task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
             console=console,
             transient=True,
         )
@@ -88,19 +103,26 @@ class Bar(Lines):
     def starting(self, plan: Plan) -> None:
         super().starting(plan)
         passes = plan.warmup_passes + plan.measured_passes + plan.stream_passes
-        self._bar.reset(self._task, total=passes * len(plan.prompts), description="starting")
+        total = passes * len(plan.prompts) if plan.duration_s is None else None
+        self._bar.reset(self._task, total=total, description="starting")
         self._bar.start()
 
     def ready(self, seconds: float) -> None:
         super().ready(seconds)
+        self._pass_start_s = time.monotonic()
         self._bar.update(self._task, description="warm-up")
 
-    def answered(self) -> None:
-        self._bar.update(self._task, advance=1)
+    def answered(self, pieces: int) -> None:
+        agents = 0 if self._plan is None else self._plan.cell.agents
+        self._pieces += pieces
+        rate = self._pieces / max(1e-3, time.monotonic() - self._pass_start_s)
+        told = f"{agents} in flight, about {rate:.0f} tok/s"
+        self._bar.update(self._task, advance=1, description=told)
 
     def recorded(self, record: Record) -> None:
         super().recorded(record)
         advance = 1 if record.agent is None else 0
+        self._pieces, self._pass_start_s = 0, time.monotonic()
         self._bar.update(self._task, advance=advance, description=_name(record))
 
     def sealed(self, path: Path, status: Status) -> None:

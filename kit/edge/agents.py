@@ -45,7 +45,7 @@ def send_all(
     senders: Sequence[Sender[E]],
     requests: Iterable[Request],
     tolerated: int,
-    on_answer: Callable[[], None] = lambda: None,
+    on_answer: Callable[[E], None] = lambda _: None,
 ) -> tuple[list[E], BaseException | None]:
     """Send the requests; return what came of each in the order in which they ended.
 
@@ -73,7 +73,7 @@ class _Crew(Generic[E]):
     def __init__(self, senders: Sequence[Sender[E]], todo: deque[Request]) -> None:
         self.todo = todo
         self.exchanges: list[E] = []
-        self._ended: SimpleQueue[bool | BaseException | None] = SimpleQueue()
+        self._ended: SimpleQueue[E | BaseException | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, args=(sender,), name=f"agent-{number}")
             for number, sender in enumerate(senders)
@@ -83,7 +83,7 @@ class _Crew(Generic[E]):
         for thread in self._threads:
             thread.start()
 
-    def wait(self, tolerated: int, on_answer: Callable[[], None]) -> None:
+    def wait(self, tolerated: int, on_answer: Callable[[E], None]) -> None:
         """Wait until every agent has nothing left to send, which is so after too many failures.
 
         Raises what was raised in an agent's thread.
@@ -95,9 +95,9 @@ class _Crew(Generic[E]):
                     raise error
                 case None:
                     working -= 1
-                case has_failed:
-                    on_answer()
-                    failed += has_failed
+                case exchange:
+                    on_answer(exchange)
+                    failed += exchange.has_failed
                     if failed > tolerated:
                         self.todo.clear()
 
@@ -111,7 +111,7 @@ class _Crew(Generic[E]):
             while (request := self._next()) is not None:
                 exchange = sender.exchange(request)
                 self.exchanges.append(exchange)  # first: whoever waits may be interrupted
-                self._ended.put(exchange.has_failed)
+                self._ended.put(exchange)
         except BaseException as error:  # noqa: BLE001  # raised again in the thread that waits
             self._ended.put(error)
         else:

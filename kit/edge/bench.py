@@ -117,6 +117,7 @@ def _compose_variables(cell: PlannedCell, choices: CellChoices) -> Mapping[str, 
     variables = {
         "SUITE": choices.suite,
         "PASSES": str(choices.passes or ""),
+        "DURATION": "" if choices.duration_s is None else f"{choices.duration_s:.0f}s",
         "PROTOCOL": choices.protocol,
         "CACHE": choices.cache,
         "TIMEOUT_S": str(choices.timeout_s),

@@ -87,6 +87,7 @@ def _document(
             end_utc=_utc(datetime.now(UTC)),
             end_s=round(time.monotonic() - facts.origin_s, 6),
         ),
+        calibrations=tuple(run_log.calibrations),
         engine=replace(facts.identity, version=run_log.engine_version),
         host=probes.host(facts.load_before, probes.load()),
         packages=probes.packages(),

@@ -32,6 +32,7 @@ class CellChoices:
     suite: str
     agents: tuple[int, ...]
     passes: int | None
+    duration_s: float | None = None
     protocol: str
     cache: str
     timeout_s: int
@@ -40,12 +41,19 @@ class CellChoices:
 
     def for_plan(self, agents: int | None = None) -> Choices:
         """Return the part that is in a plan; raise `UsageError` for unknown names."""
+        if self.duration_s is not None and self.passes is not None:
+            raise UsageError(
+                "--duration and --passes exclude each other",
+                "a run that goes on for a time has as many passes as that takes",
+                "the same command without --passes",
+            )
         protocols = {name.value: name for name in ProtocolName}
         policies = {policy.value: policy for policy in CachePolicy}
         return Choices(
             protocol=checkout.choose("protocol", self.protocol, protocols),
             passes=self.passes,
             agents=agents,
+            duration_s=self.duration_s,
             cache=checkout.choose("cache", self.cache, policies),
             timeout_s=self.timeout_s,
             rehearsal=self.rehearsal,
@@ -149,6 +157,8 @@ def _require_served(topology: Topology, model: str) -> None:
 def _checked_size(planned: Plan) -> Plan:
     """Return the plan; raise `UsageError` where its bundle would be too large for `kit verify`."""
     limit = min(capacities(planned), key=lambda capacity: capacity.passes)
+    if planned.duration_s is not None and limit.passes:
+        return planned
     if planned.measured_passes <= limit.passes:
         return planned
     raise UsageError(

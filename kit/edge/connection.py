@@ -1,21 +1,20 @@
 """One HTTP connection: a request out, the response's bytes in as they arrive, under a deadline.
 
-The only module that imports requests. What fails is an error code, without the exception's text:
-that may contain addresses.
+What fails is an error code, without the exception's text: that may contain addresses.
 """
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import requests
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from kit.bundle.record import ErrorCode
+from kit.edge.stamps import Stamps, pools
+from kit.parse.chat import Piece
 
 CONNECT_TIMEOUT_S = 10.0
 BODY_LIMIT_BYTES = 64 * 2**20
@@ -35,17 +34,18 @@ class Failed(Exception):
 class HttpConnection:
     """One connection to a server, opened again only where the server has closed it.
 
-    No retry, no redirection, no proxy, no netrc.
+    No retry, no redirection, no proxy, no netrc. `stamps` are of the last exchange.
     """
 
     def __init__(self) -> None:
+        self.stamps = Stamps()
         self._deadline = _Deadline()
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["Accept-Encoding"] = "identity"
         for scheme in ("http://", "https://"):
             adapter = requests.adapters.HTTPAdapter()
-            adapter.poolmanager.pool_classes_by_scheme = _pools(self._deadline.watch)
+            adapter.poolmanager.pool_classes_by_scheme = pools(self.stamps, self._deadline.watch)
             self._session.mount(scheme, adapter)
 
     def close(self) -> None:
@@ -57,9 +57,13 @@ class HttpConnection:
 
     def exchange(
         self, method: str, url: str, timeout_s: float, body: dict[str, Any] | None = None
-    ) -> Iterator[bytes]:
-        """Send a request and yield the response's bytes as they arrive; raise `Failed`."""
+    ) -> Iterator[Piece]:
+        """Send a request; yield the response's bytes with their arrival (`Stamps`).
+
+        Raises `Failed`.
+        """
         self._deadline.start(timeout_s)
+        self.stamps.start()
         try:
             yield from self._answer(method, url, timeout_s, body)
             failure = None
@@ -72,9 +76,13 @@ class HttpConnection:
         if failure is not None:
             raise failure
 
+    def get(self, url: str, timeout_s: float) -> bytes:
+        """Return what a server answers to GET; raise `Failed`."""
+        return b"".join(data for _, data in self.exchange("GET", url, timeout_s))
+
     def _answer(
         self, method: str, url: str, timeout_s: float, body: dict[str, Any] | None
-    ) -> Iterator[bytes]:
+    ) -> Iterator[Piece]:
         try:
             with self._session.request(
                 method,
@@ -85,7 +93,7 @@ class HttpConnection:
                 timeout=(min(CONNECT_TIMEOUT_S, timeout_s), timeout_s),
             ) as response:
                 _require_ok(response.status_code)
-                yield from _pieces(response)
+                yield from self._pieces(response)
         except requests.ConnectTimeout as error:
             raise Failed(ErrorCode.CONNECT_FAILED) from error
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
@@ -94,6 +102,14 @@ class HttpConnection:
             raise Failed(_connection_error(error)) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise Failed(ErrorCode.DISCONNECTED) from error
+
+    def _pieces(self, response: requests.Response) -> Iterator[Piece]:
+        total = 0
+        while data := response.raw.read1(_READ_BYTES):
+            total += len(data) + _PIECE_OVERHEAD_BYTES
+            if total > BODY_LIMIT_BYTES:
+                raise Failed(ErrorCode.TOO_LARGE)
+            yield self.stamps.arrived_s, data
 
 
 class _Deadline:
@@ -138,30 +154,6 @@ class _Deadline:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
-def _pools(
-    watch: Callable[[socket.socket | None], None],
-) -> dict[str, type[HTTPConnectionPool]]:
-    """Return urllib3's pools, with connections that pass their socket to `watch` before reading."""
-
-    class Plain(HTTPConnection):
-        def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3
-            watch(self.sock)
-            return super().getresponse()
-
-    class Tls(HTTPSConnection):
-        def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3
-            watch(self.sock)
-            return super().getresponse()
-
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class TlsPool(HTTPSConnectionPool):
-        ConnectionCls = Tls
-
-    return {"http": PlainPool, "https": TlsPool}
-
-
 def _require_ok(status: int) -> None:
     if status == requests.codes.ok:
         return
@@ -170,15 +162,6 @@ def _require_ok(status: int) -> None:
     if status >= requests.codes.bad_request:
         raise Failed(ErrorCode.HTTP_CLIENT_ERROR)
     raise Failed(ErrorCode.BAD_SHAPE)  # a redirection, or a success without content
-
-
-def _pieces(response: requests.Response) -> Iterator[bytes]:
-    total = 0
-    while piece := response.raw.read1(_READ_BYTES):
-        total += len(piece) + _PIECE_OVERHEAD_BYTES
-        if total > BODY_LIMIT_BYTES:
-            raise Failed(ErrorCode.TOO_LARGE)
-        yield piece
 
 
 def _connection_error(error: requests.ConnectionError) -> ErrorCode:

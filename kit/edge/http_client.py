@@ -57,28 +57,27 @@ class Sender:
     def exchange(self, request: Request) -> Exchange:
         """Send one request; return the bytes of its response.
 
-        The clock runs from just before the request is sent until the last byte of the response;
+        The clock runs from just before the request's first byte is sent until the response's last;
         nothing is parsed in between.
         """
         if self._plan.connection is Connection.PER_REQUEST:
             self._connection.close()
             self._connection = HttpConnection()
         body = chat.request_body(self._plan, request, self._served_model)
-        pieces: list[Piece] = []
+        arrivals: list[Piece] = []
         failure: ErrorCode | None = None
-        sent_s = time.monotonic()
         try:
             answer = self._connection.exchange("POST", self._url, self._plan.timeout_s, body)
-            for data in answer:
-                pieces.append((time.monotonic() - sent_s, data))
+            arrivals.extend(answer)
         except Failed as failed:
             failure = ErrorCode.CANCELLED if self._is_cancelled else failed.code
-        wall_s = time.monotonic() - sent_s
+        end_s = arrivals[-1][0] if arrivals and failure is None else time.monotonic()
+        sent_s = self._connection.stamps.sent_s
         return Exchange(
             request=request,
             sent_s=sent_s,
-            wall_s=wall_s,
-            pieces=pieces,
+            wall_s=end_s - sent_s,
+            pieces=[(at_s - sent_s, data) for at_s, data in arrivals],
             failure=failure,
             agent=self._agent,
         )
@@ -130,12 +129,14 @@ class Client:
         requests: Sequence[Request],
         agents: int,
         tolerated: int,
-        on_answer: Callable[[], None],
+        on_answer: Callable[[int], None],
     ) -> Together:
         """Send requests in their order, as many at a time as there are agents."""
         senders = self._senders_of(range(agents))
         with LoadWatch(self._load) as watch:
-            exchanges, interrupt = send_all(senders, requests, tolerated, on_answer)
+            exchanges, interrupt = send_all(
+                senders, requests, tolerated, lambda exchange: on_answer(len(exchange.pieces))
+            )
         position = {id(request): number for number, request in enumerate(requests)}
         in_order = sorted(exchanges, key=lambda exchange: position[id(exchange.request)])
         return Together(
@@ -148,7 +149,7 @@ class Client:
         """Return the answer of `/metrics`, or None where it fails."""
         timeout_s = min(METRICS_TIMEOUT_S, self._plan.timeout_s)
         try:
-            return b"".join(self._metrics.exchange("GET", f"{self._base_url}/metrics", timeout_s))
+            return self._metrics.get(f"{self._base_url}/metrics", timeout_s)
         except Failed:
             return None
 
@@ -190,6 +191,7 @@ class Client:
             prompt_tokens=answer.prompt_tokens,
             cached_tokens=answer.cached_tokens,
             completion_tokens=answer.completion_tokens,
+            reasoning_tokens=answer.reasoning_tokens,
             finish_reason=answer.finish_reason,
             prompt_token_ids=answer.prompt_token_ids,
             token_ids=answer.token_ids,

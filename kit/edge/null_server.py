@@ -13,6 +13,9 @@ late before; `received_s` is when the request's last byte was read. The log has 
 each response, written while no response is under way. Each write in it has three numbers: when its
 bytes went to the kernel (read just before, so that they cannot arrive earlier), how late that was,
 and its tokens.
+
+With `--fault-share` so many responses, drawn from a seed, are faults, each a line of the log with
+its name: 429, 503, a reset, a stream that is cut in its middle, or no answer at all.
 """
 
 import argparse
@@ -20,17 +23,17 @@ import asyncio
 import gc
 import heapq
 import json
-import selectors
+import os
+import random
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-MODEL = "null"
-SPIN_S = 2e-4
-"""Before a write is due the loop polls instead of sleeping: a sleep ends up to 0.1 ms late."""
+MODEL = "null-server"
 
 _PROMPT_IDS = (1, 2, 3)
 _FIRST_ID = 1000
@@ -46,6 +49,9 @@ _PLAIN = {
     ("get", "/v1/models"): ("200 OK", _MODELS),
     ("post", "/v1/chat/completions"): ("400 Bad Request", ""),  # not streamed, or without a length
 }
+
+
+FAULTS = ("429", "503", "reset", "cut", "silent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +137,43 @@ class _Response:
     written: list[tuple[float, float, int]] = field(default_factory=list)
 
 
-class Pacer:
-    """Writes all responses from one timer, each write when it is due."""
+class Faults:
+    """Draws which responses fail, and how."""
 
-    def __init__(self, plan: tuple[Write, ...], log: TextIO) -> None:
+    def __init__(self, share: float, seed: int) -> None:
+        self._share = share
+        self._dice = random.Random(seed)  # noqa: S311  # repeatable, and no secret
+
+    def draw(self) -> str | None:
+        return self._dice.choice(FAULTS) if self._dice.random() < self._share else None
+
+
+class Pacer:
+    """Writes all responses, each write when it is due.
+
+    The loop polls while a connection is open: a process that sleeps wakes up to 0.3 ms late.
+    """
+
+    def __init__(self, plan: tuple[Write, ...], log: TextIO, faults: "Faults") -> None:
+        self.faults = faults
         self._plan = plan
         self._log = log
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.Handle | None = None
+        self._open = 0
         self._waiting: list[tuple[float, int, _Response]] = []
         self._finished: list[_Response] = []
         self._started = 0
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Poll during the block, as in all others of its kind."""
+        self._open += 1
+        if self._open == 1:
+            self._loop.call_soon(self._poll)
+        try:
+            yield
+        finally:
+            self._open -= 1
 
     def start(self, transport: asyncio.WriteTransport, received_s: float) -> asyncio.Future[None]:
         """Begin a response; return what is done when it has ended."""
@@ -149,16 +181,19 @@ class Pacer:
         response = _Response(self._started, transport, received_s, self._loop.create_future())
         transport.write(_HEAD)
         self._wait(response)
-        self._set_timer()
         return response.done
+
+    def note(self, fault: str, received_s: float) -> None:
+        """Log a fault at once."""
+        self._log.write(json.dumps({"received_s": received_s, "fault": fault}) + "\n")
 
     def close(self) -> None:
         """Log all responses, those under way as they are."""
         self._finished += [response for _, _, response in self._waiting]
         self._waiting.clear()
-        self._set_timer()
+        self._write_log()
 
-    def _turn(self) -> None:
+    def _poll(self) -> None:
         """Write what is due now; what becomes due meanwhile waits until sockets were read."""
         now_s = time.monotonic()
         while self._waiting and self._waiting[0][0] <= now_s:
@@ -172,7 +207,11 @@ class Pacer:
             self._finished.append(response)
             if not response.done.done():  # cancelled, where its connection's task was
                 response.done.set_result(None)
-        self._set_timer()
+        if self._finished and not self._waiting:
+            self._write_log()
+        if self._open:
+            os.sched_yield()  # else a client on the same core waits for this process's share to end
+            self._loop.call_soon(self._poll)
 
     def _write(self, response: _Response, due_s: float) -> None:
         write = self._plan[len(response.written)]
@@ -185,19 +224,6 @@ class Pacer:
     def _wait(self, response: _Response) -> None:
         due_s = response.received_s + self._plan[len(response.written)].due_s
         heapq.heappush(self._waiting, (due_s, response.number, response))
-
-    def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if not self._waiting:
-            self._write_log()
-            return
-        sleep_s = self._waiting[0][0] - SPIN_S - time.monotonic()
-        if sleep_s > 0:
-            self._timer = self._loop.call_later(sleep_s, self._turn)
-        else:
-            self._timer = self._loop.call_soon(self._turn)
 
     def _write_log(self) -> None:
         for response in self._finished:
@@ -216,7 +242,7 @@ class Pacer:
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pacer: Pacer) -> None:
     """Answer a connection's requests, one after another."""
     ended = (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError)
-    with suppress(*ended, asyncio.CancelledError):  # the last: on SIGTERM
+    with suppress(*ended, asyncio.CancelledError), pacer.connected():  # cancelled on SIGTERM
         while not writer.is_closing():
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
             request, *lines = head.rstrip().split("\r\n")
@@ -225,12 +251,29 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pac
             body = await reader.readexactly(int(headers.get("content-length", "0")))
             received_s = time.monotonic()
             if (method, path) == ("post", "/v1/chat/completions") and _is_streamed(body):
-                await pacer.start(writer.transport, received_s)
+                if (fault := pacer.faults.draw()) is None:
+                    await pacer.start(writer.transport, received_s)
+                else:
+                    pacer.note(fault, received_s)
+                    await _fail(fault, reader, writer)
             else:
                 writer.write(_plain(method, path))
             if headers.get("connection") == "close":
                 break
     writer.close()
+
+
+async def _fail(fault: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    match fault:
+        case "reset":
+            writer.transport.abort()
+        case "cut":
+            writer.write(_HEAD + _event('{"choices": []}')[:-4])
+            writer.close()
+        case "silent":
+            await reader.read()  # until the client has had enough
+        case status:
+            writer.write(f"HTTP/1.1 {status} Fault\r\ncontent-length: 0\r\n\r\n".encode())
 
 
 def _is_streamed(body: bytes) -> bool:
@@ -246,8 +289,8 @@ def _plain(method: str, path: str) -> bytes:
     return f"{head}\r\n\r\n{body}".encode()
 
 
-async def _run(port: int, schedule: Schedule, log: TextIO) -> None:
-    pacer = Pacer(writes(schedule), log)
+async def _run(port: int, schedule: Schedule, log: TextIO, faults: Faults) -> None:
+    pacer = Pacer(writes(schedule), log, faults)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     server = await asyncio.start_server(
@@ -271,6 +314,8 @@ def _options() -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=int, default=default)
     for name, default_ms in (("first-token-ms", 50.0), ("interval-ms", 10.0), ("stall-ms", 0.0)):
         parser.add_argument(f"--{name}", type=float, default=default_ms)
+    parser.add_argument("--fault-share", type=float, default=0.0)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--log", type=Path, required=True)
     options = parser.parse_args()
     if min(options.tokens, options.tokens_per_chunk) < 1:
@@ -278,10 +323,6 @@ def _options() -> argparse.Namespace:
     if options.stall_at not in (None, *range(options.tokens_per_chunk, options.tokens)):
         parser.error("--stall-at must be a token after the first chunk")
     return options
-
-
-def _event_loop() -> asyncio.AbstractEventLoop:  # epoll's timeouts are in ms, select's in us
-    return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
 
 def main() -> None:
@@ -292,9 +333,9 @@ def main() -> None:
     schedule = Schedule(*whole, *in_s)
     with (
         told.log.open("w", encoding="utf-8") as log,
-        asyncio.Runner(loop_factory=_event_loop) as runner,
+        asyncio.Runner() as runner,
     ):
-        runner.run(_run(told.port, schedule, log))
+        runner.run(_run(told.port, schedule, log, Faults(told.fault_share, told.seed)))
 
 
 if __name__ == "__main__":

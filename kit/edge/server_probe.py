@@ -60,9 +60,7 @@ def served_models(base_url: str) -> tuple[str, ...]:
 def _probe(base_url: str, path: str) -> dict[str, Any]:
     connection = HttpConnection()
     try:
-        answer = msgspec.json.decode(
-            b"".join(connection.exchange("GET", base_url + path, PROBE_TIMEOUT_S))
-        )
+        answer = msgspec.json.decode(connection.get(base_url + path, PROBE_TIMEOUT_S))
     except (Failed, msgspec.MsgspecError, RecursionError, UnicodeError):
         return {}
     finally:

@@ -8,18 +8,18 @@ where a client inside them measures, `kit.edge.docker.compose` uses the same `Se
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from kit.bundle import bag
 from kit.bundle.bag import Attachments
-from kit.bundle.document import EngineIdentity, Failure, Runtime, Status
-from kit.bundle.record import Record
-from kit.edge import bundle_files, interrupts, run_failure, server_probe
+from kit.bundle.document import Calibration, EngineIdentity, Failure, Runtime, Status
+from kit.bundle.record import Moment, Record
+from kit.edge import bundle_files, calibration, interrupts, run_failure, server_probe
 from kit.edge.bundle_files import RunFacts
 from kit.edge.files import disk
 from kit.edge.host import probes
@@ -79,8 +79,11 @@ class RunObserver(Protocol):
     def ready(self, seconds: float) -> None:
         """The engine is ready, this long after the run's start."""
 
-    def answered(self) -> None:
-        """A request of an agent has ended; its record follows at the end of the pass."""
+    def answered(self, pieces: int) -> None:
+        """A request of an agent has ended; its record follows at the end of the pass.
+
+        Its response came in so many pieces, about one a token.
+        """
 
     def recorded(self, record: Record) -> None:
         """A request has ended, or the pass of an agent's."""
@@ -97,12 +100,16 @@ class RunContext:
     """Folders of a run, and its observer.
 
     `state` keeps the installation's `host_id`; a client in a container gets that from the host.
+    `calibrate` measures the client's own error.
     """
 
     results: Path
     state: Path
     observer: RunObserver
     host_id: str | None = None
+    calibrate: Callable[[Plan, Moment], Calibration | None] = field(
+        default_factory=lambda: calibration.calibrate
+    )
 
 
 def run(plan: Plan, engine: Engine, context: RunContext) -> Path:
@@ -140,6 +147,7 @@ class Session:
         self.path = context.results / bundle_name(plan, start_utc)
         self._source = source
         self._observer = context.observer
+        self._client_error = context.calibrate
         self._run_log = RunLog()
         self._stage = "start"
         self._is_sealed = False
@@ -150,6 +158,7 @@ class Session:
         self._stage = "measure"
         facts = self.facts
         self._run_log.engine_version = server_probe.engine_version(base_url)
+        self._calibrate(Moment.BEFORE)
         with Client(base_url, served_model, facts.plan, facts.origin_s) as server:
             failed = walk.walk(
                 facts.plan,
@@ -161,6 +170,14 @@ class Session:
             )
         if failed is not None:
             raise run_failure.request_failed(failed)
+        plan = walk.walked(facts.plan, self._run_log.records)
+        self.facts = replace(facts, plan=plan)
+        self._calibrate(Moment.AFTER)
+
+    def _calibrate(self, moment: Moment) -> None:
+        """Measure the client's own error, while the engine is idle."""
+        if (found := self._client_error(self.facts.plan, moment)) is not None:
+            self._run_log.calibrations.append(found)
 
     @contextmanager
     def sealed(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from kit.bundle.document import Status
 from kit.figures.goodput import Goodput
 from kit.figures.intervals import Interval
 from kit.figures.latency import LatencySummary
+from kit.figures.sustained import Sustained
 from kit.figures.throughput import Throughput
 from kit.figures.window import SwarmFigures
 from kit.plan.plan import Plan
@@ -69,7 +70,7 @@ class CellFigures:
     runtime. `tag` (` #2`) separates rows of the same model and topology; it is empty where there
     is only one. `roofline` is None if the GPUs or the model are unknown. Of a suite with agents
     there is `swarm`; then throughput is that of the steady windows, and `prompts` is empty.
-    `goodput` is there where objectives were given.
+    `goodput` is there where objectives were given, `sustained` of a run that went on for a time.
     """
 
     bundle: Bundle
@@ -87,6 +88,7 @@ class CellFigures:
     roofline: Roofline | None
     swarm: SwarmFigures | None = None
     goodput: Goodput | None = None
+    sustained: Sustained | None = None
 
     @property
     def roofline_share(self) -> float | None:

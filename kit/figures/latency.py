@@ -9,14 +9,21 @@ from statistics import fmean
 from kit.bundle.record import Chunk, Record
 from kit.plan.schedule import Phase
 
+P90_SAMPLES, P99_SAMPLES = 64, 662
+"""The fewest for 99 % confidence (MLPerf, `docs/early_stopping.md` of mlcommons/endpoints)."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LatencySummary:
-    """Seconds: arithmetic mean, median, and 99th percentile (linear interpolation)."""
+    """Seconds: arithmetic mean, median, 90th and 99th percentile (linear interpolation).
+
+    A percentile is None where there are too few samples for 99 % confidence in it.
+    """
 
     mean_s: float
     median_s: float
-    p99_s: float
+    p90_s: float | None
+    p99_s: float | None
 
 
 def times_to_first_token(records: Iterable[Record]) -> tuple[float, ...]:
@@ -40,7 +47,10 @@ def latency_summary(seconds: Sequence[float]) -> LatencySummary | None:
         return None
     ordered = sorted(seconds)
     return LatencySummary(
-        mean_s=fmean(ordered), median_s=_quantile(ordered, 0.5), p99_s=_quantile(ordered, 0.99)
+        mean_s=fmean(ordered),
+        median_s=_quantile(ordered, 0.5),
+        p90_s=_quantile(ordered, 0.9) if len(ordered) >= P90_SAMPLES else None,
+        p99_s=_quantile(ordered, 0.99) if len(ordered) >= P99_SAMPLES else None,
     )
 
 

@@ -17,6 +17,7 @@ from kit.figures.cell import CellFigures, Latency, PassFigures, PromptFigures, R
 from kit.figures.goodput import Objectives, goodput
 from kit.figures.intervals import Interval
 from kit.figures.levels import Levels, levels
+from kit.figures.sustained import sustained
 from kit.figures.throughput import Throughput
 from kit.figures.window import SwarmFigures
 from kit.plan.plan import TOLERATED_FAILURES, Plan
@@ -124,6 +125,7 @@ def _cell(bundle: Bundle, tag: str, starts: int, yardsticks: Yardsticks) -> Cell
         inter_token=_latency(latency.inter_token_latencies(steady)),
         roofline=None if swarm else _roofline(bundle, yardsticks),
         swarm=swarm,
+        sustained=sustained(records, swarm.windows) if swarm and plan.duration_s else None,
     )
 
 

@@ -36,6 +36,8 @@ class SwarmFigures:
     `request_rates` are of the requests that were sent and answered within a window, completion
     tokens over wall seconds; `agent_rates` the same of all requests of each agent there.
     `failed_requests` are of all measured passes, `in_flight` is the mean over all of their seconds.
+    `as_published` are the tokens of each pass over its seconds until the slowest response, as the
+    article computes its effective rate.
     """
 
     agents: int
@@ -45,6 +47,7 @@ class SwarmFigures:
     requests: int
     failed_requests: int
     in_flight: float
+    as_published: tuple[Throughput, ...]
 
     @property
     def fairness(self) -> float | None:
@@ -67,6 +70,7 @@ def swarm(records: Sequence[Record], agents: int) -> SwarmFigures | None:
         requests=len(measured),
         failed_requests=sum(record.error is not None for record in measured),
         in_flight=_in_flight(measured),
+        as_published=tuple(_as_published(measured)),
     )
 
 
@@ -122,12 +126,17 @@ def _agent_rates(records: Iterable[Record]) -> Iterator[float]:
 
 def _in_flight(records: Sequence[Record]) -> float:
     """Return the requests' seconds over the seconds of their passes."""
+    spans = math.fsum(one.seconds for one in _as_published(records))
+    return math.fsum(record.wall_s for record in records) / spans
+
+
+def _as_published(records: Sequence[Record]) -> Iterator[Throughput]:
+    """Yield each pass's tokens, and its seconds from the first request to the last response."""
     passes: dict[int, list[Record]] = defaultdict(list)
     for record in records:
         passes[record.pass_number].append(record)
-    spans = (
-        max(record.sent_s + record.wall_s for record in members)
-        - min(record.sent_s for record in members)
-        for members in passes.values()
-    )
-    return math.fsum(record.wall_s for record in records) / math.fsum(spans)
+    for members in passes.values():
+        start_s = min(record.sent_s for record in members)
+        end_s = max(record.sent_s + record.wall_s for record in members)
+        tokens = sum(record.completion_tokens or 0 for record in members)
+        yield Throughput(tokens=tokens, seconds=end_s - start_s)

@@ -28,6 +28,7 @@ class Answer:
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
     completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
     finish_reason: FinishReason | None = None
     prompt_token_ids: tuple[int, ...] | None = None
     token_ids: tuple[int, ...] | None = None
@@ -178,6 +179,9 @@ def _read_usage(answer: Answer, usage: object) -> None:
     details = usage.get("prompt_tokens_details")
     if isinstance(details, dict):
         answer.cached_tokens = _count(details.get("cached_tokens"))
+    details = usage.get("completion_tokens_details")
+    if isinstance(details, dict):
+        answer.reasoning_tokens = _count(details.get("reasoning_tokens"))
 
 
 def _inconsistent(answer: Answer, dialect: Dialect) -> ErrorCode | None:

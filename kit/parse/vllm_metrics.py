@@ -23,6 +23,7 @@ FIRST_TOKEN_SUM = "vllm:time_to_first_token_seconds_sum"
 BETWEEN_TOKENS_SUM = "vllm:inter_token_latency_seconds_sum"
 BETWEEN_TOKENS_COUNT = "vllm:inter_token_latency_seconds_count"
 DECODE_SUM = "vllm:request_decode_time_seconds_sum"
+QUEUE_SUM = "vllm:request_queue_time_seconds_sum"
 PREFILL_SUM = "vllm:request_prefill_time_seconds_sum"
 INFERENCE_SUM = "vllm:request_inference_time_seconds_sum"
 BUDGETS_SUM = "vllm:request_params_max_tokens_sum"
@@ -53,7 +54,7 @@ STEADY = (
 """Samples that do not change while a vLLM 0.17 server is idle: the engine counts a response before
 it is sent."""
 
-COUNTERS = (*STEADY, HTTP_SUM, HTTP_COUNT, HTTP_BY_HANDLER_SUM, STARTED)
+COUNTERS = (*STEADY, QUEUE_SUM, HTTP_SUM, HTTP_COUNT, HTTP_BY_HANDLER_SUM, STARTED)
 """The samples that checks compare with the client's records. Those of HTTP are counted after a
 response was sent (prometheus-fastapi-instrumentator), so they may lag by a moment."""
 

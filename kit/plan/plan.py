@@ -20,6 +20,9 @@ PUBLISHED_SWARM_PROMPTS = 4
 
 PROMPTS_PER_AGENT = 4
 
+MOST_PASSES = 1000
+"""Of a run that goes on for a time; it ends long before."""
+
 TOLERATED_FAILURES = 0.05
 """Of the requests of a pass of agents: with more of them failed the run ends, without a figure."""
 
@@ -63,6 +66,7 @@ class Dialect(Enum):
 
 Budget = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Agents = Annotated[int, msgspec.Meta(ge=1, le=MOST_AGENTS)]
+Duration = Annotated[float, msgspec.Meta(ge=1, le=86400)]
 UpTo100 = Annotated[float, msgspec.Meta(ge=0, le=100)]
 
 
@@ -129,7 +133,9 @@ class Deviation(_PlanPart, frozen=True, kw_only=True):
 class Plan(_PlanPart, frozen=True, kw_only=True):
     """The run of one cell. `timeout_s` is that of one request; `engine` is absent for an endpoint.
 
-    `options` are those of the engine that differ from the topology's Compose file.
+    `options` are those of the engine that differ from the topology's Compose file. With
+    `duration_s` measured passes follow each other until that has passed, and a bundle's plan has as
+    many as that took.
 
     In a rehearsal the CPU engine serves a twin in place of the model and devices of the plan: it
     tries every step without a GPU, and its figures are not results.
@@ -143,6 +149,7 @@ class Plan(_PlanPart, frozen=True, kw_only=True):
     protocol: ProtocolName
     warmup_passes: Count
     measured_passes: Count
+    duration_s: Duration | None = None
     stream_passes: Count
     connection: Connection
     cache: CachePolicy
@@ -171,6 +178,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     protocol: ProtocolName = ProtocolName.KIT
     passes: int | None = None
     agents: int | None = None
+    duration_s: float | None = None
     cache: CachePolicy = CachePolicy.WARM
     timeout_s: float = 600.0
     rehearsal: bool = False
@@ -303,6 +311,12 @@ def _plan(
     model, engine, options = served
     article = choices.protocol is ProtocolName.ARTICLE
     is_serial = cell.agents is None
+    if choices.duration_s is not None and (article or is_serial):
+        raise UsageError(
+            "--duration does not go with this run",
+            "only agents that send the kit's own protocol go on for a time",
+            "kit bench --suite swarm --agents 4 --duration 30m",
+        )
     return Plan(
         cell=cell,
         rehearsal=choices.rehearsal,
@@ -311,7 +325,8 @@ def _plan(
         options=options,
         protocol=choices.protocol,
         warmup_passes=1,
-        measured_passes=choices.passes or (1 if article else 5 if is_serial else 3),
+        measured_passes=choices.passes or _passes(suite, choices),
+        duration_s=choices.duration_s,
         stream_passes=0 if article or not is_serial else 1,
         connection=Connection.PER_REQUEST if article else Connection.KEPT,
         cache=choices.cache,
@@ -328,6 +343,15 @@ def _plan(
             *_protocol_deviations(choices, is_serial=is_serial),
         ),
     )
+
+
+def _passes(suite: Suite, choices: Choices) -> int:
+    """Return how many passes are measured where the user does not say."""
+    if choices.duration_s is not None:
+        return MOST_PASSES
+    if choices.protocol is ProtocolName.ARTICLE:
+        return 1
+    return 5 if suite.mode is SuiteMode.SERIAL else 3
 
 
 def _setup_deviations(
@@ -417,6 +441,8 @@ def _protocol_deviations(choices: Choices, *, is_serial: bool) -> Iterator[Devia
         )
     if choices.protocol is not ProtocolName.ARTICLE:
         repeated = "" if choices.passes == 1 else "repeated measured passes, "
+        if choices.duration_s is not None:
+            repeated = f"measured passes for {choices.duration_s:g} s, "
         streamed = "one kept connection, a streaming pass of its own"
         if not is_serial:
             streamed = "a kept connection for each agent, every response streamed"

@@ -62,6 +62,8 @@ def cell_figures(cell: CellFigures) -> Object:
         "roofline": _roofline(cell),
         "agents": None if cell.swarm is None else _swarm(cell.swarm),
         "goodput": None if cell.goodput is None else asdict_of(cell.goodput),
+        "sustained": None if cell.sustained is None else asdict_of(cell.sustained),
+        "queued_s": cell.bundle.queued_s,
         "deviations": [asdict(deviation) for deviation in plan.deviations],
     }
     return _present(identity | figures)
@@ -96,13 +98,16 @@ def _throughput(throughput: Throughput | None, interval: Interval | None) -> Obj
 def _latency(latency: Latency | None) -> Object | None:
     if latency is None:
         return None
-    return {
-        "samples": len(latency.samples_s),
-        "mean_s": latency.summary.mean_s,
-        "median_s": latency.summary.median_s,
-        "p99_s": latency.summary.p99_s,
-        "max_s": max(latency.samples_s),
-    }
+    return _present(
+        {
+            "samples": len(latency.samples_s),
+            "mean_s": latency.summary.mean_s,
+            "median_s": latency.summary.median_s,
+            "p90_s": latency.summary.p90_s,
+            "p99_s": latency.summary.p99_s,
+            "max_s": max(latency.samples_s),
+        }
+    )
 
 
 def _roofline(cell: CellFigures) -> Object | None:
@@ -129,6 +134,7 @@ def _swarm(swarm: SwarmFigures) -> Object:
             "requests": swarm.requests,
             "failed_requests": swarm.failed_requests,
             "requests_in_flight": swarm.in_flight,
+            "as_published": [_throughput(one, None) for one in swarm.as_published],
         }
     )
 

@@ -41,6 +41,7 @@ def _print(summary: Summary, console: Console) -> None:
     for shown in summary.levels:
         title = f"{wording.LEVELS_TITLE}: {printable(shown.name)}"
         console.print(title, _levels(shown), "", sep="\n")
+        console.print(wording.PUBLISHED_TITLE, _published(shown), "", sep="\n")
     for cell in summary.cells:
         _print_details(cell, console)
     console.print()
@@ -85,9 +86,20 @@ def _levels(shown: Levels) -> Table:
     return table
 
 
+def _published(shown: Levels) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in wording.PUBLISHED_COLUMNS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for cell, speed_up in zip(shown.cells, shown.published_speed_ups, strict=True):
+        table.add_row(*wording.published_level(cell, speed_up))
+    return table
+
+
 def _print_details(cell: CellFigures, console: Console) -> None:
     console.print(f"{printable(cell.name)}: {wording.amount(cell)}")
     if (share := wording.roofline(cell)) is not None:
         console.print(f"  share of roofline    {printable(share)}")
     console.print(f"  time to first token  {wording.first_token(cell.time_to_first_token)}")
     console.print(f"  inter-token latency  {wording.inter_token(cell.inter_token)}")
+    if (held := wording.sustained(cell)) is not None:
+        console.print(f"  sustained            {held}")

@@ -13,7 +13,7 @@ from kit.figures.goodput import ENOUGH, Goodput, Objectives
 from kit.figures.intervals import Interval
 from kit.figures.levels import Levels
 from kit.figures.summary import Summary
-from kit.figures.throughput import Throughput
+from kit.figures.throughput import Throughput, combined, measured
 
 ABSENT = "-"
 LEVEL_COLUMNS = (
@@ -23,13 +23,19 @@ LEVEL_COLUMNS = (
     "a request",
     "TTFT",
     "ITL",
+    "Queued",
     "Speed-up",
     "Fairness",
     "In flight",
 )
 """Effective tok/s of all agents, and median tok/s of a request. All are of the steady windows, but
-requests in flight, the mean over whole passes. Times are medians; fairness is the slowest agent's
-rate over the fastest one's."""
+requests in flight and what waited in the server's queue, means over whole passes. Latencies are
+medians; fairness is the slowest agent's rate over the fastest one's."""
+
+PUBLISHED_TITLE = "Computed as published: whole passes, ramp and tail included"
+PUBLISHED_COLUMNS = ("Agents", "tok/s", "Speed-up", "In flight")
+"""Tokens over the seconds until the slowest response, and the seconds of one agent's pass over this
+level's."""
 
 GOODPUT_COLUMNS = ("Within", "Goodput")
 """The share of requests within all objectives, and the tok/s of these."""
@@ -85,10 +91,22 @@ def level(cell: CellFigures, speed_up: Ratio | None) -> tuple[str, ...]:
         f"{median(swarm.request_rates):.1f}" if swarm.request_rates else ABSENT,
         ABSENT if ttft is None else milliseconds(ttft.summary.median_s),
         ABSENT if itl is None else milliseconds(itl.summary.median_s),
+        ABSENT if cell.bundle.queued_s is None else milliseconds(cell.bundle.queued_s),
         ABSENT if speed_up is None else f"{speed_up.value:.2f}",
         ABSENT if swarm.fairness is None else f"{swarm.fairness:.2f}",
         f"{swarm.in_flight:.2f}",
         *(() if cell.goodput is None else _goodput(cell.goodput)),
+    )
+
+
+def published_level(cell: CellFigures, speed_up: float | None) -> tuple[str, ...]:
+    """Return a row of the table of levels as the article computes them."""
+    assert cell.swarm is not None, "only cells of agents have levels"
+    return (
+        str(cell.swarm.agents),
+        pooled(combined(cell.swarm.as_published)),
+        ABSENT if speed_up is None else f"{speed_up:.2f}",
+        f"{cell.swarm.in_flight:.2f}",
     )
 
 
@@ -124,7 +142,9 @@ def amount(cell: CellFigures) -> str:
         passes = f"{count} of {cell.plan.measured_passes} passes"
     if cell.pooled is None:
         return f"no measured token, {passes}"
-    return f"{cell.pooled.tokens} tokens in {cell.pooled.seconds:.6f} s, {passes}"
+    reasoning = sum(record.reasoning_tokens or 0 for record in measured(cell.bundle.records))
+    told = f", {reasoning} of all measured tokens for reasoning" if reasoning else ""
+    return f"{cell.pooled.tokens} tokens in {cell.pooled.seconds:.6f} s, {passes}{told}"
 
 
 def roofline_share(cell: CellFigures) -> str:
@@ -145,12 +165,15 @@ def roofline(cell: CellFigures) -> str | None:
 
 
 def first_token(latency: Latency | None) -> str:
-    """Return the time to first token: median and maximum, as samples are few."""
+    """Return the time to first token: median, 90th percentile and maximum."""
     if latency is None:
         return NOT_STREAMED
-    longest = milliseconds(max(latency.samples_s))
-    count = len(latency.samples_s)
-    return f"median {milliseconds(latency.summary.median_s)}, maximum {longest}, {count} samples"
+    summary = latency.summary
+    longest, count = max(latency.samples_s), len(latency.samples_s)
+    return (
+        f"median {milliseconds(summary.median_s)}, p90 {percentile(summary.p90_s)}, "
+        f"maximum {milliseconds(longest)}, {count} samples"
+    )
 
 
 def inter_token(latency: Latency | None) -> str:
@@ -160,7 +183,23 @@ def inter_token(latency: Latency | None) -> str:
     summary = latency.summary
     return (
         f"median {milliseconds(summary.median_s)}, mean {milliseconds(summary.mean_s)}, "
-        f"p99 {milliseconds(summary.p99_s)}"
+        f"p99 {percentile(summary.p99_s)}"
+    )
+
+
+def percentile(value_s: float | None) -> str:
+    """Return a percentile, or that there are too few samples for it."""
+    return "too few" if value_s is None else milliseconds(value_s)
+
+
+def sustained(cell: CellFigures) -> str | None:
+    """Return the last part of a run beside the first; None of one that did not go on for a time."""
+    found = cell.sustained
+    if found is None:
+        return None
+    return (
+        f"{found.ratio:.1%} of the first {found.part_s:.0f} s in the last: "
+        f"{pooled(found.last)} and {pooled(found.first)} tok/s"
     )
 
 

@@ -9,6 +9,10 @@ from functools import partial
 from itertools import groupby
 from typing import Protocol
 
+from msgspec.structs import replace
+
+from kit.bundle.capacity import has_room
+from kit.bundle.document import Calibration
 from kit.bundle.load import LoadSample
 from kit.bundle.record import Moment, Record
 from kit.plan.plan import TOLERATED_FAILURES, Plan
@@ -38,12 +42,13 @@ class Server(Protocol):
         requests: Sequence[Request],
         agents: int,
         tolerated: int,
-        on_answer: Callable[[], None],
+        on_answer: Callable[[int], None],
     ) -> Together:
         """Send requests in their order, as many at a time as there are agents.
 
-        Calls `on_answer` as each ends. Sends no more of them once more than `tolerated` have
-        failed. Does not raise where it is interrupted.
+        Calls `on_answer` as each ends, with the pieces in which the response came, about one a
+        token. Sends no more of them once more than `tolerated` have failed. Does not raise where it
+        is interrupted.
         """
 
     def metrics(self) -> bytes | None:
@@ -55,12 +60,13 @@ class RunLog:
     """What a run has observed so far; it is sealed even if the run fails.
 
     `metrics` maps `PHASE-NUMBER-before` and `-after` to the answers of `/metrics`; `load` is what
-    they said while agents were at work.
+    they said while agents were at work; `calibrations` are the client's own error.
     """
 
     records: list[Record] = field(default_factory=list)
     metrics: dict[str, bytes] = field(default_factory=dict)
     load: list[LoadSample] = field(default_factory=list)
+    calibrations: list[Calibration] = field(default_factory=list)
     engine_version: str | None = None
 
 
@@ -70,7 +76,7 @@ def walk(
     run_log: RunLog,
     on_record: Callable[[Record], None],
     run_salt: str = "",
-    on_answer: Callable[[], None] = lambda: None,
+    on_answer: Callable[[int], None] = lambda _: None,
 ) -> Record | None:
     """Send the plan's requests in order; return the record whose failure ended the run.
 
@@ -81,12 +87,32 @@ def walk(
     agents = plan.cell.agents
     send_pass = _one_by_one if agents is None else partial(_together, agents, on_answer)
     for (phase, number), pass_requests in by_pass:
+        if _is_over(plan, run_log.records):
+            break
         _log_metrics(server, run_log, phase, number, Moment.BEFORE)
         failed = send_pass(server, run_log, on_record, pass_requests)
         if failed is not None:
             return failed
         _log_metrics(server, run_log, phase, number, Moment.AFTER)
     return None
+
+
+def walked(plan: Plan, records: Sequence[Record]) -> Plan:
+    """Return the plan as it was run: where it went on for a time, with the passes of that."""
+    if plan.duration_s is None:
+        return plan
+    passes = max((it.pass_number for it in records if it.phase is Phase.MEASURED), default=1)
+    return replace(plan, measured_passes=passes)
+
+
+def _is_over(plan: Plan, records: Sequence[Record]) -> bool:
+    """Tell whether the time of a plan has passed, or its bundle has no room for another pass."""
+    measured = [record for record in records if record.phase is Phase.MEASURED]
+    if plan.duration_s is None or not measured:
+        return False
+    end_s = max(record.sent_s + record.wall_s for record in measured)
+    is_late = end_s - min(record.sent_s for record in measured) >= plan.duration_s
+    return is_late or not has_room(plan, records)
 
 
 def _one_by_one(
@@ -107,7 +133,7 @@ def _one_by_one(
 
 def _together(
     agents: int,
-    on_answer: Callable[[], None],
+    on_answer: Callable[[int], None],
     server: Server,
     run_log: RunLog,
     on_record: Callable[[Record], None],

@@ -30,6 +30,8 @@ WITHOUT_A_CASE = {
     # They only warn.
     "physics-memory-clock",
     "protocol-failed-requests",
+    "protocol-client-error",
+    "protocol-duration",
     "protocol-published-level",
     "topology-limits",
     "topology-pcie",

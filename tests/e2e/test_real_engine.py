@@ -83,7 +83,7 @@ class Silent:
     def ready(self, seconds: float) -> None:
         assert seconds > 0
 
-    def answered(self) -> None:
+    def answered(self, pieces: int) -> None:
         """Only agents do."""
 
     def recorded(self, record: Record) -> None:

@@ -51,7 +51,12 @@ HOMES = {
     "requests": ("kit.edge.connection",),
     "rich": ("kit.cli", "kit.report.terminal"),
     "tokenizers": ("kit.tools.train_tokenizer",),
-    "urllib3": ("kit.edge.connection", "kit.edge.server_probe", "kit.edge.docker.daemon"),
+    "urllib3": (
+        "kit.edge.connection",
+        "kit.edge.stamps",
+        "kit.edge.server_probe",
+        "kit.edge.docker.daemon",
+    ),
     "yaml": ("kit.plan.topology", "kit.tools.topologies_page"),
 }
 """Where a package from PyPI may be imported; one that is not here may be imported nowhere."""

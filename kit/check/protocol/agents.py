@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from kit.bundle.bag import LOAD
 from kit.check.check import BUNDLE, Check, ForFigures, Problem, fail, unchecked, warn
-from kit.check.evidence import Evidence, is_whole, measured_records, subject_of
+from kit.check.evidence import Evidence, is_whole, measured_records, span_s, subject_of
 from kit.figures.window import Window, windows_of
 from kit.plan.plan import PUBLISHED_SWARM_PROMPTS, TOLERATED_FAILURES, ProtocolName
 from kit.plan.suite import SuiteMode
@@ -83,6 +83,14 @@ def _published_level(evidence: Evidence) -> Iterator[Problem]:
         yield warn(BUNDLE, observed, expected)
 
 
+def _duration(evidence: Evidence) -> Iterator[Problem]:
+    """Compare the seconds of the measured passes with the planned time."""
+    planned_s = evidence.document.plan.duration_s or 0.0
+    start_s, end_s = span_s(measured_records(evidence))
+    if end_s - start_s < planned_s:
+        yield warn(BUNDLE, f"measured for {end_s - start_s:.0f} s", f"for {planned_s:.0f} s")
+
+
 def _windows(evidence: Evidence) -> tuple[Window, ...]:
     agents = evidence.document.plan.cell.agents or 1
     return tuple(windows_of(measured_records(evidence), agents))
@@ -110,6 +118,14 @@ CHECKS: tuple[Check[Evidence], ...] = (
         hint="the server ran fewer at once: look at --max-num-seqs, the KV cache and preemptions",
         look=_concurrency,
         applies=lambda evidence: evidence.document.plan.protocol is ProtocolName.KIT,
+        suites=(SuiteMode.CONCURRENT,),
+    ),
+    Check(
+        id="protocol-duration",
+        holds="a run for a time was measured for so long",
+        hint="its bundle was full: measure with fewer agents, or for a shorter time",
+        look=_duration,
+        applies=lambda evidence: evidence.document.plan.duration_s is not None,
         suites=(SuiteMode.CONCURRENT,),
     ),
     Check(

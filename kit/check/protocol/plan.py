@@ -89,6 +89,7 @@ def _made_again(evidence: Evidence, suite: Suite | None) -> Plan | None:
         protocol=plan.protocol,
         passes=plan.measured_passes,
         agents=cell.agents,
+        duration_s=plan.duration_s,
         cache=plan.cache,
         timeout_s=plan.timeout_s,
         rehearsal=plan.rehearsal,

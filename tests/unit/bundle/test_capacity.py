@@ -1,11 +1,14 @@
 """The bundle of a plan that fits stays within the limits, if every response uses its budget."""
 
+from dataclasses import replace as replace_suite
+
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from kit.bundle import telemetry
-from kit.bundle.capacity import READING_BYTES, SAMPLE_BYTES, capacities
-from kit.bundle.limits import LINE_LIMIT_BYTES, RECORDS_LIMIT_BYTES
+from kit.bundle.capacity import READING_BYTES, SAMPLE_BYTES, capacities, has_room
+from kit.bundle.limits import CHUNK_LIMIT, LINE_LIMIT_BYTES, RECORDS_LIMIT_BYTES
 from kit.bundle.record import FinishReason, Record
 from kit.bundle.telemetry import ClockReason, GpuSample, Reading
 from kit.cli import commands
@@ -28,6 +31,17 @@ TEXT = "def f(x): return x\n"
 
 def planned(max_tokens: int, dialect: Dialect = Dialect.VLLM, passes: int | None = None) -> Plan:
     return plan.plan_endpoint("m", SUITE, Choices(passes=passes), dialect, max_tokens)
+
+
+def test_a_run_for_a_time_stops_before_its_bundle_is_full() -> None:
+    one = planned(4096)
+    record = Record(
+        phase=Phase.MEASURED, pass_number=1, prompt_id="impl", seed=1, sent_s=0.0, wall_s=1.0,
+        completion_tokens=CHUNK_LIMIT // 10,
+    )  # fmt: skip
+    passes = [replace(record, pass_number=number) for number in range(1, 11)]
+    assert has_room(one, passes[:1])
+    assert not has_room(one, passes)
 
 
 def most_passes(one: Plan) -> int:
@@ -78,13 +92,11 @@ def test_a_record_beyond_all_bounds_leaves_no_room() -> None:
     assert most_passes(planned(1_000_000)) == 0
 
 
-def test_more_chunks_than_a_bundle_may_hold_leave_no_room() -> None:
-    dialect = Dialect.OPENAI  # whose records hold no token ids
-    assert most_passes(planned(300_000, dialect)) > 0
-    assert most_passes(planned(334_000, dialect)) == 0
-    assert (
-        "chunks" in min(capacities(planned(334_000, dialect)), key=lambda limit: limit.passes).what
-    )
+def test_agents_have_room_for_as_many_passes_as_their_chunks_leave() -> None:
+    suite = replace_suite(SUITE, mode=SuiteMode.CONCURRENT)
+    one = plan.plan_endpoint("m", suite, Choices(agents=2), Dialect.OPENAI, 100_000)
+    tokens = len(one.prompts) * 100_000
+    assert most_passes(one) == CHUNK_LIMIT // tokens - one.warmup_passes
 
 
 def test_a_line_of_telemetry_is_no_longer_than_reckoned() -> None:

@@ -13,6 +13,7 @@ from kit.check.refusal import Refusal
 from kit.check.verify import verify
 from kit.errors import ExitCode
 from tests.factory import KNOWN, Settings, draft, judge
+from tests.fake_server import QUEUED_S
 
 GOOD = draft(Settings(passes=1)).seal()
 GPU = Settings(passes=1, topology="tp2-pcie", model="moe")
@@ -166,3 +167,9 @@ def _position(place: tuple[str, float]) -> tuple[str, int]:
 
 def _judge_with(name: str, data: bytes) -> Verdict:
     return judge({**GOOD, name: data})
+
+
+def test_a_bundle_says_how_long_requests_waited_in_the_servers_queue() -> None:
+    bundle = verify("case", GOOD, (), KNOWN).bundle
+    assert bundle is not None
+    assert bundle.queued_s == pytest.approx(QUEUED_S)

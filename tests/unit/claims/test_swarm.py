@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from kit.claims.eligible import EligibleBundle
 from kit.claims.judge import judge
 from kit.claims.verdict import ClaimOutcome, Excluded, JudgedSet
@@ -74,3 +76,15 @@ def test_part_1_is_judged_from_single_requests_but_for_its_claims_about_four_age
     assert found["rate-moe-tp1"] is REPRODUCED
     assert found["four-agents-on-one-gpu"] is not NOT_TESTABLE
     assert found["nvlink-grows-under-load"] is NOT_TESTABLE
+
+
+def test_a_client_with_an_error_above_a_quarter_of_the_tolerance_decides_nothing() -> None:
+    bundle = level(4)
+    assert isinstance(bundle, EligibleBundle)
+    longest_s = max(record.wall_s for record in bundle.records)
+    worse = tuple(replace(one, wall_error_s=longest_s / 20) for one in bundle.document.calibrations)
+    document = replace(bundle.document, calibrations=worse)
+    set_of = judged(PART_2, [dataclasses.replace(bundle, document=document)])
+    claim = next(one for one in set_of.claims if one.claim == "rate-moe-tp2-nvlink-x4")
+    assert claim.outcome is ClaimOutcome.INCONCLUSIVE
+    assert "more than a quarter of the tolerance" in (claim.reason or "")

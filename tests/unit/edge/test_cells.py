@@ -35,6 +35,13 @@ def test_without_choices_every_model_of_the_default_topology_is_planned() -> Non
     )
 
 
+def test_a_time_and_passes_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="exclude each other"):
+        planned_cells(replace(CHOICES, suite="swarm", duration_s=60.0))
+    cells = planned_cells(replace(CHOICES, suite="swarm", duration_s=60.0, passes=None))
+    assert {cell.plan.duration_s for cell in cells} == {60.0}
+
+
 def test_models_are_planned_in_the_order_of_the_choices() -> None:
     cells = planned_cells(replace(CHOICES, models=("moe-mini", "dense-mini", "moe-mini")))
     assert [cell.plan.cell.model for cell in cells] == ["moe-mini", "dense-mini", "moe-mini"]

@@ -100,7 +100,7 @@ def test_a_broken_stream_keeps_what_came(behaviour: str, code: ErrorCode, stand_
 def test_a_late_answer_is_cut_at_the_timeout(behaviour: str, phase: Phase, stand_in: str) -> None:
     record = send(f"{stand_in}/{behaviour}", phase, make_plan(timeout_s=SHORT_S))
     assert record.error is ErrorCode.TIMED_OUT
-    assert SHORT_S <= record.wall_s < 10 * SHORT_S  # a machine may be busy, but not forever
+    assert 0.9 * SHORT_S <= record.wall_s < 10 * SHORT_S  # a machine may be busy
 
 
 def test_a_timeout_is_for_one_request(serve: Serve) -> None:

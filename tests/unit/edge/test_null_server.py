@@ -5,15 +5,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from benchmarks.soak import SEEN_AS
 from kit.bundle.record import FinishReason
 from kit.edge.http_client import Client
-from kit.edge.null_server import Schedule
+from kit.edge.null_server import MODEL, Schedule
 from kit.plan.schedule import Phase
 from tests.catalog import ROOT
 from tests.unit.edge.conftest import make_plan
@@ -41,7 +44,7 @@ def test_the_client_sees_each_write_and_none_before_it_was_made(
     log = tmp_path / "log.jsonl"
     options = ("--tokens=20", "--interval-ms=2", f"--tokens-per-chunk={tokens_per_chunk}")
     origin_s = time.monotonic()
-    with serving(log, *options) as url, Client(url, "null", make_plan(), origin_s) as server:
+    with serving(log, *options) as url, Client(url, MODEL, make_plan(), origin_s) as server:
         record = server.send(request(Phase.STREAM))
     assert (record.error, record.completion_tokens) == (None, 20)
     assert record.finish_reason is FinishReason.LENGTH
@@ -64,7 +67,23 @@ def test_what_is_late_does_not_move_what_follows() -> None:
 def test_what_is_not_streamed_is_refused(tmp_path: Path) -> None:
     with (
         serving(tmp_path / "log.jsonl") as url,
-        Client(url, "null", make_plan(), time.monotonic()) as server,
+        Client(url, MODEL, make_plan(), time.monotonic()) as server,
     ):
         assert server.send(request(Phase.MEASURED)).error is not None
         assert server.metrics() is None
+
+
+def test_every_request_is_accounted_for_where_some_fail(tmp_path: Path) -> None:
+    """As `benchmarks/soak.py` does for ten minutes: each fault is seen as what it was."""
+    log = tmp_path / "log.jsonl"
+    plan = make_plan(timeout_s=0.3)
+    agents = replace(plan, cell=replace(plan.cell, agents=4))
+    with (
+        serving(log, "--tokens=3", "--interval-ms=1", "--fault-share=0.3", "--seed=3") as url,
+        Client(url, MODEL, agents, time.monotonic()) as server,
+    ):
+        sent = server.send_together([request(Phase.MEASURED)] * 80, 4, 80, lambda _: None)
+    lines = map(json.loads, log.read_text().splitlines())
+    expected = Counter(SEEN_AS[line.get("fault", "whole")] for line in lines)
+    assert Counter(record.error for record in sent.records) == expected
+    assert set(expected) == set(SEEN_AS.values())

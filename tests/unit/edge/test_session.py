@@ -44,7 +44,7 @@ class Notes:
     def ready(self, seconds: float) -> None:
         self.steps.append("ready")
 
-    def answered(self) -> None:
+    def answered(self, pieces: int) -> None:
         """Only agents do."""
 
     def recorded(self, record: Record) -> None:
@@ -59,7 +59,10 @@ class Notes:
 
 def make_context(folder: Path, observer: Notes | None = None) -> RunContext:
     return RunContext(
-        results=folder / "results", state=folder / "state", observer=observer or Notes()
+        results=folder / "results",
+        state=folder / "state",
+        observer=observer or Notes(),
+        calibrate=lambda _plan, _moment: None,
     )
 
 
@@ -174,7 +177,7 @@ from tests.unit.edge.test_session import Notes, session, make_engine, make_conte
 interrupts.handle()
 
 class Loud(Notes):
-    def answered(self):
+    def answered(self, pieces):
         pass
     def recorded(self, record):
         print("recorded", flush=True)

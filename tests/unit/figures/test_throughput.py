@@ -199,14 +199,24 @@ def test_no_latencies_have_no_summary() -> None:
     assert latency.latency_summary([]) is None
 
 
-@given(st.lists(st.floats(0, 100), min_size=1, max_size=300))
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=800))
 def test_a_summary_agrees_with_scipys_quantiles(seconds: list[float]) -> None:
     summary = latency.latency_summary(seconds)
     assert summary is not None
-    quantiles = scipy.stats.mstats.mquantiles(seconds, [0.5, 0.99], alphap=1, betap=1)
-    assert [summary.median_s, summary.p99_s] == pytest.approx(list(quantiles), abs=1e-9)
-    assert min(seconds) <= summary.median_s <= summary.p99_s <= max(seconds)
+    quantiles = scipy.stats.mstats.mquantiles(seconds, [0.5, 0.9, 0.99], alphap=1, betap=1)
+    found = (summary.median_s, summary.p90_s, summary.p99_s)
+    for value, quantile in zip(found, quantiles, strict=True):
+        assert value is None or value == pytest.approx(quantile, abs=1e-9)
     assert summary.mean_s == pytest.approx(math.fsum(seconds) / len(seconds))
+
+
+@pytest.mark.parametrize(
+    ("count", "known"), [(63, (False, False)), (64, (True, False)), (662, (True, True))]
+)
+def test_a_percentile_needs_samples(count: int, known: tuple[bool, bool]) -> None:
+    summary = latency.latency_summary([float(number) for number in range(count)])
+    assert summary is not None
+    assert (summary.p90_s is not None, summary.p99_s is not None) == known
 
 
 @given(st.lists(st.floats(1e-6, 1e4), min_size=1, max_size=50))

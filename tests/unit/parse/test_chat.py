@@ -186,6 +186,12 @@ def test_cached_tokens_are_read_where_they_are_told(details: dict[str, int]) -> 
     assert (answer.cached_tokens, answer.error) == (details["cached_tokens"], None)
 
 
+def test_reasoning_tokens_are_read_where_they_are_told() -> None:
+    details = {"reasoning_tokens": 2}
+    answer = completion(changed(COMPLETION, "usage", "completion_tokens_details", to=details))
+    assert (answer.reasoning_tokens, answer.error) == (2, None)
+
+
 @pytest.mark.parametrize("details", [..., None, {}, [], {"cached_tokens": None}])
 def test_cached_tokens_that_are_not_told_are_absent(details: object) -> None:
     answer = completion(changed(COMPLETION, "usage", "prompt_tokens_details", to=details))

@@ -214,7 +214,8 @@ def with_another(document: object, path: tuple[str | int, ...]) -> object:
 
 
 def test_the_digest_changes_with_every_field() -> None:
-    plan = replace(twin_plan(Choices(rehearsal=True)), options=Options(max_num_seqs=8))
+    options = Options(max_num_seqs=8)
+    plan = replace(twin_plan(Choices(rehearsal=True)), options=options, duration_s=60.0)
     document = json.loads(canonical.encode(plan))
     assert set(document) == set(Plan.__struct_fields__)
     digests = {

@@ -31,6 +31,21 @@ def test_levels_stand_beside_each_other_with_their_speed_up(summary: Summary) ->
     assert all(speed_up.interval for speed_up in shown.speed_ups if speed_up)
 
 
+def test_the_published_way_stands_beside_it(summary: Summary) -> None:
+    (shown,) = summary.levels
+    one, *more = shown.published_speed_ups
+    assert one == 1.0
+    assert all(speed_up and speed_up > 1.5 for speed_up in more)
+    for text in (markdown.render(summary), terminal.render(summary)):
+        assert "Computed as published" in text
+
+
+def test_a_run_for_a_time_says_whether_its_rate_held() -> None:
+    made = draft(Settings(suite="agents", agents=2, passes=4, duration_s=5.0))
+    bundle = Bundle(id="ab" * 32, document=made.document, records=tuple(made.records))
+    assert "% of the first" in terminal.render(summarise([bundle]))
+
+
 def test_a_level_has_no_columns_of_prompts(summary: Summary) -> None:
     assert summary.by_prompts() == {}
 

@@ -1,15 +1,17 @@
 """The walk: the order of requests, and what is logged when it ends early."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from kit.bundle.record import ErrorCode, Record
+from kit.errors import UsageError
 from kit.plan.plan import Choices, Dialect, Plan, ProtocolName, plan_endpoint
-from kit.plan.schedule import Request, requests
+from kit.plan.schedule import Phase, Request, requests
 from kit.plan.suite import Prompt, Suite, SuiteMode
-from kit.run.walk import RunLog, Server, walk
+from kit.run.walk import RunLog, Server, Together, walk, walked
 
 SUITE = Suite(
     id="small",
@@ -155,3 +157,59 @@ def test_a_watcher_that_fails_costs_no_record() -> None:
 def test_the_fake_is_a_server() -> None:
     server: Server = FakeServer()
     assert server.metrics() == b"after 1 steps"
+
+
+@dataclass(kw_only=True)
+class FakeAgents(FakeServer):
+    """Answers a pass of agents in ten seconds."""
+
+    now_s: float = 0.0
+
+    def send_together(
+        self,
+        requests: Sequence[Request],
+        agents: int,
+        tolerated: int,
+        on_answer: Callable[[int], None],
+    ) -> Together:
+        records = [
+            Record(
+                phase=request.phase,
+                pass_number=request.pass_number,
+                prompt_id=request.prompt_id,
+                seed=request.seed,
+                agent=position % agents,
+                sent_s=self.now_s,
+                wall_s=10.0,
+                completion_tokens=100,
+            )
+            for position, request in enumerate(requests)
+        ]
+        self.now_s += 10.0
+        return Together(records=records)
+
+
+@pytest.mark.parametrize(("duration_s", "passes"), [(5.0, 1), (10.0, 1), (11.0, 2), (35.0, 4)])
+def test_a_run_for_a_time_ends_with_the_pass_in_which_that_is_over(
+    duration_s: float, passes: int
+) -> None:
+    suite = dataclasses.replace(SUITE, mode=SuiteMode.CONCURRENT)
+    choices = Choices(agents=2, duration_s=duration_s)
+    planned = plan_endpoint("m", suite, choices, Dialect.VLLM, 16)
+    run_log = RunLog()
+    assert walk(planned, FakeAgents(), run_log, ignore) is None
+    measured = [record for record in run_log.records if record.phase is Phase.MEASURED]
+    assert max(record.pass_number for record in measured) == passes
+    assert walked(planned, run_log.records).measured_passes == passes
+
+
+@pytest.mark.parametrize(
+    ("mode", "protocol"),
+    [(SuiteMode.SERIAL, ProtocolName.KIT), (SuiteMode.CONCURRENT, ProtocolName.ARTICLE)],
+)
+def test_only_agents_of_the_kits_own_protocol_go_on_for_a_time(
+    mode: SuiteMode, protocol: ProtocolName
+) -> None:
+    suite = dataclasses.replace(SUITE, mode=mode)
+    with pytest.raises(UsageError, match="--duration"):
+        plan_endpoint("m", suite, Choices(duration_s=60, protocol=protocol), Dialect.VLLM, 16)

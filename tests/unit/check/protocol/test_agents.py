@@ -65,6 +65,15 @@ def test_an_agents_requests_do_not_overlap() -> None:
     assert FAIL in outcomes_of(made, "arithmetic-overlap")
 
 
+def test_a_run_for_a_time_has_the_passes_that_it_took() -> None:
+    made = swarm(4, passes=4, duration_s=5.0)
+    assert judge(made.seal()).is_reportable
+    assert outcomes_of(made, "protocol-duration") == {PASS}
+    short = swarm(4, passes=1, duration_s=500.0)
+    assert judge(short.seal()).exit_code is ExitCode.DONE
+    assert outcomes_of(short, "protocol-duration") == {WARN}
+
+
 @pytest.mark.parametrize("agent", [None, 4, 99])
 def test_a_record_names_one_of_the_agents(agent: int | None) -> None:
     made = swarm(4)

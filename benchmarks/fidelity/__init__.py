@@ -1,0 +1,1 @@
+"""How far clients are from the truth: the kit, `vllm bench serve`, AIPerf and GuideLLM."""
