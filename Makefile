@@ -3,7 +3,8 @@
 PYTHON ?= python3
 
 # Passed through the environment, so that the shell does not evaluate their values.
-export TOPOLOGY MODEL SUITE AGENTS DURATION PASSES PROTOCOL CACHE RUNTIME ENDPOINT BUNDLE OUT FUZZ_SECONDS BASE WEIGHTS REGISTRY SLO
+export TOPOLOGY MODEL SUITE AGENTS DURATION PASSES PROTOCOL CACHE EAGER PREFIX_CACHE CONNECTION RUNTIME ENDPOINT BUNDLE OUT FUZZ_SECONDS BASE WEIGHTS REGISTRY SLO \
+	TOPOLOGIES MODELS SUITES STARTS BUDGET
 
 SETUP := $(PYTHON) -m kit.bootstrap
 KIT := .kit/venv/bin/kit
@@ -13,15 +14,18 @@ DEV := .kit/dev/bin
 CELL := $${TOPOLOGY:+--topology "$$TOPOLOGY"} $${MODEL:+--model "$$MODEL"} \
 	$${SUITE:+--suite "$$SUITE"} $${AGENTS:+--agents "$$AGENTS"} \
 	$${DURATION:+--duration "$$DURATION"} $${PASSES:+--passes "$$PASSES"} \
-	$${PROTOCOL:+--protocol "$$PROTOCOL"} $${CACHE:+--cache "$$CACHE"}
+	$${PROTOCOL:+--protocol "$$PROTOCOL"} $${CACHE:+--cache "$$CACHE"} \
+	$(if $(filter 1,$(EAGER)),--eager) $(if $(filter 0,$(PREFIX_CACHE)),--no-prefix-cache) \
+	$${CONNECTION:+--connection "$$CONNECTION"}
 BUNDLES := "$${BUNDLE:-results/local}"
 
 .DEFAULT_GOAL := help
-.PHONY: help bench rehearsal doctor images plan verify submit report test fuzz pages lint lock clean \
+.PHONY: help bench matrix rehearsal doctor images plan verify submit report test fuzz pages lint lock clean \
 	distclean
 
 help:
 	@echo 'make bench      measure, verify and report; installs what it needs'
+	@echo 'make matrix     measure every topology of this machine, in an order that favours none'
 	@echo 'make rehearsal  run a GPU topology on the CPU engine in containers, without a GPU'
 	@echo 'make doctor     show what this machine can run, what it lacks, and how to install that'
 	@echo 'make images     build the images of TOPOLOGY, as `make bench` does before it measures'
@@ -39,6 +43,8 @@ help:
 	@echo
 	@echo 'Variables: TOPOLOGY MODEL SUITE PASSES PROTOCOL CACHE for bench and plan; RUNTIME for bench;'
 	@echo '           SUITE=swarm AGENTS=1,2,4,8 for several requests at once, DURATION=30m for so long;'
+	@echo '           TOPOLOGIES= MODELS= SUITES=single,swarm STARTS=3 BUDGET=8h for matrix;'
+	@echo '           EAGER=1, PREFIX_CACHE=0, CONNECTION=per-request for bench, to see what they do;'
 	@echo '           SLO=ttft=1s,tpot=20ms for report: how many of these requests were that fast;'
 	@echo '           ENDPOINT=http://HOST:PORT for bench, to measure a server that runs already;'
 	@echo '           WEIGHTS=DIR for bench, to serve model files that are here already;'
@@ -51,6 +57,13 @@ help:
 bench:
 	@$(SETUP) kit
 	@$(KIT) bench $(CELL) $${RUNTIME:+--runtime "$$RUNTIME"} $${ENDPOINT:+--endpoint "$$ENDPOINT"}
+
+matrix:
+	@$(SETUP) kit
+	@$(KIT) matrix $${TOPOLOGIES:+--topologies "$$TOPOLOGIES"} $${MODELS:+--models "$$MODELS"} \
+	    $${SUITES:+--suites "$$SUITES"} $${AGENTS:+--agents "$$AGENTS"} \
+	    $${PASSES:+--passes "$$PASSES"} $${STARTS:+--starts "$$STARTS"} \
+	    $${BUDGET:+--budget "$$BUDGET"} $${RUNTIME:+--runtime "$$RUNTIME"}
 
 # Driver and container toolkit: the system's, or the stand-ins that `.ci/docker-engine` installs.
 rehearsal:

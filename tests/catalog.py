@@ -93,10 +93,13 @@ CONTEXT_LIMITS = {("dense", 1): 8192}
 
 
 def options_of(engine: Engine) -> dict[str, str]:
-    """Return the options of a server command by name; a flag's value is empty."""
+    """Return the options of a server command by name; a flag's value is empty, or "False"."""
     words = (word.removeprefix("--") for word in engine.command if word.startswith("--"))
-    pairs = (word.partition("=") for word in words)
-    return {name.replace("-", "_"): value for name, _, value in pairs}
+    options = {}
+    for name, _, value in (word.partition("=") for word in words):
+        known = name.replace("-", "_")
+        options[known.removeprefix("no_")] = "False" if known.startswith("no_") else value
+    return options
 
 
 def gpu_engine(model: str, transport: Transport) -> Engine:
@@ -117,6 +120,8 @@ def gpu_engine(model: str, transport: Transport) -> Engine:
             f"--tensor-parallel-size={ranks}",
             f"--max-model-len={CONTEXT_LIMITS.get((model, ranks), 32_768)}",
             "--max-num-seqs=4",
+            "${KIT_EAGER:---no-enforce-eager}",
+            "${KIT_PREFIX_CACHING:---enable-prefix-caching}",
             "--gpu-memory-utilization=0.92",
             "--enable-chunked-prefill",
             "--disable-custom-all-reduce",
@@ -129,7 +134,14 @@ ENGINE = Engine(
     device=Device.CPU,
     tensor_parallel_size=1,
     transport=Transport.NONE,
-    command=("vllm", "serve", "/models/tiny", "--max-model-len=64", "--disable-custom-all-reduce"),
+    command=(
+        "vllm",
+        "serve",
+        "/models/tiny",
+        "--max-model-len=64",
+        "${KIT_PREFIX_CACHING:---enable-prefix-caching}",
+        "--disable-custom-all-reduce",
+    ),
     environment=(("VLLM_CPU_OMP_THREADS_BIND", "0"),),
 )
 ENGINES = {

@@ -105,6 +105,8 @@ def _plan(settings: Settings) -> Plan:
         passes=settings.passes,
         agents=settings.agents,
         duration_s=settings.duration_s,
+        eager=settings.eager,
+        prefix_caching=settings.prefix_caching,
         cache=settings.cache,
         rehearsal=settings.rehearsal,
     )

@@ -137,7 +137,8 @@ def _config(settings: Settings) -> str:
         "pipeline_parallel_size=1, data_parallel_size=1, "
         f"disable_custom_all_reduce={'disable_custom_all_reduce' in options}, "
         f"quantization={QUANTIZATIONS.get(model) if on_gpu else None}, "
-        f"enforce_eager=False, kv_cache_dtype=auto, device_config={'cuda' if on_gpu else 'cpu'}"
+        f"enforce_eager={options.get('enforce_eager') == ''}, kv_cache_dtype=auto, "
+        f"device_config={'cuda' if on_gpu else 'cpu'}"
     )
 
 
@@ -175,16 +176,19 @@ def _rank_lines(engine: Engine, rank: int) -> Iterator[str]:
         yield f"{place} [pynccl.py:111] vLLM is using nccl==2.27.5"
 
 
+AT_THEIR_DEFAULT = (("tensor_parallel_size", "1"), ("enforce_eager", "False"))
+
+
 def _non_default(options: Mapping[str, str], model: str) -> dict[str, object]:
     """Return the arguments as vLLM prints them: numbers as such, and no defaults."""
     arguments: dict[str, object] = {"model_tag": f"<models>/{model}", "port": 41789}
     for name, value in options.items():
-        if name in ("host", "port") or (name, value) == ("tensor_parallel_size", "1"):
+        if name in ("host", "port") or (name, value) in AT_THEIR_DEFAULT:
             continue
         if name == "served_model_name":
             arguments[name] = [value]
-        elif not value:
-            arguments[name] = True
+        elif value in ("", "False"):
+            arguments[name] = not value
         elif value.replace(".", "", 1).isdigit():
             arguments[name] = json.loads(value)
         else:

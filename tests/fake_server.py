@@ -174,7 +174,7 @@ class FakeServer:
             "block_size": block,
             "cache_dtype": options.get("kv_cache_dtype", "auto"),
             "cpu_kvcache_space_bytes": int(space_gib) * 2**30,
-            "enable_prefix_caching": True,
+            "enable_prefix_caching": settings.prefix_caching,
             "engine": 0,
             "gpu_memory_utilization": float(options.get("gpu_memory_utilization", 0.9)),
             "num_gpu_blocks": (self.kv_tokens or settings.kv_tokens) // block,
@@ -191,7 +191,8 @@ class FakeServer:
 
     def _cached_tokens(self, plan: Plan, request: Request, prompt_tokens: int) -> int:
         """Return the tokens of a repeated prompt that fill whole blocks, all but its last token."""
-        if plan.cache is CachePolicy.COLD or request.prompt_id not in self.prompts_seen:
+        is_off = plan.cache is CachePolicy.COLD or not self.settings.prefix_caching
+        if is_off or request.prompt_id not in self.prompts_seen:
             self.prompts_seen.add(request.prompt_id)
             return 0
         block = self.settings.block_tokens

@@ -50,16 +50,21 @@ class Settings:
     agents: int | None = None
     duration_s: float | None = None
     tokens: int | None = None
+    eager: bool = False
+    prefix_caching: bool = True
     catalog: Catalog = CATALOG
     encode: Callable[[str], Sequence[int]] | None = None
 
     @property
     def engine(self) -> Engine:
-        """The engine that the topology's Compose file describes, with a sequence for each agent."""
-        published = filled(self.template, None)
-        if (option(published, "max-num-seqs") or math.inf) >= (self.agents or 1):
-            return published
-        return filled(self.template, Options(max_num_seqs=self.agents))
+        """The engine that the topology's Compose file describes, with the options of the run."""
+        sequences = option(filled(self.template, None), "max-num-seqs") or math.inf
+        options = Options(
+            max_num_seqs=self.agents if sequences < (self.agents or 1) else None,
+            enforce_eager=self.eager or None,
+            enable_prefix_caching=None if self.prefix_caching else False,
+        )
+        return filled(self.template, options)
 
     @property
     def template(self) -> Engine:

@@ -10,6 +10,7 @@
  *   STAND_IN_NVML_GPUS       number of GPUs (2)
  *   STAND_IN_NVML_LINKS      NVLink links that are up on each (0); 4 is an NV4 bridge
  *   STAND_IN_NVML_COUNTERS   1: NVLink byte counters, which a GeForce card has not (0)
+ *   STAND_IN_NVML_ENERGY     1: a counter of energy, which moves by 349.25 W (0)
  *   STAND_IN_NVML_REASONS    mask of reasons why clocks are not higher (0x4, the power cap)
  *   STAND_IN_NVML_PCIE       PCI Express generation now (4)
  *   STAND_IN_NVML_PROCESSES  processes that compute on each (0); one more draws and computes
@@ -22,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     SUCCESS = 0,
@@ -156,6 +158,14 @@ int nvmlDeviceGetClockInfo(Gpu *gpu, int type, unsigned int *mhz) {
     return told(mhz, type == CLOCK_SM ? 1695 : 9501);
 }
 int nvmlDeviceGetPowerUsage(Gpu *gpu, unsigned int *mw) { (void)gpu; return told(mw, 349250); }
+int nvmlDeviceGetTotalEnergyConsumption(Gpu *gpu, unsigned long long *mj) {
+    struct timespec now;
+    (void)gpu;
+    if (silent() || !setting("STAND_IN_NVML_ENERGY", 0)) return NOT_SUPPORTED;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    *mj = (unsigned long long)(349.25 * (1000.0 * (double)now.tv_sec + 1e-6 * (double)now.tv_nsec));
+    return SUCCESS;
+}
 int nvmlDeviceGetTemperature(Gpu *gpu, int sensor, unsigned int *celsius) {
     (void)gpu;
     return sensor ? INVALID_ARGUMENT : told(celsius, 71);

@@ -12,6 +12,7 @@ server itself was late is marked. The peers are not the kit's to install: `pip i
 """
 
 import argparse
+import io
 import os
 import resource
 import subprocess
@@ -151,7 +152,10 @@ def _draw(runs: dict[tuple[str, int], list[Run]], path: Path) -> None:
         axes.minorticks_off()
         axes.grid(alpha=0.3)
     left.legend()
-    figure.savefig(path, metadata={"Date": None})
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None})
+    lines = (line.rstrip() for line in drawn.getvalue().splitlines())
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _options() -> argparse.Namespace:

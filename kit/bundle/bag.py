@@ -15,6 +15,7 @@ import msgspec
 
 from kit.bundle.document import Document
 from kit.bundle.record import Record
+from kit.bundle.telemetry import Telemetry
 from kit.format import canonical
 
 DOCUMENT = "data/bundle.json"
@@ -45,7 +46,7 @@ COMPRESSED_LIMIT_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bundle:
-    """A bundle that was read; `gpus` are the names of the GPUs in its telemetry.
+    """A bundle that was read; `gpus` are the names of the GPUs in its `telemetry`.
 
     `queued_s` is the mean time that the server says a measured request waited in its queue.
     """
@@ -54,6 +55,7 @@ class Bundle:
     document: Document
     records: tuple[Record, ...]
     gpus: tuple[str, ...] = ()
+    telemetry: Telemetry | None = None
     queued_s: float | None = None
 
 

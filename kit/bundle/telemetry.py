@@ -109,13 +109,15 @@ class Inventory(_TelemetryPart, frozen=True, kw_only=True):
 class Reading(_TelemetryPart, frozen=True, kw_only=True):
     """One GPU in one sample. `utilization_percent` is the share of time with a kernel running.
 
-    The NVLink counters are data bytes over all links since the driver was loaded.
+    Since the driver was loaded: the NVLink counters are data bytes over all links, `energy_mj` the
+    board's energy in millijoules.
     """
 
     index: Count
     sm_clock_mhz: Count | None = None
     memory_clock_mhz: Count | None = None
     power_w: float | None = None
+    energy_mj: Count | None = None
     temperature_c: Count | None = None
     utilization_percent: Count | None = None
     memory_used_bytes: Count | None = None

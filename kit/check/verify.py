@@ -44,6 +44,7 @@ class Verified(NamedTuple):
             document=self.evidence.document,
             records=self.evidence.records,
             gpus=tuple(gpu.name for gpu in self.evidence.gpus),
+            telemetry=self.evidence.observed.telemetry,
             queued_s=queued_s(self.evidence),
         )
 

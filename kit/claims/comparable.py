@@ -4,12 +4,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 
+from msgspec.structs import replace
+
 from kit.bundle.document import Document
 from kit.bundle.telemetry import GpuFacts
 from kit.check.duplicates import distinct
 from kit.claims.eligible import EligibleBundle
 from kit.claims.verdict import Excluded
 from kit.format import canonical
+from kit.plan.options import variables
 
 
 def _workload(document: Document) -> str:
@@ -45,6 +48,13 @@ def _power_limit(gpu: GpuFacts) -> str:
     return f"{limit_w / default_w:.0%} of the default"
 
 
+def _options(document: Document) -> str:
+    """Return the options of the run, but for the sequences that a level of agents needs."""
+    options = document.plan.options
+    told = {} if options is None else variables(replace(options, max_num_seqs=None))
+    return " ".join(told.values()) or "as published"
+
+
 _WORKLOAD = "prompts and sampling"
 
 COMPARABILITY: Mapping[str, Callable[[EligibleBundle], object]] = {
@@ -61,6 +71,7 @@ COMPARABILITY: Mapping[str, Callable[[EligibleBundle], object]] = {
     "protocol": lambda bundle: bundle.document.plan.protocol,
     "cache policy": lambda bundle: bundle.document.plan.cache,
     "connection": lambda bundle: bundle.document.plan.connection,
+    "options": lambda bundle: _options(bundle.document),
     "dialect": lambda bundle: bundle.document.plan.dialect,
     _WORKLOAD: lambda bundle: _workload(bundle.document),
 }

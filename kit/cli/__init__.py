@@ -13,7 +13,7 @@ import click
 
 from kit import __version__
 from kit.cli import failure
-from kit.cli.options import FILE, FOLDER, cell_options, image_options, numbers, seconds
+from kit.cli.options import FILE, FOLDER, cell_options, image_options, numbers, seconds, split
 from kit.edge import interrupts
 from kit.errors import ExitCode
 from kit.ownership import give_to_owner
@@ -100,6 +100,30 @@ def bench(**options: Any) -> int:
     return bench(BenchOptions(**options))
 
 
+@commands.command(short_help="Measure every cell that this machine has.")
+@click.option("--topologies", multiple=True, callback=split, help="By default all that can run.")
+@click.option("--models", multiple=True, callback=split, help="By default each topology's own.")
+@click.option("--suites", multiple=True, callback=split, default=("single",), show_default=True)
+@click.option("--agents", multiple=True, callback=numbers, help="Of suite swarm: 1,2,4,8.")
+@click.option("--passes", type=click.IntRange(1, 1000), help="Measured passes of each cell.")
+@click.option("--starts", type=click.IntRange(1, 20), default=1, show_default=True)
+@click.option("--budget", "budget_s", metavar="TIME", callback=seconds, help="Such as 90m or 8h.")
+@click.option("--runtime", help="`docker`, or `process` (CPU topologies only, and their default).")
+@click.option("-o", "--output", type=FOLDER, help="Folder for bundles; by default results/local.")
+@click.option("--weights", type=FOLDER, envvar="WEIGHTS", help="As of bench.")
+@image_options
+@click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
+def matrix(**options: Any) -> int:
+    """Measure every cell that this machine has, in an order that favours none.
+
+    With a budget what fits is measured, first what the article's claims still need. The same
+    command goes on where it was interrupted, and reports on everything at its end.
+    """
+    from kit.cli.matrix import matrix, options_of
+
+    return matrix(options_of(**options))
+
+
 @commands.command()
 @cell_options
 @click.option(
@@ -134,6 +158,9 @@ def doctor(topology: str | None, as_json: bool) -> int:
 @click.option("--duration", "duration_s", callback=seconds, envvar="KIT_DURATION")
 @click.option("--protocol", default="kit", envvar="KIT_PROTOCOL")
 @click.option("--cache", default="warm", envvar="KIT_CACHE_POLICY")
+@click.option("--eager", is_flag=True, envvar="KIT_ENFORCE_EAGER")
+@click.option("--prefix-cache", type=bool, default=True, envvar="KIT_PREFIX_CACHE")
+@click.option("--connection", envvar="KIT_CONNECTION")
 @click.option("--timeout", "timeout_s", type=int, default=600, envvar="KIT_TIMEOUT_S")
 @click.option("--rehearsal", is_flag=True, envvar="KIT_REHEARSAL")
 @click.option("--evidence", type=FOLDER, default="/evidence", help="Folder of the engine's logs.")
@@ -181,6 +208,17 @@ def images(**options: Any) -> int:
 
     base, registry = options.pop("base"), options.pop("registry")
     return images(CellChoices(**options), base, registry)
+
+
+@commands.command(name="compare", short_help="Show what differs between bundles.")
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def compare(first: Path, second: Path, as_json: bool) -> int:
+    """Compare two bundles, or folders of them: first their settings and machines, then numbers."""
+    from kit.cli.compare import compare_paths
+
+    return compare_paths(first, second, as_json=as_json)
 
 
 @commands.command(short_help="Verify bundles, and judge claims.")

@@ -6,28 +6,20 @@ from pathlib import Path
 
 import click
 
-from kit.bundle.bag import Bundle
 from kit.bundle.document import Status
-from kit.check.finding import Verdict
 from kit.claims.verdict import overall
+from kit.cli.conclude import Output, conclude, print_paths, print_verdicts
 from kit.cli.failure import render
 from kit.cli.plan import announce_default
 from kit.cli.progress import observer
-from kit.cli.report import write_report
 from kit.edge.bench import require_port, run_cell, run_endpoint
 from kit.edge.cells import CellChoices, PlannedCell, levels, planned_cells
 from kit.edge.files import checkout
-from kit.edge.judge_claims import Against, judge_claims
 from kit.edge.prepare import Prepared, Sources, prepare
 from kit.edge.session import RunContext
-from kit.edge.unfinished import Unfinished
+from kit.edge.unfinished import BENCH, Unfinished, name_of
 from kit.edge.verify_paths import verify_paths
 from kit.errors import ExitCode, KitError, RunError, UsageError
-from kit.figures.summary import summarise
-from kit.report import document, terminal, verdict_text
-
-REFERENCES = ("article-part-1", "article-part-2", "article-part-3")
-"""Whose claims are judged after a run on GPUs: the last two are about several agents."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,8 +55,11 @@ def bench(options: BenchOptions) -> int:
     measured = _measure(options)
     if measured.failure is not None and not measured.paths:
         raise measured.failure
-    conclude = _conclude_rehearsal if options.rehearsal else _conclude
-    code = conclude(measured.paths, options)
+    if options.rehearsal:
+        code = _conclude_rehearsal(measured.paths, options)
+    else:
+        output = Output(folder=options.output, quiet=options.quiet, as_json=options.as_json)
+        code = conclude(measured.paths, output)
     if measured.failure is not None:
         raise measured.failure
     return code
@@ -106,16 +101,17 @@ def _each(
     context: RunContext,
 ) -> _Measured:
     paths, failure = [], None
-    unfinished = Unfinished.of(cells, context.results, context.state)
+    names = list(map(name_of, cells))
+    unfinished = Unfinished.of(names, context.results, context.state / BENCH)
     for cell in cells:
-        if (bundle := unfinished.measured(cell)) is not None:
+        if (bundle := unfinished.measured(name_of(cell))) is not None:
             context.observer.printed(f"{cell.plan.cell}: measured before the last run broke off")
             context.observer.printed(f"  {bundle} (to measure it anew: rm {unfinished.file})")
             paths.append(bundle)
             continue
         try:
             bundle = run_cell(cell, options, prepared, options.port, context)
-            unfinished.keep(cell, bundle)
+            unfinished.keep(name_of(cell), bundle)
             paths.append(bundle)
         except RunError as error:
             failure = error
@@ -124,60 +120,16 @@ def _each(
     return _Measured(paths=paths, failure=failure)
 
 
-def _conclude(paths: list[Path], options: BenchOptions) -> int:
-    """Verify the bundles, write the report, and print verdicts, figures and claims."""
-    judged = tuple(verify_paths(paths))
-    verdicts = [verified.verdict for verified in judged]
-    bundles = [bundle for verified in judged if (bundle := verified.bundle) is not None]
-    summary = summarise(bundles, checkout.yardsticks())
-    page = write_report(bundles, verdicts, _report_folder(options.output))
-    if not options.quiet:
-        _print_verdicts(verdicts)
-        click.echo(f"\n{terminal.render(summary)}", err=True)
-        _print_claims(paths, bundles)
-        click.echo("Bundles and report:", err=True)
-    if options.as_json:
-        click.echo(document.render(summary), nl=False)
-    else:
-        _print_paths([*paths, page])
-    return overall(verdicts)
-
-
-def _print_claims(paths: list[Path], bundles: Sequence[Bundle]) -> None:
-    """Judge the article's claims from all bundles beside these, if a GPU served."""
-    if not any(bundle.gpus for bundle in bundles):
-        return
-    has_agents = any(bundle.document.plan.is_concurrent for bundle in bundles)
-    against = Against(references=REFERENCES if has_agents else REFERENCES[:1])
-    _, judged = judge_claims([paths[0].parent], (), against)
-    for judgements in judged:
-        click.echo("\n".join(verdict_text.claim_lines(judgements)), err=True)
-
-
-def _conclude_rehearsal(paths: list[Path], options: BenchOptions) -> int:
+def _conclude_rehearsal(paths: list[Path], options: BenchOptions) -> ExitCode:
     """Verify the bundles; a complete rehearsal that is not invalid is a success."""
     verdicts = [verified.verdict for verified in verify_paths(paths)]
     if not options.quiet:
-        _print_verdicts(verdicts)
+        print_verdicts(verdicts)
         click.echo("This was a rehearsal: its figures are no results.", err=True)
-    _print_paths(paths)
+    print_paths(paths)
     is_complete = all(verdict.status is Status.COMPLETE for verdict in verdicts)
     code = overall(verdicts)
     return ExitCode.DONE if is_complete and code is ExitCode.NOTHING_TO_JUDGE else code
-
-
-def _print_verdicts(verdicts: list[Verdict]) -> None:
-    for verdict in verdicts:
-        click.echo("\n".join(verdict_text.lines(verdict)), err=True)
-
-
-def _print_paths(paths: list[Path]) -> None:
-    for path in paths:
-        click.echo(path)
-
-
-def _report_folder(output: Path | None) -> Path:
-    return checkout.REPORT if output is None else output.with_name(f"{output.name}-report")
 
 
 def _require_no_engine_options(options: BenchOptions) -> None:
@@ -188,6 +140,8 @@ def _require_no_engine_options(options: BenchOptions) -> None:
         ("--port", options.port),
         ("more than one --model", options.models[1:] or None),
         ("--rehearsal", options.rehearsal or None),
+        ("--eager", options.eager or None),
+        ("--no-prefix-cache", None if options.prefix_cache else True),
     )
     for name, value in values:
         if value is not None:

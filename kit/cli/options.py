@@ -11,7 +11,7 @@ LONGEST_S = 86400
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-def _split(_context: object, _option: object, values: tuple[str, ...]) -> tuple[str, ...]:
+def split(_context: object, _option: object, values: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names in `moe,dense` or `moe dense`, each once."""
     names = (name for value in values for name in re.split("[ ,]+", value) if name)
     return tuple(dict.fromkeys(names))
@@ -30,7 +30,7 @@ def seconds(_context: object, _option: object, value: str | None) -> float | Non
 
 def numbers(context: object, option: object, values: tuple[str, ...]) -> tuple[int, ...]:
     """Return the numbers in `1,2,4`, each once."""
-    names = _split(context, option, values)
+    names = split(context, option, values)
     if wrong := [name for name in names if not name.isdecimal() or int(name) == 0]:
         raise click.BadParameter(f"not a number of agents: {wrong[0]}")
     return tuple(map(int, names))
@@ -44,7 +44,7 @@ def cell_options(command: Callable[..., int]) -> Callable[..., int]:
             "--model",
             "models",
             multiple=True,
-            callback=_split,
+            callback=split,
             help="Names, also several with commas; by default moe and dense, or their twins.",
         ),
         click.option("--suite", default="single", show_default=True, help="A folder of prompts/."),
@@ -78,6 +78,18 @@ def cell_options(command: Callable[..., int]) -> Callable[..., int]:
             default="warm",
             show_default=True,
             help="`warm`, or `cold`: a salt in each request keeps it out of the prefix cache.",
+        ),
+        click.option("--eager", is_flag=True, help="Start the engine without CUDA graphs."),
+        click.option(
+            "--no-prefix-cache",
+            "prefix_cache",
+            flag_value=False,
+            default=True,
+            help="Start the engine without its prefix cache.",
+        ),
+        click.option(
+            "--connection",
+            help="`kept`, or `per-request`: by default as the protocol has it.",
         ),
         click.option(
             "--timeout",

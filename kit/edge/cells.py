@@ -9,7 +9,7 @@ from kit.edge.engine.endpoint import Endpoint
 from kit.edge.files import checkout
 from kit.errors import UsageError
 from kit.plan import plan
-from kit.plan.plan import CachePolicy, Choices, Plan, ProtocolName
+from kit.plan.plan import CachePolicy, Choices, Connection, Plan, ProtocolName
 from kit.plan.suite import Suite, SuiteMode
 from kit.plan.topology import Device, Service, Topology
 
@@ -33,6 +33,9 @@ class CellChoices:
     agents: tuple[int, ...]
     passes: int | None
     duration_s: float | None = None
+    eager: bool = False
+    prefix_cache: bool = True
+    connection: str | None = None
     protocol: str
     cache: str
     timeout_s: int
@@ -47,6 +50,7 @@ class CellChoices:
                 "a run that goes on for a time has as many passes as that takes",
                 "the same command without --passes",
             )
+        connections = {kind.value: kind for kind in Connection}
         protocols = {name.value: name for name in ProtocolName}
         policies = {policy.value: policy for policy in CachePolicy}
         return Choices(
@@ -54,6 +58,11 @@ class CellChoices:
             passes=self.passes,
             agents=agents,
             duration_s=self.duration_s,
+            eager=self.eager,
+            prefix_caching=self.prefix_cache,
+            connection=None
+            if self.connection is None
+            else checkout.choose("connection", self.connection, connections),
             cache=checkout.choose("cache", self.cache, policies),
             timeout_s=self.timeout_s,
             rehearsal=self.rehearsal,

@@ -42,8 +42,9 @@ class Advantage:
 
     @property
     def configuration(self) -> str:
-        """Topology and tags of the MoE model's cells, unescaped text from the bundle."""
-        return self.moe[0].plan.cell.topology + ",".join(cell.tag for cell in self.moe)
+        """Topology, agents and tags of the MoE model's cells, unescaped text from the bundle."""
+        where = self.moe[0].configuration.removesuffix(self.moe[0].tag)
+        return where + ",".join(cell.tag for cell in self.moe)
 
 
 def advantages(cells: Sequence[CellFigures]) -> Iterator[Advantage]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kit.bundle.bag import Bundle
 from kit.bundle.document import Status
+from kit.figures.energy import Energy, NoEnergy
 from kit.figures.goodput import Goodput
 from kit.figures.intervals import Interval
 from kit.figures.latency import LatencySummary
@@ -70,7 +71,8 @@ class CellFigures:
     runtime. `tag` (` #2`) separates rows of the same model and topology; it is empty where there
     is only one. `roofline` is None if the GPUs or the model are unknown. Of a suite with agents
     there is `swarm`; then throughput is that of the steady windows, and `prompts` is empty.
-    `goodput` is there where objectives were given, `sustained` of a run that went on for a time.
+    `goodput` is there where objectives were given, `sustained` of a run that went on for a time,
+    `energy` of one on GPUs.
     """
 
     bundle: Bundle
@@ -89,6 +91,7 @@ class CellFigures:
     swarm: SwarmFigures | None = None
     goodput: Goodput | None = None
     sustained: Sustained | None = None
+    energy: Energy | NoEnergy | None = None
 
     @property
     def roofline_share(self) -> float | None:

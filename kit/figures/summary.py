@@ -14,6 +14,7 @@ from kit.bundle.record import Record
 from kit.figures import intervals, latency, throughput, window
 from kit.figures.advantage import Advantage, advantages
 from kit.figures.cell import CellFigures, Latency, PassFigures, PromptFigures, Roofline
+from kit.figures.energy import Energy, NoEnergy, energy
 from kit.figures.goodput import Objectives, goodput
 from kit.figures.intervals import Interval
 from kit.figures.levels import Levels, levels
@@ -126,7 +127,24 @@ def _cell(bundle: Bundle, tag: str, starts: int, yardsticks: Yardsticks) -> Cell
         roofline=None if swarm else _roofline(bundle, yardsticks),
         swarm=swarm,
         sustained=sustained(records, swarm.windows) if swarm and plan.duration_s else None,
+        energy=_energy(bundle, passes, swarm),
     )
+
+
+def _energy(
+    bundle: Bundle, passes: Sequence[PassFigures], swarm: SwarmFigures | None
+) -> Energy | NoEnergy | None:
+    """Return the energy of the measured passes, of agents of their windows; None without GPUs."""
+    if bundle.telemetry is None:
+        return None
+    measured = [one for one in passes if one.phase is Phase.MEASURED]
+    spans = [(one.start_s, one.end_s) for one in measured]
+    tokens = sum(one.throughput.tokens for one in measured)
+    if swarm is not None:
+        spans = [(one.start_s, one.end_s) for one in swarm.windows]
+        tokens = sum(one.tokens for one in swarm.windows)
+    first_sent_s = min((record.sent_s for record in bundle.records), default=0.0)
+    return energy(bundle.telemetry, spans, tokens, first_sent_s)
 
 
 def _throughput(

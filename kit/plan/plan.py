@@ -179,6 +179,9 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
     passes: int | None = None
     agents: int | None = None
     duration_s: float | None = None
+    eager: bool = False
+    prefix_caching: bool = True
+    connection: Connection | None = None
     cache: CachePolicy = CachePolicy.WARM
     timeout_s: float = 600.0
     rehearsal: bool = False
@@ -193,7 +196,7 @@ def plan_engine(
     """
     published = filled(template, None)
     cell = Cell(model=model.id, topology=topology, suite=suite.id, agents=_agents(suite, choices))
-    options = _options(published, cell)
+    options = _options(published, cell, choices)
     engine = filled(template, options)
     max_tokens = max_tokens_of(model, suite, engine)
     return _plan(cell, suite, choices, Dialect.VLLM, max_tokens, (model, engine, options))
@@ -282,12 +285,16 @@ def _agents(suite: Suite, choices: Choices) -> int | None:
     return agents
 
 
-def _options(published: Engine, cell: Cell) -> Options | None:
-    """Return what this cell needs other than published: a sequence for each agent."""
+def _options(published: Engine, cell: Cell, choices: Choices) -> Options | None:
+    """Return what is other than published: a sequence for each agent, and what the user chose."""
     sequences = option(published, "max-num-seqs")
-    if cell.agents is None or sequences is None or sequences >= cell.agents:
-        return None
-    return Options(max_num_seqs=cell.agents)
+    is_enough = cell.agents is None or sequences is None or sequences >= cell.agents
+    options = Options(
+        max_num_seqs=None if is_enough else cell.agents,
+        enforce_eager=True if choices.eager else None,
+        enable_prefix_caching=None if choices.prefix_caching else False,
+    )
+    return None if options == Options() else options
 
 
 def _prompts(suite: Suite, cell: Cell, protocol: ProtocolName) -> tuple[Prompt, ...]:
@@ -328,7 +335,7 @@ def _plan(
         measured_passes=choices.passes or _passes(suite, choices),
         duration_s=choices.duration_s,
         stream_passes=0 if article or not is_serial else 1,
-        connection=Connection.PER_REQUEST if article else Connection.KEPT,
+        connection=choices.connection or _connection(choices.protocol),
         cache=choices.cache,
         dialect=dialect,
         seed=PLAN_SEED,
@@ -340,6 +347,7 @@ def _plan(
         deviations=(
             *_setup_deviations(model, engine, dialect, max_tokens, suite),
             *_agent_deviations(cell, options, choices),
+            *_chosen_deviations(options, choices),
             *_protocol_deviations(choices, is_serial=is_serial),
         ),
     )
@@ -428,6 +436,29 @@ def _agent_deviations(cell: Cell, options: Options | None, choices: Choices) -> 
         )
 
 
+def _connection(protocol: ProtocolName) -> Connection:
+    return Connection.PER_REQUEST if protocol is ProtocolName.ARTICLE else Connection.KEPT
+
+
+def _chosen_deviations(options: Options | None, choices: Choices) -> Iterator[Deviation]:
+    """Yield what the user set to see what it does."""
+    if options is not None and options.enforce_eager:
+        yield Deviation(
+            what="--enforce-eager: no CUDA graphs, and nothing is compiled",
+            why="requested with --eager; Part 2 of the article ran its dense model so",
+        )
+    if options is not None and options.enable_prefix_caching is False:
+        yield Deviation(
+            what="--no-enable-prefix-caching",
+            why="requested with --no-prefix-cache; the published server had its cache on",
+        )
+    if choices.connection is Connection.KEPT and choices.protocol is ProtocolName.ARTICLE:
+        yield Deviation(
+            what="one kept connection in place of a new one for each request",
+            why="requested with --connection kept",
+        )
+
+
 def _protocol_deviations(choices: Choices, *, is_serial: bool) -> Iterator[Deviation]:
     if choices.rehearsal:
         yield Deviation(
@@ -443,11 +474,13 @@ def _protocol_deviations(choices: Choices, *, is_serial: bool) -> Iterator[Devia
         repeated = "" if choices.passes == 1 else "repeated measured passes, "
         if choices.duration_s is not None:
             repeated = f"measured passes for {choices.duration_s:g} s, "
-        streamed = "one kept connection, a streaming pass of its own"
+        kept = "" if choices.connection is Connection.PER_REQUEST else "one kept connection, "
+        streamed = "a streaming pass of its own"
         if not is_serial:
-            streamed = "a kept connection for each agent, every response streamed"
+            kept = kept and "a kept connection for each agent, "
+            streamed = "every response streamed"
         yield Deviation(
-            what=f"{repeated}{streamed}",
+            what=f"{repeated}{kept}{streamed}",
             why="a single pass, as published, has no interval; PROTOCOL=article omits these",
         )
     if choices.cache is CachePolicy.COLD:

@@ -3,6 +3,7 @@
 A chart shows at most `MOST_PANELS` panels and `MOST_PROMPTS` prompts; the tables show all.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import accumulate
@@ -68,14 +69,20 @@ def agents(summary: Summary, figure: Figure) -> bool:
         for row, levels in enumerate(shown):
             _by_agents(axes, levels, values, row)
         axes.set_ylabel(label)
-        axes.set_ylim(0, 1.12 * axes.dataLim.ymax)
-        axes.set_xlim(0, axes.dataLim.xmax + 1)
+        if math.isfinite(axes.dataLim.ymax):  # else no request lies within a window
+            axes.set_ylim(0, 1.12 * axes.dataLim.ymax)
+        axes.set_xlim(0, 1 + max(_agents_of(levels) for levels in shown))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
     if stack:
         stack[-1].set_xlabel("agents")
         _legend(figure, stack[0])
     return bool(shown)
+
+
+def _agents_of(levels: Levels) -> int:
+    """Return the most agents of a level."""
+    return max(cell.plan.cell.agents or 1 for cell in levels.cells)
 
 
 def in_flight(summary: Summary, figure: Figure) -> bool:
@@ -150,7 +157,7 @@ def _bars(axes: Axes, cells: Sequence[CellFigures]) -> None:
                 axes.vlines(place + offset, interval.low, top, colors=INK, linewidth=1.4)
             if len(cells) <= 2:  # with more bars the numbers would collide
                 _write_above(axes, place + offset, top, f"{rate.tokens_per_s:.1f}")
-        axes.bar([0], [0], color=COLOURS[row], label=_label(cell))
+        axes.bar([0], [0], color=COLOURS[row], label=label_of(cell))
     axes.set_xticks(places, [*names, "pooled"])
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("completion tokens per second")
@@ -224,7 +231,7 @@ def _flight(axes: Axes, cell: CellFigures, colour: str) -> None:
         axes.axvspan(window.start_s, window.end_s, color=FAINT, alpha=0.3, lw=0)
     axes.set_ylim(0, 1.12 * max(counts))
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.set_title(_label(cell), loc="left")
+    axes.set_title(label_of(cell), loc="left")
 
 
 def _timeline(axes: Axes, cell: CellFigures, colour: str) -> None:
@@ -242,7 +249,7 @@ def _timeline(axes: Axes, cell: CellFigures, colour: str) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.set_ylabel("tok/s")
     axes.grid(axis="y")
-    axes.set_title(_label(cell), loc="left")
+    axes.set_title(label_of(cell), loc="left")
 
 
 def _pass(axes: Axes, pass_: PassFigures, colour: str) -> None:
@@ -270,7 +277,7 @@ def _distribution(axes: Axes, cells: Sequence[CellFigures]) -> None:
     for row, cell in enumerate(cells):
         gaps = _gaps_ms(cell)
         points = [gaps[round(share / 100 * (len(gaps) - 1))] for share in shares]
-        axes.plot(points, shares, color=COLOURS[row], linestyle=DASHES[row], label=_label(cell))
+        axes.plot(points, shares, color=COLOURS[row], linestyle=DASHES[row], label=label_of(cell))
     axes.set_xlabel("inter-token latency (ms, logarithmic)")
     axes.set_ylabel("share of gaps up to this time (%)")
     axes.grid()
@@ -321,7 +328,7 @@ def _dots(axes: Axes, shown: Advantage) -> None:
 
 def _legend_above(axes: Axes, cells: Sequence[CellFigures]) -> None:
     """Add a legend above the panel, in two columns if the names are short enough."""
-    columns = 2 if max(len(_label(cell)) for cell in cells) <= LABEL_WIDTH else 1
+    columns = 2 if max(len(label_of(cell)) for cell in cells) <= LABEL_WIDTH else 1
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)
 
 
@@ -336,7 +343,8 @@ def _drawn(text: str, width: int) -> str:
     return "".join(c if ord(c) in _glyphs() else "?" for c in shortened(text, width))
 
 
-def _label(cell: CellFigures) -> str:
+def label_of(cell: CellFigures) -> str:
+    """Return a cell's name as it is drawn."""
     where = cell.configuration.removeprefix(cell.plan.cell.topology)
     name = f"{_drawn(cell.plan.cell.model, 20)} on {_drawn(cell.plan.cell.topology, 12)}{where}"
     return f"{name} (partial)" if cell.is_partial else name

@@ -12,6 +12,7 @@ from msgspec.structs import asdict
 
 from kit.figures.advantage import Advantage, Ratio
 from kit.figures.cell import CellFigures, Latency, PassFigures, PromptFigures
+from kit.figures.energy import Energy, NoEnergy
 from kit.figures.intervals import CONFIDENCE, Interval
 from kit.figures.summary import Summary
 from kit.figures.throughput import Throughput
@@ -62,6 +63,7 @@ def cell_figures(cell: CellFigures) -> Object:
         "roofline": _roofline(cell),
         "agents": None if cell.swarm is None else _swarm(cell.swarm),
         "goodput": None if cell.goodput is None else asdict_of(cell.goodput),
+        "energy": None if cell.energy is None else _energy(cell.energy),
         "sustained": None if cell.sustained is None else asdict_of(cell.sustained),
         "queued_s": cell.bundle.queued_s,
         "deviations": [asdict(deviation) for deviation in plan.deviations],
@@ -135,6 +137,26 @@ def _swarm(swarm: SwarmFigures) -> Object:
             "failed_requests": swarm.failed_requests,
             "requests_in_flight": swarm.in_flight,
             "as_published": [_throughput(one, None) for one in swarm.as_published],
+        }
+    )
+
+
+def _energy(energy: Energy | NoEnergy) -> Object:
+    if isinstance(energy, NoEnergy):
+        return {"absent": energy.reason}
+    return _present(
+        {
+            "counted_j": energy.counted_j,
+            "integrated_j": energy.integrated_j,
+            "seconds": energy.seconds,
+            "tokens": energy.tokens,
+            "idle_w": energy.idle_w,
+            "power_limit_w": energy.power_limit_w,
+            "joules_per_token": energy.joules_per_token,
+            "net_joules_per_token": energy.net_joules_per_token,
+            "wh_per_1000_tokens": energy.wh_per_1000_tokens,
+            "held_by_power_ratio": energy.by_power,
+            "held_by_heat_ratio": energy.by_heat,
         }
     )
 

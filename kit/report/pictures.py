@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kit.figures.summary import Summary
-from kit.report import charts
+from kit.report import charts, energy_charts
 
 PNG_DPI = 200
 TWINS_CAPTION = "Measured with small twins with random weights: not the article's numbers."
@@ -125,6 +125,18 @@ _CHARTS = (
         "count. The thin line is the pooled rate, the band its 95 % interval. Each panel has its "
         "own scale, at least 6 % to either side of the pooled rate.",
         draw=charts.passes,
+    ),
+    _Chart(
+        name="energy",
+        title="Energy",
+        text="Joules of all GPU boards for each token, with the part that they take while idle.",
+        draw=energy_charts.energy,
+    ),
+    _Chart(
+        name="power-limits",
+        title="Power limits",
+        text="Throughput and joules a token against the power limit of each board.",
+        draw=energy_charts.power_limits,
     ),
     _Chart(
         name="inter-token-latency",

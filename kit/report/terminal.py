@@ -101,5 +101,7 @@ def _print_details(cell: CellFigures, console: Console) -> None:
         console.print(f"  share of roofline    {printable(share)}")
     console.print(f"  time to first token  {wording.first_token(cell.time_to_first_token)}")
     console.print(f"  inter-token latency  {wording.inter_token(cell.inter_token)}")
+    if (energy := wording.energy_sentence(cell)) is not None:
+        console.print(f"  energy               {energy}")
     if (held := wording.sustained(cell)) is not None:
         console.print(f"  sustained            {held}")

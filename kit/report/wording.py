@@ -9,6 +9,7 @@ from statistics import median
 from kit.figures import intervals
 from kit.figures.advantage import Advantage, Ratio
 from kit.figures.cell import CellFigures, Latency
+from kit.figures.energy import NoEnergy
 from kit.figures.goodput import ENOUGH, Goodput, Objectives
 from kit.figures.intervals import Interval
 from kit.figures.levels import Levels
@@ -40,6 +41,25 @@ level's."""
 GOODPUT_COLUMNS = ("Within", "Goodput")
 """The share of requests within all objectives, and the tok/s of these."""
 
+ENERGY_TITLE = "Energy of the GPU boards"
+ENERGY_COLUMNS = (
+    "Power limit",
+    "Power",
+    "Idle",
+    "J a token",
+    "less idle",
+    "Wh for 1,000 tokens",
+    "Held by power",
+    "Held by heat",
+    "From",
+)
+"""Over the measured passes, of agents over their windows, all boards together; the limit is of each
+board. "Held" is the share of readings whose clock was held down by either."""
+
+ENERGY_CAVEAT = (
+    "Energy is that of the GPU boards alone. A board's own meter may be off by 5 %, so that two "
+    "hosts cannot be compared more closely."
+)
 LEVELS_TITLE = "Agents at once"
 NO_BUNDLE = "No bundle, so there is nothing to report."
 RESTART_FLOOR = f"{intervals.RESTART_FLOOR * 100:.1f} %"
@@ -190,6 +210,44 @@ def inter_token(latency: Latency | None) -> str:
 def percentile(value_s: float | None) -> str:
     """Return a percentile, or that there are too few samples for it."""
     return "too few" if value_s is None else milliseconds(value_s)
+
+
+def energy(cell: CellFigures) -> tuple[str, ...]:
+    """Return a row of the table of energy; a reason in place of figures that there are not."""
+    found = cell.energy
+    assert found is not None, "only cells on GPUs have energy"
+    if isinstance(found, NoEnergy):
+        return (*(ABSENT for _ in ENERGY_COLUMNS[1:]), found.reason)
+    net = found.net_joules_per_token
+    return (
+        _watts(found.power_limit_w),
+        _watts(found.joules / found.seconds),
+        _watts(found.idle_w),
+        f"{found.joules_per_token:.3f}",
+        ABSENT if net is None else f"{net:.3f}",
+        f"{found.wh_per_1000_tokens:.3f}",
+        ABSENT if found.by_power is None else f"{found.by_power:.0%}",
+        ABSENT if found.by_heat is None else f"{found.by_heat:.0%}",
+        found.source.value,
+    )
+
+
+def energy_sentence(cell: CellFigures) -> str | None:
+    """Return the energy of a cell in a line; None of one without GPUs."""
+    match cell.energy:
+        case None:
+            return None
+        case NoEnergy(reason=reason):
+            return f"not known: {reason}"
+        case found:
+            return (
+                f"{found.joules_per_token:.3f} J a token, {found.wh_per_1000_tokens:.3f} Wh for "
+                f"1,000 tokens, by {found.source.value}"
+            )
+
+
+def _watts(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:.0f} W"
 
 
 def sustained(cell: CellFigures) -> str | None:

@@ -42,7 +42,7 @@ HOMES = {
     "jinja2": ("kit.report.jinja",),
     "jsonschema": ("kit.check.decoding",),
     "markupsafe": ("kit.report.jinja", "kit.report.pictures"),
-    "matplotlib": ("kit.report.charts", "kit.report.pictures"),
+    "matplotlib": ("kit.report.charts", "kit.report.energy_charts", "kit.report.pictures"),
     "msgspec": ("kit",),
     "numpy": ("kit.twins.weights",),
     "pandas": ("kit.report.frames",),

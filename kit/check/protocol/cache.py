@@ -15,7 +15,10 @@ LARGEST_BLOCK_TOKENS = 128
 
 def _cache(evidence: Evidence) -> Iterator[Problem]:
     yield from _whole_prompts(evidence)
-    if evidence.document.plan.cache is CachePolicy.COLD:
+    options = evidence.document.plan.options
+    if options is not None and options.enable_prefix_caching is False:
+        yield from _no_hits(evidence)
+    elif evidence.document.plan.cache is CachePolicy.COLD:
         yield from _cold(evidence)
     else:
         yield from _warm(evidence)
@@ -39,6 +42,10 @@ def _cold(evidence: Evidence) -> Iterator[Problem]:
     if evidence.document.run_salt is None:
         expected = "a salt that keeps this run from the cache of an earlier one"
         yield fail(BUNDLE, "no run_salt", expected)
+    yield from _no_hits(evidence)
+
+
+def _no_hits(evidence: Evidence) -> Iterator[Problem]:
     for record in evidence.answered:
         if record.cached_tokens:
             yield fail(subject_of(record), f"{record.cached_tokens} prompt tokens cached", "none")

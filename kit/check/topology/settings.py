@@ -24,6 +24,7 @@ DEFAULTS = {
     "dtype": '"auto"',
     "enable_auto_tool_choice": "false",
     "enable_prompt_tokens_details": "false",
+    "enforce_eager": "false",
     "gpu_memory_utilization": "0.9",
     "tensor_parallel_size": "1",
 }
@@ -73,8 +74,8 @@ def _allowed_config(evidence: Evidence) -> Allowed:
         "kv_cache_dtype": (options.get("kv_cache_dtype") or "auto",),
         "load_format": ("auto",),
         "trust_remote_code": (str("trust_remote_code" in options),),
-        "enforce_eager": (str("enforce_eager" in options),),
-        "enable_prefix_caching": ("True",),
+        "enforce_eager": (_flag(options, "enforce_eager", default="False"),),
+        "enable_prefix_caching": (_flag(options, "enable_prefix_caching", default="True"),),
         "enable_chunked_prefill": ("True",),
         "speculative_config": ("None",),
         "seed": (options.get("seed") or "0",),
@@ -87,12 +88,17 @@ def _allowed_cache(evidence: Evidence) -> Allowed:
     block_size = options.get("block_size")
     return {
         "cache_dtype": (options.get("kv_cache_dtype") or "auto",),
-        "enable_prefix_caching": ("True",),
+        "enable_prefix_caching": (_flag(options, "enable_prefix_caching", default="True"),),
         "gpu_memory_utilization": (_as_logged(options.get("gpu_memory_utilization") or "0.9"),),
         "num_gpu_blocks_override": ("None",),
         "block_size": () if block_size is None else (block_size,),
         "cpu_kvcache_space_bytes": _cpu_cache_bytes(evidence.engine),
     }
+
+
+def _flag(options: Mapping[str, str | None], name: str, *, default: str) -> str:
+    """Return what a flag of the command says, as Python spells it."""
+    return (options[name] or "True") if name in options else default
 
 
 def _quantizations(evidence: Evidence) -> tuple[str, ...]:

@@ -146,6 +146,7 @@ def _reading(index: int, handle: object) -> Reading:
         sm_clock_mhz=_ask(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
         memory_clock_mhz=_ask(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_MEM),
         power_w=_watts(_ask(pynvml.nvmlDeviceGetPowerUsage, handle)),
+        energy_mj=_ask(pynvml.nvmlDeviceGetTotalEnergyConsumption, handle),
         temperature_c=_ask(pynvml.nvmlDeviceGetTemperature, handle, pynvml.NVML_TEMPERATURE_GPU),
         utilization_percent=None if utilization is None else utilization.gpu,
         memory_used_bytes=None if memory is None else memory.used,

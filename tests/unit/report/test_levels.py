@@ -7,6 +7,7 @@ import pytest
 from kit.bundle.bag import Bundle
 from kit.figures.goodput import parse
 from kit.figures.summary import Summary, summarise
+from kit.plan.plan import ProtocolName
 from kit.report import document, markdown, page, pictures, terminal
 from tests.factory import Settings, draft
 
@@ -44,6 +45,25 @@ def test_a_run_for_a_time_says_whether_its_rate_held() -> None:
     made = draft(Settings(suite="agents", agents=2, passes=4, duration_s=5.0))
     bundle = Bundle(id="ab" * 32, document=made.document, records=tuple(made.records))
     assert "% of the first" in terminal.render(summarise([bundle]))
+
+
+@pytest.mark.parametrize("agents", [(4, 8), (8,)])
+def test_published_levels_have_a_report_though_little_lies_in_a_window(
+    agents: tuple[int, ...],
+) -> None:
+    protocol = ProtocolName.ARTICLE
+    drafts = [
+        draft(Settings(suite="agents", agents=one, protocol=protocol, passes=None))
+        for one in agents
+    ]
+    bundles = [
+        Bundle(id=f"{number:064x}", document=made.document, records=tuple(made.records))
+        for number, made in enumerate(drafts)
+    ]
+    summary = summarise(bundles)
+    assert "Computed as published" in terminal.render(summary)
+    assert ("agents" in {one.name for one in pictures.draw(summary)}) is (4 in agents)
+    assert "Computed as published" in page.files(bundles, [])["index.html"].decode()
 
 
 def test_a_level_has_no_columns_of_prompts(summary: Summary) -> None:

@@ -8,7 +8,7 @@ from kit.check.evidence import Catalog
 from kit.check.finding import Finding, Outcome
 from kit.check.verify import Known, verify
 from kit.errors import ExitCode
-from kit.plan.plan import CachePolicy, Connection, Dialect
+from kit.plan.plan import CachePolicy, Dialect
 from kit.plan.suite import Prompt
 from tests.edits.document import set_plan
 from tests.factory import KNOWN, Draft, Settings, change_plan, change_record, draft, judge
@@ -74,13 +74,13 @@ def test_each_field_that_differs_is_named_with_both_values() -> None:
     made = draft()
     set_plan(made, "twin_of", None)
     set_plan(made, "sampling.max_tokens", 9)
-    set_plan(made, "connection", Connection.PER_REQUEST)
+    set_plan(made, "warmup_passes", 2)
     first, second, third = made.document.plan.prompts
     set_plan(made, "prompts", (first, Prompt(id=second.id, text="Say yes."), third))
     found = [(one.observed, one.expected) for one in _findings("plan", made)]
     assert found == [
         ("twin_of: none", "moe"),
-        ("connection: per-request", "kept"),
+        ("warmup_passes: 2", "1"),
         ("sampling.max_tokens: 9", "8"),
         ("prompts[1].text: Say yes.", second.text),
     ]
@@ -90,7 +90,6 @@ def test_each_field_that_differs_is_named_with_both_values() -> None:
     ("path", "value"),
     [
         ("warmup_passes", 0),
-        ("connection", Connection.PER_REQUEST),
         ("sampling.temperature", 0.0),
         ("published_max_tokens", 8),
     ],
