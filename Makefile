@@ -20,7 +20,7 @@ CELL := $${TOPOLOGY:+--topology "$$TOPOLOGY"} $${MODEL:+--model "$$MODEL"} \
 BUNDLES := "$${BUNDLE:-results/local}"
 
 .DEFAULT_GOAL := help
-.PHONY: help bench matrix rehearsal doctor images plan verify submit report test fuzz pages lint lock clean \
+.PHONY: help bench matrix build-guide rehearsal doctor images plan verify submit report test fuzz pages lint lock clean \
 	distclean
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo 'make verify     verify all accepted bundles and judge every claim again; or BUNDLE=DIR or FILE'
 	@echo 'make submit     pack BUNDLE=DIR into results/community, and say what to commit'
 	@echo 'make report     page and charts of BUNDLE=DIR (results/local) in OUT=DIR (results/report)'
+	@echo 'make build-guide  what to build, from BUNDLE=DIR (results/local) and prices.toml'
 	@echo 'make test       run all tests; installs what they need'
 	@echo 'make fuzz       fuzz every parser for FUZZ_SECONDS=300'
 	@echo 'make lint       ruff, import-linter, mypy --strict, yamllint, hadolint, shellcheck'
@@ -86,6 +87,10 @@ plan:
 verify:
 	@$(SETUP) kit
 	@if [ -n "$$BUNDLE" ]; then $(KIT) verify "$$BUNDLE"; else $(KIT) results; fi
+
+build-guide:
+	@$(SETUP) kit
+	@$(KIT) build-guide $(BUNDLES)
 
 submit:
 	@$(SETUP) kit

@@ -113,6 +113,14 @@ class Repeat(Part, frozen=True, kw_only=True):
     where: Text
 
 
+class Recommendation(Part, frozen=True, kw_only=True):
+    """What a publication tells its readers to build, and the claims that this rests on."""
+
+    text: Text
+    where: Text
+    claims: Annotated[tuple[Id, ...], msgspec.Meta(min_length=1)]
+
+
 class RawFiles(Part, frozen=True, kw_only=True):
     """The cells of the author's data files, by file name.
 
@@ -144,6 +152,7 @@ class Reference(Part, frozen=True, kw_only=True):
     repeats: dict[CellKey, tuple[Repeat, ...]] = msgspec.field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
     statements: tuple[Statement, ...] = ()
+    recommendations: tuple[Recommendation, ...] = ()
     raw: RawFiles = RawFiles()
 
     def __post_init__(self) -> None:
@@ -155,6 +164,10 @@ class Reference(Part, frozen=True, kw_only=True):
         ids = [item.id for item in (*all_claims(self), *self.statements)]
         if len(set(ids)) < len(ids):
             raise ValueError("two claims or statements have one id")
+        known = {claim.id for claim in all_claims(self)}
+        for advice in self.recommendations:
+            if unknown := set(advice.claims) - known:
+                raise ValueError(f"recommendation without claims: {', '.join(sorted(unknown))}")
         for claim in self.claims:
             used = set(formula.parameters(claim.measure.tree)) if claim.measure else set()
             if unknown := used - set(self.parameters):

@@ -210,6 +210,17 @@ def images(**options: Any) -> int:
     return images(CellChoices(**options), base, registry)
 
 
+@commands.command(name="build-guide", short_help="Say what to build, from bundles.")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--set", "settings", multiple=True, metavar="NAME=NUMBER", help="A price.")
+@click.option("-o", "--output", type=FOLDER, help="By default results/report.")
+def build_guide(paths: tuple[Path, ...], settings: tuple[str, ...], output: Path | None) -> int:
+    """Compare what the article tells people to build with one host's bundles, and reckon costs."""
+    from kit.cli.build_guide import build_guide
+
+    return build_guide(paths, settings, output)
+
+
 @commands.command(name="compare", short_help="Show what differs between bundles.")
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))

@@ -16,6 +16,7 @@ from kit.figures.advantage import Advantage, advantages
 from kit.figures.cell import CellFigures, Latency, PassFigures, PromptFigures, Roofline
 from kit.figures.energy import Energy, NoEnergy, energy
 from kit.figures.goodput import Objectives, goodput
+from kit.figures.grid import Grid, grid
 from kit.figures.intervals import Interval
 from kit.figures.levels import Levels, levels
 from kit.figures.sustained import sustained
@@ -39,6 +40,7 @@ class Summary:
     advantages: tuple[Advantage, ...]
     levels: tuple[Levels, ...] = ()
     objectives: Objectives | None = None
+    grid: Grid | None = None
 
     def by_prompts(self) -> Mapping[tuple[str, ...], Sequence[CellFigures]]:
         """Return the cells grouped by prompts: each group fills one table of throughput.
@@ -74,6 +76,7 @@ def summarise(
         cells=cells,
         advantages=tuple(advantages(cells)),
         levels=tuple(levels(cells)),
+        grid=grid(cells),
         objectives=objectives,
     )
 

@@ -55,7 +55,7 @@ def power_limits(summary: Summary, figure: Figure) -> bool:
     joules.set_ylabel("joules a token")
     joules.set_xlabel("power limit of each board (W)")
     for axes in (rate, joules):
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.12 * axes.dataLim.ymax)
         axes.grid()
     rate.legend(loc="lower right")
     return True

@@ -101,6 +101,15 @@ def test_a_card_that_counts_tells_bytes(ask: Ask) -> None:
     assert still.now[0].nvlink_sent_bytes == still.later[0].nvlink_sent_bytes == 0
 
 
+def test_a_card_with_an_energy_counter_tells_millijoules(ask: Ask) -> None:
+    answers = ask(ENERGY=1)
+    now, later = answers.now[0].energy_mj, answers.later[0].energy_mj
+    assert now is not None
+    assert later is not None
+    assert later >= now
+    assert ask().now[0].energy_mj is None
+
+
 def test_reasons_have_names_and_an_unknown_bit_is_other(ask: Ask) -> None:
     assert ask(REASONS=0).now[0].clock_reasons == ()
     assert ask(REASONS=0x8068).now[0].clock_reasons == (
