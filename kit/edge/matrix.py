@@ -74,25 +74,20 @@ def measured_s(results: Path) -> dict[Cell, float]:
     return {document.plan.cell: document.clock.end_s for document in in_order}
 
 
-def cool_down(
-    idle_c: int | None,
-    say: Callable[[str], None],
-    hottest: Callable[[], int | None] | None = None,
-) -> int | None:
+def cool_down(idle_c: int | None, say: Callable[[str], None]) -> int | None:
     """Wait until the cards are nearly as cool as before the first cell; return that temperature."""
-    look = hottest or hottest_c
-    now_c = look()
+    now_c = hottest_c()
     if idle_c is None or now_c is None:
-        return now_c if idle_c is None else idle_c
-    start_s = time.monotonic()
-    if now_c > idle_c + COOLER_C:
-        say(f"  the cards have {now_c} degrees: waiting for {idle_c + COOLER_C}")
-    while now_c is not None and now_c > idle_c + COOLER_C:
+        return idle_c or now_c
+    enough_c, start_s = idle_c + COOLER_C, time.monotonic()
+    if now_c > enough_c:
+        say(f"  the cards have {now_c} degrees: waiting for {enough_c}")
+    while now_c is not None and now_c > enough_c:
         if time.monotonic() - start_s > LONGEST_COOLING_S:
             say(f"  still {now_c} degrees after {LONGEST_COOLING_S / 60:.0f} minutes: going on")
             break
         time.sleep(LOOK_S)
-        now_c = look()
+        now_c = hottest_c()
     return idle_c
 
 
